@@ -1,0 +1,85 @@
+"""
+The record of what people and AI systems said to each other, kept through `logging`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+
+from typing import TYPE_CHECKING, Any
+
+from .config import basic_config, check_config
+from .context import bind, current
+from .emit import emit
+from .errors import ConfigurationError, HILTError, InvalidEventError, RecordingError
+from .events import Actor, Content, Event, Metrics, Privacy
+from .filters import (
+    ActionFilter,
+    ActorFilter,
+    HILTContextFilter,
+    ModelFilter,
+    OnlyHILT,
+    ProviderFilter,
+    SessionFilter,
+    SessionSampler,
+)
+from .formatters import HILTFormatter, HILTTextFormatter
+from .handlers import HILTFileHandler
+from .schema import validate_event
+
+
+if TYPE_CHECKING:
+    from .io.session import Session
+
+
+__all__ = [
+    "ActionFilter",
+    "Actor",
+    "ActorFilter",
+    "ConfigurationError",
+    "Content",
+    "Event",
+    "HILTContextFilter",
+    "HILTError",
+    "HILTFileHandler",
+    "HILTFormatter",
+    "HILTTextFormatter",
+    "InvalidEventError",
+    "Metrics",
+    "ModelFilter",
+    "OnlyHILT",
+    "Privacy",
+    "ProviderFilter",
+    "RecordingError",
+    "Session",
+    "SessionFilter",
+    "SessionSampler",
+    "basic_config",
+    "bind",
+    "check_config",
+    "current",
+    "emit",
+    "validate_event",
+]
+
+__version__ = "0.1.0"
+
+_LATE = {"Session": ".io.session"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_LATE[name], __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
+
+
+# A library is silent until the application asks: without these, a warning would reach stderr.
+logging.getLogger("hilt").addHandler(logging.NullHandler())
+logging.getLogger("hilt_logging").addHandler(logging.NullHandler())

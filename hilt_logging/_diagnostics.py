@@ -1,0 +1,84 @@
+"""
+What went wrong where nothing may raise: counted, and told without content every few seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+import threading
+import time
+
+from collections.abc import Callable
+
+
+__all__ = ["Tally", "Troubles", "to_logger", "to_stderr"]
+
+_EVERY_S = 5.0
+
+
+class Tally:
+    """A count that threads and signal handlers may raise at the same time, without a lock."""
+
+    def __init__(self) -> None:
+        count = itertools.count()
+        self.add = count.__next__
+        self._reads = 0
+        self._reading = threading.Lock()
+
+    def value(self) -> int:
+        """Return how often `add` was called."""
+        with self._reading:
+            value = self.add() - self._reads
+            self._reads += 1
+            return value
+
+
+class Troubles:
+    """
+    Failures by cause, and a way to tell somebody.
+
+    Args:
+        tell: Is called with one line, at most once in five seconds for all that happened since.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told_at = float("-inf")
+        self._untold = 0
+        self._tallies: dict[str, Tally] = {}
+
+    def count(self, cause: str, where: str) -> None:
+        """
+        Count one failure; never raises.
+
+        Args:
+            cause: A word that tells the kind, e.g. the name of an exception class or of an errno.
+            where: Which part of the software.
+        """
+        self._tallies.setdefault(cause, Tally()).add()
+        self._untold += 1
+        now = time.monotonic()
+        if now - self._told_at < _EVERY_S:
+            return
+        self._told_at, count, self._untold = now, self._untold, 0
+        try:
+            self._tell(f"{where}: {count} event(s) with trouble, the last one: {cause}")
+        except Exception:  # stderr may be closed, and a logging handler may fail
+            self._untold += count
+
+    def by_cause(self) -> dict[str, int]:
+        """Return how often each cause was counted."""
+        return {cause: tally.value() for cause, tally in self._tallies.copy().items()}
+
+
+def to_stderr(line: str) -> None:
+    """Write one line to stderr, past `logging`: a file handler must not log while it writes."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"hilt_logging: {line}\n")
+
+
+def to_logger(name: str) -> Callable[[str], None]:
+    """Return what tells a logger of the diagnostics tree."""
+    return logging.getLogger(name).warning

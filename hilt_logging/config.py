@@ -1,0 +1,200 @@
+"""
+Setting `logging` up for events, and asking why nothing is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from .errors import ConfigurationError
+from .formatters import HILTFormatter, HILTTextFormatter
+from .handlers import HILTFileHandler
+
+
+__all__ = ["Finding", "basic_config", "check_config"]
+
+
+def basic_config(
+    filename: str | os.PathLike[str],
+    *,
+    logger: str = "hilt",
+    level: int | str = logging.INFO,
+    console: bool = False,
+    propagate: bool = False,
+    **handler_options: Any,
+) -> HILTFileHandler:
+    """
+    Send all events to a file, as `logging.basicConfig` sends records to the root's handlers.
+
+    Calling it again for the same file changes nothing but the level.
+
+    Args:
+        filename: The file.
+        logger: `hilt` or a child of it, e.g. `hilt.openai`.
+        level: From which level on; DEBUG adds the pieces of streams.
+        console: Show a line about each event on stderr, without content.
+        propagate: Let the handlers of the root logger have the events too. Off by default: a JSON
+            formatter there would print their whole content.
+        handler_options: Any option of `HILTFileHandler`.
+
+    Returns:
+        The handler that writes the file.
+
+    Raises:
+        ConfigurationError: for a wrong option.
+    """
+    target = event_logger(logger)
+    try:
+        levelno = logging._checkLevel(level)  # type: ignore[attr-defined]
+    except (ValueError, TypeError):
+        raise ConfigurationError("level", level, "Must be a level of logging") from None
+    handler = HILTFileHandler(filename, **handler_options)
+    for present in target.handlers:
+        if isinstance(present, HILTFileHandler) and present.baseFilename == handler.baseFilename:
+            handler.close()
+            handler = present
+            break
+    else:
+        target.addHandler(handler)
+    if console and not any(isinstance(h.formatter, HILTTextFormatter) for h in target.handlers):
+        shown = logging.StreamHandler()
+        shown.setFormatter(HILTTextFormatter())
+        target.addHandler(shown)
+    target.setLevel(levelno)
+    target.propagate = propagate
+    return handler
+
+
+def event_logger(name: object) -> logging.Logger:
+    """
+    Return a logger of events.
+
+    Raises:
+        ConfigurationError: for a name that is not `hilt` and does not begin with `hilt.`.
+    """
+    if not isinstance(name, str) or not (name == "hilt" or name.startswith("hilt.")):
+        raise ConfigurationError("logger", name, "Must be 'hilt' or begin with 'hilt.'")
+    return logging.getLogger(name)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """
+    One thing that `check_config` found.
+
+    Attributes:
+        severity: `error` where events are lost, `warning` where something may surprise, `info`.
+        logger: The logger that it is about.
+        message: What was found, and what to do.
+    """
+
+    severity: Literal["error", "warning", "info"]
+    logger: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.logger}: {self.message}"
+
+
+def check_config() -> list[Finding]:
+    """Return why events are not written, or go where they should not; most severe first."""
+    names = [name for name in logging.Logger.manager.loggerDict if name.startswith("hilt.")]
+    findings = [found for name in ["hilt", *sorted(names)] for found in _check(name)]
+    rank = {"error": 0, "warning": 1, "info": 2}
+    return sorted(dict.fromkeys(findings), key=lambda found: rank[found.severity])
+
+
+def _check(name: str) -> Iterator[Finding]:
+    if isinstance(logging.Logger.manager.loggerDict.get(name), logging.PlaceHolder):
+        return
+    logger = logging.getLogger(name)
+    if logger.disabled:
+        yield Finding(
+            "error", name, "is disabled; set disable_existing_loggers: false in the config"
+        )
+    if not logger.isEnabledFor(logging.ERROR) and not logger.disabled:
+        yield Finding("error", name, "nothing passes: see its level and logging.disable()")
+    elif not logger.isEnabledFor(logging.INFO) and not logger.disabled:
+        level = logging.getLevelName(logger.getEffectiveLevel())
+        yield Finding("error", name, f"is enabled for {level} only; set its level to INFO")
+    handlers = list(_reachable(logger))
+    if not any(_writes_lines(handler) for _, handler in handlers):
+        yield Finding("error", name, "no handler that it reaches writes events")
+    for owner, handler in handlers:
+        yield from _check_handler(name, owner, handler)
+
+
+def _reachable(logger: logging.Logger) -> Iterator[tuple[str, logging.Handler]]:
+    """The handlers that a record of this logger comes to, targets of queues and buffers included."""
+    node: logging.Logger | None = logger
+    while node is not None:
+        for handler in node.handlers:
+            yield from ((node.name, each) for each in _behind(handler))
+        node = node.parent if node.propagate else None
+
+
+def _behind(handler: logging.Handler) -> Iterator[logging.Handler]:
+    yield handler
+    target = getattr(handler, "target", None)
+    if isinstance(target, logging.Handler):
+        yield from _behind(target)
+    listener = getattr(handler, "listener", None)
+    for each in getattr(listener, "handlers", ()):
+        yield from _behind(each)
+
+
+def _writes_lines(handler: logging.Handler) -> bool:
+    return isinstance(handler, HILTFileHandler) or isinstance(handler.formatter, HILTFormatter)
+
+
+def _check_handler(name: str, owner: str, handler: logging.Handler) -> Iterator[Finding]:
+    where = f"{type(handler).__name__} of {owner!r}"
+    if isinstance(handler, HILTFileHandler):
+        if handler.level > logging.INFO:
+            level = logging.getLevelName(handler.level)
+            yield Finding("warning", name, f"{where} takes {level} and above only")
+        if not _writable(handler.baseFilename):
+            yield Finding("error", name, f"{where} can't write {handler.baseFilename}")
+        dropped = handler.stats()["dropped"]
+        if dropped:
+            yield Finding("error", name, f"{where} has dropped {dropped} event(s)")
+    elif _shows_extras(handler):
+        yield Finding(
+            "warning",
+            name,
+            f"{where} prints records with all their extras, the content of events included; "
+            f"set propagate: false on 'hilt', or take the handler away",
+        )
+
+
+def _writable(path: str) -> bool:
+    if os.path.exists(path):
+        return not os.path.isdir(path) and os.access(path, os.W_OK)
+    parent = os.path.dirname(path)
+    while not os.path.exists(parent) and parent != os.path.dirname(parent):
+        parent = os.path.dirname(parent)
+    return os.access(parent, os.W_OK)
+
+
+_EXTRAS_PACKAGES = (
+    "pythonjsonlogger",
+    "ecs_logging",
+    "opentelemetry",
+    "sentry_sdk",
+    "json_log_formatter",
+    "logstash_formatter",
+)
+
+
+def _shows_extras(handler: logging.Handler) -> bool:
+    """Whether a handler or its formatter is of a package that serialises every extra."""
+    for part in (handler, handler.formatter):
+        for base in type(part).__mro__:
+            if base.__module__.partition(".")[0] in _EXTRAS_PACKAGES:
+                return type(part).__module__ != "hilt_logging.jsonlogger"
+    return False

@@ -1,0 +1,95 @@
+"""
+From an event to a logger: ask first, build after.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+from typing import Any
+
+from ._diagnostics import Troubles, to_logger
+from .errors import RecordingError
+from .events import Event
+from .records import level_of, make
+
+
+__all__ = ["emit", "hand_over"]
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+_MOST_NESTED = 3  # an event, one of a signal handler within it, one of a __del__ within that
+_nesting = threading.local()
+_troubles = Troubles(to_logger(__name__))
+_loggers: dict[str, logging.Logger] = {}
+
+
+def emit(
+    event: Event | dict[str, Any],
+    *,
+    logger: str | logging.Logger = "hilt",
+    level: int | None = None,
+    find_caller: bool = False,
+) -> str | None:
+    """
+    Log an event and return its id; None when nobody listens, and then nothing is built.
+
+    The event gets what is bound here (session, user, trace, further fields). An event that is not
+    valid is logged as a `system` event that carries it. Never raises, except for `RecordingError`
+    of a handler that was set up to.
+
+    Args:
+        event: An `Event`, or a dict of its fields.
+        logger: `hilt` or a child of it, by name or itself.
+        level: A level of `logging`; by default that of the event: DEBUG for a chunk, INFO for what
+            went well, WARNING for what was cut short or refused, ERROR for what failed.
+        find_caller: Look up path, line and function of the caller for the record.
+    """
+    try:
+        target = logger if isinstance(logger, logging.Logger) else _logger(logger)
+        levelno = level_of(event) if level is None else level
+        if not target.isEnabledFor(levelno):
+            return None
+        caller = _caller() if find_caller else None
+        record = make(event, target, level, caller=caller)
+        return hand_over(record, target)
+    except RecordingError:
+        raise
+    except Exception as error:
+        _troubles.count(type(error).__name__, "emit")
+        return None
+
+
+def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
+    """
+    Let a logger handle the record of an event and return the event's id.
+
+    A handler that emits while it handles an event is heard, but not for ever.
+    """
+    depth = getattr(_nesting, "depth", 0)
+    if depth >= _MOST_NESTED:
+        _troubles.count("recursion", "emit")
+        return None
+    _nesting.depth = depth + 1
+    try:
+        logger.handle(record)
+    finally:
+        _nesting.depth = depth
+    event_id: str = record.hilt["event_id"]  # type: ignore[attr-defined]
+    return event_id
+
+
+def _logger(name: str) -> logging.Logger:
+    found = _loggers.get(name)
+    if found is None:
+        found = _loggers[name] = logging.getLogger(name)
+    return found
+
+
+def _caller() -> tuple[str, int, str] | None:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name

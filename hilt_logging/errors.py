@@ -1,0 +1,107 @@
+"""
+The errors that hilt_logging raises: all of them are `HILTError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+__all__ = [
+    "ConfigurationError",
+    "HILTError",
+    "InvalidEventError",
+    "MissingDependencyError",
+    "ReadError",
+    "RecordingError",
+    "SessionError",
+    "reject_unknown",
+]
+
+
+class HILTError(Exception):
+    """Any error that hilt_logging raises."""
+
+
+class InvalidEventError(HILTError, ValueError):
+    """
+    An event that does not keep to the format.
+
+    Attributes:
+        errors: Each fault as a text that begins with its path, e.g.
+            `$.actor.id: is required`. Content never occurs in it.
+    """
+
+    def __init__(self, *errors: str) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+class ConfigurationError(HILTError, ValueError):
+    """
+    A wrong option at set-up.
+
+    Args:
+        option: The name of the option.
+        value: What was given.
+        allowed: What may be given.
+    """
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        super().__init__(f"Invalid {option}: {value!r}. {allowed}")
+        self.option = option
+
+
+class RecordingError(HILTError):
+    """An event that could not be written."""
+
+
+class SessionError(HILTError):
+    """A session that is used while it is not open."""
+
+
+class ReadError(HILTError):
+    """
+    A file that can't be read, or a line in it that is no event.
+
+    Attributes:
+        path: The file.
+        line: The number of the line, from 1; None when the whole file is meant.
+        reason: What is wrong, without content.
+    """
+
+    def __init__(self, reason: str, path: str | Path, line: int | None = None) -> None:
+        place = f"{path}" if line is None else f"{path}, line {line}"
+        super().__init__(f"{reason}: {path}" if line is None else f"{place}: {reason}")
+        self.path = str(path)
+        self.line = line
+        self.reason = reason
+
+
+class MissingDependencyError(HILTError, ImportError):
+    """
+    A package that an extra of hilt-logging brings is not installed.
+
+    Args:
+        package: The distribution that is missing.
+        extra: The extra that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed. Install it with: pip install 'hilt-logging[{extra}]'"
+        )
+
+
+def reject_unknown(where: str, unknown: Iterable[str], allowed: Iterable[str]) -> None:
+    """
+    Raise for options that do not exist.
+
+    Raises:
+        ConfigurationError: naming the first unknown option and all that exist.
+    """
+    for name in unknown:
+        raise ConfigurationError(
+            f"option of {where}", name, f"Must be one of: {', '.join(sorted(allowed))}"
+        )

@@ -1,0 +1,196 @@
+"""
+From a record to a line: JSON for files and shippers, one line of text for people.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from typing import Any, Literal
+
+from .errors import ConfigurationError, reject_unknown
+from .events import encode
+from .records import complete, completed, summary
+from .snapshot import clean_text, snapshot
+
+
+__all__ = ["HILTFormatter", "HILTTextFormatter"]
+
+
+class HILTFormatter(logging.Formatter):
+    """
+    Format a record as one line of HILT JSON, for any handler.
+
+    A record without an event becomes a `system` event with the record under `extensions.log`; to
+    leave such records out, put the filter `OnlyHILT` on the handler.
+
+    Args:
+        fmt: Only there because `logging.config` passes it; must be None.
+        datefmt: Likewise.
+        style: Likewise; must be `%`.
+        validate: Likewise; has no effect.
+        defaults: Likewise; must be None.
+        ascii: Escape every character that is not ASCII, for streams that are not UTF-8.
+
+    Raises:
+        ConfigurationError: for an option that does not exist or has a wrong value.
+    """
+
+    OPTIONS = ("ascii",)
+
+    def __init__(
+        self,
+        fmt: None = None,
+        datefmt: None = None,
+        style: Literal["%"] = "%",
+        validate: bool = True,
+        *,
+        defaults: None = None,
+        ascii: bool = False,
+        **unknown: Any,
+    ) -> None:
+        reject_unknown("HILTFormatter", unknown, self.OPTIONS)
+        given = {"fmt": fmt, "datefmt": datefmt, "defaults": defaults}
+        for option, value in given.items():
+            if value is not None:
+                raise ConfigurationError(option, value, "A line of HILT has one form: leave it out")
+        if style != "%":
+            raise ConfigurationError("style", style, "Must be left out")
+        if type(ascii) is not bool:
+            raise ConfigurationError("ascii", ascii, "Must be true or false")
+        super().__init__()
+        self._ascii = ascii
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, without its newline."""
+        return self.line(record).decode()
+
+    def line(self, record: logging.LogRecord) -> bytes:
+        """Return the line of a record as bytes, without its newline."""
+        return self.serialize(complete(record) or self.wrap(record))
+
+    def serialize(self, event: dict[str, Any]) -> bytes:
+        """Return the line of a complete event."""
+        try:
+            return encode(event, ascii=self._ascii)
+        except Exception:  # a filter put something on the record that is no JSON
+            return encode(snapshot(event), ascii=self._ascii)
+
+    def wrap(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return the `system` event that stands for an ordinary record."""
+        log = {
+            "logger": record.name,
+            "level": record.levelname,
+            "message": _message(record),
+            "exception": _exception(record),
+        }
+        event = {
+            "actor": {"type": "system", "id": record.name or "root"},
+            "action": "system",
+            "extensions": {"log": {k: v for k, v in log.items() if v is not None}},
+        }
+        return completed(event, record.name, round(record.created * 1e6) * 1000)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # as wrong as "%d" % "x": the record is kept all the same
+        return f"[message not formatted: {type(error).__name__}]"
+
+
+def _exception(record: logging.LogRecord) -> dict[str, Any] | None:
+    if not isinstance(record.exc_info, tuple) or record.exc_info[1] is None:
+        return None
+    kind, error, _ = record.exc_info
+    name = kind.__name__ if kind is not None else type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return {"type": name, "text": text}
+
+
+_COLOURS = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+class HILTTextFormatter(logging.Formatter):
+    """
+    Format a record as one line of text for people; of an event the summary, without content.
+
+    Args:
+        fmt: As in `logging.Formatter`; by default time, level and message.
+        datefmt: As in `logging.Formatter`.
+        style: As in `logging.Formatter`.
+        validate: As in `logging.Formatter`.
+        defaults: As in `logging.Formatter`.
+        content: Show the event's text too, cut to `max_text` characters.
+        max_text: How many characters of the text.
+        color: True, False, or None for "if stderr is a terminal and NO_COLOR is not set".
+
+    Raises:
+        ConfigurationError: for an option that does not exist or has a wrong value.
+    """
+
+    OPTIONS = ("fmt", "datefmt", "style", "validate", "defaults", "content", "max_text", "color")
+
+    def __init__(
+        self,
+        fmt: str | None = None,
+        datefmt: str | None = None,
+        style: Literal["%", "{", "$"] = "%",
+        validate: bool = True,
+        *,
+        defaults: dict[str, Any] | None = None,
+        content: bool = False,
+        max_text: int = 200,
+        color: bool | None = None,
+        **unknown: Any,
+    ) -> None:
+        reject_unknown("HILTTextFormatter", unknown, self.OPTIONS)
+        for option, value in {"content": content, "color": color}.items():
+            if type(value) is not bool and not (value is None and option == "color"):
+                raise ConfigurationError(option, value, "Must be true or false")
+        if type(max_text) is not int or max_text < 1:
+            raise ConfigurationError("max_text", max_text, "Must be a whole number from 1")
+        if fmt is None and style == "%":
+            fmt = "%(asctime)s %(levelname)-7s %(message)s"
+        super().__init__(fmt, datefmt, style, validate, defaults=defaults)
+        self._content = content
+        self._max_text = max_text
+        self._color = _is_terminal() if color is None else color
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        event = complete(record)
+        if event is None:
+            line = super().format(record)
+        else:
+            line = super().format(self._shown(record, event))
+        if not self._color:
+            return line
+        return f"\x1b[{_COLOURS.get(record.levelname, '0')}m{line}\x1b[0m"
+
+    def _shown(self, record: logging.LogRecord, event: dict[str, Any]) -> logging.LogRecord:
+        """A copy whose message is the summary: what users wrote themselves may hold content."""
+        text = summary(event)
+        if self._content:
+            said = event.get("content", {}).get("text")
+            if said:
+                text = f"{text} {_one_line(said, self._max_text)}"
+        shown = logging.makeLogRecord(dict(record.__dict__))
+        shown.msg, shown.args = text, ()
+        return shown
+
+
+def _is_terminal() -> bool:
+    return not os.environ.get("NO_COLOR") and sys.stderr is not None and sys.stderr.isatty()
+
+
+def _one_line(text: str, most: int) -> str:
+    """The beginning of a text, with nothing in it that a terminal would obey."""
+    shown = clean_text(text[:most])
+    plain = "".join(c if c.isprintable() else " " for c in shown)
+    return f'"{plain}{"…" if len(text) > most else ""}"'

@@ -1,0 +1,225 @@
+"""
+Where events go: the handler that keeps them in a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from collections import Counter
+from typing import Any
+
+from ._diagnostics import Tally, Troubles, to_stderr
+from .errors import ConfigurationError, reject_unknown
+from .formatters import HILTFormatter
+from .records import event_of
+from .storage.appender import Appender, acquire, cause_of, release
+
+
+__all__ = ["HILTFileHandler"]
+
+_OPTIONS = ("filename", "level", "foreign", "permissions", "create_dirs", "delay", "encoding")
+
+
+class HILTFileHandler(logging.Handler):
+    """
+    Append each event as one line of HILT JSON to a file.
+
+    Any number of threads, processes, handlers and sessions may write to one file. A line is one
+    write; a file that was renamed is followed within 100 ms. `handle` and `emit` may be called at
+    the same time from anywhere and raise nothing: what can't be written is counted in `stats()` and
+    told on stderr, without content, at most every five seconds.
+
+    Args:
+        filename: The file; missing directories are created.
+        level: As in `logging.Handler`.
+        foreign: What happens to records without an event: `drop`, or `wrap` as `system` events.
+        permissions: Mode bits of a file that is created, a number or an octal text like `"0640"`.
+        create_dirs: Create missing directories.
+        delay: Open the file at the first event rather than now.
+        encoding: There for its likeness to `logging.FileHandler`; the file is UTF-8.
+        formatter_options: Content options, for the `HILTFormatter` that is made.
+
+    Attributes:
+        baseFilename: The absolute path.
+
+    Raises:
+        ConfigurationError: for an option that does not exist or has a wrong value, and for a file
+            that can't be opened.
+    """
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        level: int | str = logging.NOTSET,
+        *,
+        foreign: str = "drop",
+        permissions: int | str = 0o600,
+        create_dirs: bool = True,
+        delay: bool = False,
+        encoding: str | None = "utf-8",
+        **formatter_options: Any,
+    ) -> None:
+        unknown = [name for name in formatter_options if name not in HILTFormatter.OPTIONS]
+        reject_unknown("HILTFileHandler", unknown, (*_OPTIONS, *HILTFormatter.OPTIONS))
+        if foreign not in ("drop", "wrap"):
+            raise ConfigurationError("foreign", foreign, "Must be one of: drop, wrap")
+        if encoding not in (None, "utf-8", "utf8", "UTF-8"):
+            raise ConfigurationError("encoding", encoding, "Must be utf-8")
+        for option, value in {"create_dirs": create_dirs, "delay": delay}.items():
+            if type(value) is not bool:
+                raise ConfigurationError(option, value, "Must be true or false")
+        super().__init__()
+        try:
+            self.setLevel(level)
+        except (ValueError, TypeError):
+            raise ConfigurationError("level", level, "Must be a level of logging") from None
+        self.baseFilename = absolute(filename)
+        self._wraps = foreign == "wrap"
+        self._forwarded = sorted(formatter_options)
+        self.formatter: HILTFormatter = HILTFormatter(**formatter_options)
+        self._appender = open_shared(
+            self.baseFilename, mode_bits(permissions), create_dirs, delay=delay
+        )
+        self._released = False
+        self._written = Tally()
+        self._troubles = Troubles(to_stderr)
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 -- logging's name
+        """
+        Use another `HILTFormatter`.
+
+        Raises:
+            ConfigurationError: for any other formatter, and where the handler was given content
+                options of its own.
+        """
+        if not isinstance(fmt, HILTFormatter):
+            raise ConfigurationError(
+                "formatter", type(fmt).__name__, "Must be a hilt_logging.HILTFormatter"
+            )
+        if self._forwarded:
+            raise ConfigurationError(
+                "formatter",
+                type(fmt).__name__,
+                f"Must be left out, or else {', '.join(self._forwarded)} of the handler",
+            )
+        self.formatter = fmt
+
+    def filter(  # type: ignore[override, unused-ignore] -- since 3.12 a record may be returned
+        self, record: logging.LogRecord
+    ) -> bool | logging.LogRecord:
+        """Return what the filters let pass: as Python 3.12 and later, also a record in its place."""
+        for each in self.filters:
+            decide = each.filter if hasattr(each, "filter") else each
+            result = decide(record)
+            if not result:
+                return False
+            if isinstance(result, logging.LogRecord):
+                record = result
+        return record
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Write the record if the filters let it pass; no lock is held while it is formatted."""
+        passed = self.filter(record)
+        if isinstance(passed, logging.LogRecord):
+            self.emit(passed)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the event of a record; never raises."""
+        if not self._wraps and event_of(record) is None:
+            return
+        try:
+            line = self.formatter.line(record)
+            event = event_of(record)
+            if event is None or self._appender.is_first(event):
+                self._appender.append(line)
+                self._written.add()
+        except OSError as error:
+            self._troubles.count(cause_of(error), self.baseFilename)
+        except Exception as error:
+            self._troubles.count(type(error).__name__, self.baseFilename)
+
+    def stats(self) -> dict[str, Any]:
+        """
+        Return what became of the events: accepted = written + pending + dropped.
+
+        Returns:
+            `accepted`, `written`, `pending`, `dropped`, and `dropped_by` from cause to count.
+        """
+        joined = self._appender.joined_lost
+        dropped = Counter(self._troubles.by_cause()) + joined
+        written = self._written.value() - joined.total()
+        return {
+            "accepted": written + dropped.total(),
+            "written": written,
+            "pending": 0,
+            "dropped": dropped.total(),
+            "dropped_by": dict(dropped),
+        }
+
+    def close(self) -> None:
+        """Close the file, unless others in this process use it; a later event opens it again."""
+        if not self._released:
+            self._released = True
+            release(self._appender)
+        super().close()
+
+    def __repr__(self) -> str:
+        level = logging.getLevelName(self.level)
+        return f"<{type(self).__name__} {self.baseFilename} ({level})>"
+
+
+def absolute(filename: str | os.PathLike[str]) -> str:
+    """
+    Return a file's name as an absolute path.
+
+    Raises:
+        ConfigurationError: for what is no name of a file.
+    """
+    try:
+        name = os.fspath(filename)
+    except TypeError:
+        name = ""
+    if not isinstance(name, str) or not name or "\0" in name or name.startswith("cfg://"):
+        raise ConfigurationError("filename", filename, "Must be the path of a file")
+    return os.path.abspath(os.path.expanduser(name))
+
+
+def mode_bits(permissions: int | str) -> int:
+    """
+    Return the bits of a file mode that is given as a number or as octal digits.
+
+    Raises:
+        ConfigurationError: for anything else.
+    """
+    try:
+        bits = int(permissions, 8) if isinstance(permissions, str) else permissions
+    except ValueError:
+        bits = -1
+    if type(bits) is not int or not 0 <= bits <= 0o777:
+        raise ConfigurationError("permissions", permissions, 'Must be octal digits, as in "0640"')
+    return bits
+
+
+def open_shared(path: str, permissions: int, create_dirs: bool, *, delay: bool) -> Appender:
+    """
+    Return the appender of a file that is opened now, or with *delay* at its first line.
+
+    Raises:
+        ConfigurationError: if it can't be opened, or is in use here with other options.
+    """
+    try:
+        appender = acquire(path, permissions, create_dirs)
+    except ValueError as error:
+        raise ConfigurationError("filename", path, f"It {error}") from None
+    if not delay:
+        try:
+            appender.open()
+        except OSError as error:
+            release(appender)
+            raise ConfigurationError(
+                "filename", path, f"It can't be opened: {error.strerror or cause_of(error)}"
+            ) from error
+    return appender

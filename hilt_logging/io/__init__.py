@@ -1,0 +1,5 @@
+"""
+The file as events.
+"""
+
+from __future__ import annotations

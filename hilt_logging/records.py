@@ -1,0 +1,365 @@
+"""
+The record: what an event looks like while it is on its way through `logging`.
+
+`record.hilt` is a plain dict of JSON values, detached from what the caller holds. Only that passes
+unharmed through other people's formatters, queues, sockets and pickles.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from datetime import datetime
+from typing import Any
+
+from .context import current, trace_ids
+from .errors import InvalidEventError
+from .events import (
+    Event,
+    new_id,
+    timestamp,
+    to_timestamp,
+    upgrade,
+    without_nulls,
+)
+from .schema import FIELDS, HILT_VERSION, is_valid, validate_event
+from .snapshot import clean_text, snapshot
+
+
+__all__ = ["HILTRecord", "complete", "event_of", "level_of", "make", "summary"]
+
+_LEVELS = {
+    "failed": logging.ERROR,
+    "truncated": logging.WARNING,
+    "refused": logging.WARNING,
+    "filtered": logging.WARNING,
+    "retried": logging.WARNING,
+    "closed_early": logging.WARNING,
+    "abandoned": logging.WARNING,
+    "cancelled": logging.WARNING,
+}
+_held = logging.LogRecord.__dict__["__dict__"].__get__
+
+
+class HILTRecord(logging.LogRecord):
+    """
+    A `LogRecord` of an event whose other attributes are filled in when somebody asks for one.
+
+    It is pickled and copied as a plain `LogRecord`, so that it arrives where this package is not
+    installed.
+    """
+
+    __slots__ = ("_caller", "_filled")
+
+    def __init__(
+        self,
+        name: str,
+        level: int,
+        event: dict[str, Any],
+        caller: tuple[str, int, str] = ("(unknown file)", 0, "(unknown function)"),
+    ) -> None:
+        self._filled = False
+        self._caller = caller
+        self.name = name
+        self.levelno = level
+        self.hilt = event
+        self.thread = threading.get_ident()
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in _OWN or self._filled:
+            raise AttributeError(attribute)
+        self._fill()
+        return getattr(self, attribute)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        if not self._filled:
+            self._fill()
+        return _held(self)  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> Any:
+        return logging.makeLogRecord, (dict(self.__dict__),)
+
+    def _fill(self) -> None:
+        """Let the stdlib's own constructor set what it sets, then put back what is known better."""
+        self._filled = True
+        given = dict(_held(self))
+        path, line, function = self._caller
+        super().__init__(
+            given["name"], given["levelno"], path, line, summary(given["hilt"]), (), None, function
+        )
+        self._set_time(given["hilt"])
+        if given["thread"] != self.thread and self.threadName is not None:
+            self.threadName = _thread_name(given["thread"])
+        _held(self).update(given)
+
+    def _set_time(self, event: dict[str, Any]) -> None:
+        try:
+            created = datetime.fromisoformat(event["timestamp"]).timestamp()
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return
+        self.relativeCreated += (created - self.created) * 1000
+        self.created = created
+        self.msecs = float(int(created % 1 * 1000))
+
+
+_OWN = frozenset(HILTRecord.__slots__)
+
+
+def make(
+    event: Event | dict[str, Any],
+    logger: logging.Logger,
+    level: int | None = None,
+    *,
+    caller: tuple[str, int, str] | None = None,
+    strict: bool = False,
+) -> logging.LogRecord:
+    """
+    Return the record of an event, completed with what is bound here.
+
+    Args:
+        event: An `Event` or a dict of its fields; whatever it is, it becomes a valid event.
+        logger: Where it will be handled.
+        level: A level of `logging`; `level_of` the event by default.
+        caller: Path, line and function for the record; unknown by default.
+        strict: Raise for an event that is not valid.
+
+    Raises:
+        InvalidEventError: under *strict*.
+    """
+    plain = completed(event, logger.name, strict=strict)
+    levelno = level_of(plain) if level is None else level
+    ours = type(logger).makeRecord is _MAKE_RECORD
+    if ours and logging.getLogRecordFactory() is logging.LogRecord:
+        if caller is None:
+            return HILTRecord(logger.name, levelno, plain)
+        return HILTRecord(logger.name, levelno, plain, caller)
+    path, line, function = caller or ("(unknown file)", 0, "(unknown function)")
+    record = logger.makeRecord(logger.name, levelno, path, line, summary(plain), (), None, function)
+    record.hilt = plain
+    return record
+
+
+_MAKE_RECORD = logging.Logger.makeRecord
+
+
+def event_of(record: logging.LogRecord) -> Any:
+    """
+    Return what stands on a record as its event, as it is; None where there is none.
+
+    It is looked for in `record.hilt`, in `record.msg["hilt"]` (structlog) and in
+    `record.extra["hilt"]` (loguru).
+    """
+    return record.hilt if type(record) is HILTRecord else _find(record)[1]
+
+
+def _find(record: logging.LogRecord) -> tuple[dict[str, Any], Any]:
+    """The dict that holds a record's event under `hilt`, and the event."""
+    held = record.__dict__
+    for place in (held, held.get("msg"), held.get("extra")):
+        if type(place) is dict and place.get("hilt") is not None:
+            return place, place["hilt"]
+    return held, None
+
+
+def complete(record: logging.LogRecord) -> dict[str, Any] | None:
+    """
+    Complete the event on a record and return it; None for a record without one.
+
+    The first filter, processor, handler or formatter of ours that sees the record does it, and puts
+    the completed dict back, so that every destination has the same id. Never raises: what is no
+    event becomes a `system` event that carries it.
+    """
+    if type(record) is HILTRecord:
+        return record.hilt
+    place, event = _find(record)
+    if event is None:
+        return None
+    try:
+        created_ns = round(record.created * 1e6) * 1000
+        plain = completed(event, record.name, created_ns)
+    except Exception:
+        plain = completed(event, "hilt")
+    place["hilt"] = plain
+    return plain
+
+
+def completed(
+    event: object, logger: str, now_ns: int | None = None, *, strict: bool = False
+) -> dict[str, Any]:
+    """
+    Return any event as a valid plain dict, with id, timestamp, session and context.
+
+    Args:
+        event: An `Event`, a dict of its fields, or anything else by mistake.
+        logger: The name for `provenance.logger`.
+        now_ns: What the clock said, for an event without a timestamp of its own.
+        strict: Raise for what is no event, rather than return a `system` event that carries it.
+
+    Raises:
+        InvalidEventError: under *strict*.
+    """
+    given = _plain(event)
+    if type(given) is not dict:
+        faults = ["$: must be object"]
+    else:
+        plain = _with_context(given, logger, now_ns)
+        if is_valid(plain):
+            return plain
+        plain = without_nulls(upgrade(plain))
+        _set_timestamp(plain)
+        if is_valid(plain):
+            return plain
+        faults = [str(fault) for fault in validate_event(plain)]
+    if strict:
+        raise InvalidEventError(*faults)
+    return _carrier(given, logger, now_ns, faults)
+
+
+def _plain(event: object) -> Any:
+    if isinstance(event, Event):
+        try:
+            return event.to_dict()
+        except Exception:  # a part of it was replaced by something else
+            return snapshot(event)
+    return snapshot(event)
+
+
+def _set_timestamp(event: dict[str, Any]) -> None:
+    try:
+        event["timestamp"] = to_timestamp(event["timestamp"])
+    except InvalidEventError:
+        pass  # is told by validate_event
+
+
+def _carrier(given: Any, logger: str, now_ns: int | None, faults: list[str]) -> dict[str, Any]:
+    """A `system` event that carries what should have been an event, and says what is wrong."""
+    session = given.get("session_id") if type(given) is dict else None
+    event: dict[str, Any] = {
+        "actor": {"type": "system", "id": "hilt_logging"},
+        "action": "system",
+        "extensions": {
+            "outcome": "failed",
+            "error": {"type": "InvalidEventError", "message": "; ".join(faults)},
+            "invalid_event": given,
+        },
+    }
+    if type(session) is str and session:
+        event["session_id"] = session
+    return _with_context(event, logger, now_ns)
+
+
+def _with_context(given: dict[str, Any], logger: str, now_ns: int | None) -> dict[str, Any]:
+    """The fields in their order, with what is missing and what is bound."""
+    bound = current()
+    event = {
+        "hilt_version": given.get("hilt_version") or HILT_VERSION,
+        "event_id": given.get("event_id") or new_id(now_ns),
+        "timestamp": given.get("timestamp") or timestamp(now_ns),
+        "session_id": given.get("session_id") or bound.session_id or new_id(now_ns),
+    }
+    for name in FIELDS[4:-1]:
+        value = given.get(name)
+        if value is not None:
+            event[name] = value
+        elif name in _BINDABLE:
+            event[name] = {}
+    _add_bound(event, logger)
+    if not given.keys() <= _FIELD_SET:
+        event.update((name, value) for name, value in given.items() if name not in _FIELD_SET)
+    if given.get("integrity") is not None:
+        event["integrity"] = given["integrity"]
+    return event
+
+
+_FIELD_SET = frozenset(FIELDS)
+_BINDABLE = frozenset({"provenance", "privacy", "extensions"})
+
+
+def _add_bound(event: dict[str, Any], logger: str) -> None:
+    """Fill `provenance`, `privacy` and `extensions` with what is bound, and drop what stays empty."""
+    bound = current()
+    known: dict[str, dict[str, Any]] = {
+        "provenance": {**trace_ids(), "logger": logger},
+        "privacy": {} if bound.consent is None else {"consent": bound.consent},
+        "extensions": bound.extensions,
+    }
+    if bound.user_id is not None:
+        known["extensions"] = {**bound.extensions, "user_id": bound.user_id}
+        actor = event.get("actor")
+        if type(actor) is dict and actor.get("type") == "human":
+            actor.setdefault("id", bound.user_id)
+    for name, more in known.items():
+        part = event[name]
+        if type(part) is dict:
+            for key, value in more.items():
+                if key not in part:
+                    part[key] = value if type(value) is str else snapshot(value)
+            if not part:
+                del event[name]
+
+
+def level_of(event: Event | dict[str, Any]) -> int:
+    """Return the level of `logging` at which an event is emitted."""
+    action: Any
+    extensions: Any
+    if isinstance(event, Event):
+        action, extensions = event.action, event.extensions
+    elif type(event) is dict:
+        action, extensions = event.get("action"), event.get("extensions")
+    else:
+        return logging.ERROR
+    if type(action) is str and action == "completion_chunk":
+        return logging.DEBUG
+    if type(extensions) is not dict:
+        return logging.INFO
+    outcome = extensions.get("outcome")
+    if type(outcome) is str:
+        return _LEVELS.get(outcome, logging.INFO)
+    return logging.ERROR if "error" in extensions else logging.INFO
+
+
+def summary(event: dict[str, Any]) -> str:
+    """Return one line about an event, without content: `completion openai gpt-4o-mini ...`."""
+    provenance = _dict(event, "provenance")
+    extensions = _dict(event, "extensions")
+    metrics = _dict(event, "metrics")
+    tokens = _dict(metrics, "tokens")
+    words = [
+        event.get("action"),
+        provenance.get("provider"),
+        provenance.get("model") or provenance.get("request_model"),
+        _dict(extensions, "tool").get("name"),
+    ]
+    out = [_word(word) for word in words if type(word) is str]
+    out.append(f"session={_word(str(event.get('session_id')))}")
+    if tokens:
+        out.append(f"tokens={tokens.get('prompt', 0)}+{tokens.get('completion', 0)}")
+    if type(cost := metrics.get("cost_usd")) in (int, float):
+        out.append(f"cost=${f'{cost:.6f}'.rstrip('0').rstrip('.')}")
+    if type(latency := metrics.get("latency_ms")) is int:
+        out.append(f"{latency}ms")
+    outcome = extensions.get("outcome")
+    if type(outcome) is str and outcome != "completed":
+        out.append(_word(outcome))
+    error = _dict(extensions, "error").get("type")
+    if type(error) is str:
+        out.append(_word(error))
+    return " ".join(out)
+
+
+def _dict(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    value = parent.get(name)
+    return value if type(value) is dict else {}
+
+
+def _word(text: str) -> str:
+    """A name as one short word: no spaces, control characters or line breaks in a text log."""
+    shown = clean_text(text[:80])
+    return shown if shown.isprintable() and " " not in shown else ascii(shown)
+
+
+def _thread_name(ident: int) -> str:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return names.get(ident, f"Thread-{ident}")

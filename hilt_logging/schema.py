@@ -1,0 +1,285 @@
+"""
+The format, HILT 1.0.0, as tables: a JSON Schema, and what checks an event against it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from msgspec import UNSET, UnsetType
+
+
+__all__ = [
+    "ACTIONS",
+    "ACTOR_TYPES",
+    "HILT_VERSION",
+    "JSON_SCHEMA",
+    "Fault",
+    "is_valid",
+    "validate_event",
+]
+
+HILT_VERSION = "1.0.0"
+ACTIONS = (
+    "prompt",
+    "completion",
+    "completion_chunk",
+    "tool_call",
+    "tool_result",
+    "feedback",
+    "retrieval",
+    "rerank",
+    "embedding",
+    "system",
+)
+ACTOR_TYPES = ("human", "agent", "tool", "system")
+# "$(?!\n)", because Python's "$" alone lets a newline follow
+_TIMESTAMP = r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}[.][0-9]{6}Z$(?!\n)"
+_TEXT_HASH = r"^(hmac-)?sha256:[0-9a-f]{64}$(?!\n)"
+
+_string = {"type": "string"}
+_name = {"type": "string", "minLength": 1}
+_object = {"type": "object"}
+_objects = {"type": "array", "items": _object}
+_count = {"type": "integer", "minimum": 0}
+_number = {"type": "number"}
+
+JSON_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "HILT event 1.0.0",
+    "type": "object",
+    "required": ["hilt_version", "event_id", "timestamp", "session_id", "actor", "action"],
+    "properties": {
+        "hilt_version": {"const": HILT_VERSION},
+        "event_id": _name,
+        "timestamp": {"type": "string", "pattern": _TIMESTAMP},
+        "session_id": _name,
+        "actor": {
+            "type": "object",
+            "required": ["type", "id"],
+            "properties": {
+                "type": {"enum": list(ACTOR_TYPES)},
+                "id": _name,
+                "name": _string,
+                "did": _string,
+                "metadata": _object,
+            },
+        },
+        "action": {"enum": list(ACTIONS)},
+        "content": {
+            "type": "object",
+            "properties": {
+                "text": _string,
+                "text_hash": {"type": "string", "pattern": _TEXT_HASH},
+                "text_encrypted": _string,
+                "media": _objects,
+                "messages": _objects,
+            },
+        },
+        "provenance": _object,
+        "metrics": {
+            "type": "object",
+            "properties": {
+                "latency_ms": _count,
+                "time_to_first_token_ms": _count,
+                "tokens": {"type": "object", "additionalProperties": _count},
+                "cost_usd": _number,
+                "chunks": _count,
+                "attempts": _count,
+                "score": _number,
+            },
+        },
+        "privacy": {
+            "type": "object",
+            "properties": {
+                "pii_detected": {"type": "array", "items": _string},
+                "redaction_applied": {"type": "boolean"},
+                "consent": _object,
+            },
+        },
+        "extensions": _object,
+        "integrity": _object,
+    },
+}
+"""The format as a JSON Schema, draft 2020-12. Fields that it does not name are allowed."""
+
+FIELDS = tuple(JSON_SCHEMA["properties"])
+"""The fields of an event in the order in which they are written."""
+
+PART_FIELDS = {
+    name: tuple(JSON_SCHEMA["properties"][name]["properties"])
+    for name in ("actor", "content", "metrics", "privacy")
+}
+"""The same of its typed parts."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """
+    What is wrong in one place of an event.
+
+    Attributes:
+        path: Where, e.g. `$.actor.id`.
+        message: What, without content.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def validate_event(event: object) -> list[Fault]:
+    """Return everything that keeps *event*, a dict of JSON values, from being one; else []."""
+    return list(_faults(event, JSON_SCHEMA, "$"))
+
+
+def not_one_of(what: str, value: object, allowed: tuple[str, ...] | list[str]) -> str:
+    """Return the text of an error: what was given and what is allowed."""
+    given = repr(value[:80]) if type(value) is str else _kind(value)
+    return f"Invalid {what}: {given}. Must be one of: {', '.join(allowed)}"
+
+
+def _faults(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    for keyword, wanted in schema.items():
+        check = _CHECKS.get(keyword)
+        message = check(value, wanted) if check else None
+        if message is not None:
+            what = path.removeprefix("$.").replace(".", " ")
+            yield Fault(path, message if keyword != "enum" else not_one_of(what, value, wanted))
+            if keyword == "type":
+                return
+    if type(value) is dict:
+        yield from _object_faults(value, schema, path)
+    elif type(value) is list and "items" in schema:
+        for index, item in enumerate(value):
+            yield from _faults(item, schema["items"], f"{path}[{index}]")
+
+
+def _object_faults(value: dict[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield Fault(f"{path}.{name}", "is required")
+    known = schema.get("properties", {})
+    for name, item in value.items():
+        inner = known.get(name, schema.get("additionalProperties"))
+        if inner is not None:
+            yield from _faults(item, inner, f"{path}.{name}")
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+_KINDS: dict[type, str] = {
+    str: "string",
+    dict: "object",
+    list: "array",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
+_FITS: dict[str, tuple[type, ...]] = {
+    **{kind: (cls,) for cls, kind in _KINDS.items()},
+    "number": (int, float),
+}
+
+
+def _wrong_type(value: object, wanted: str) -> str | None:
+    if type(value) in _FITS[wanted]:
+        return None
+    if wanted == "integer" and type(value) is float and value.is_integer():
+        return None  # JSON Schema knows numbers, not notations: 3.0 is an integer
+    return f"must be {wanted}, is {_kind(value)}"
+
+
+_CHECKS: dict[str, Callable[[Any, Any], str | None]] = {
+    "type": _wrong_type,
+    "const": lambda value, wanted: None if value == wanted else f"must be {wanted!r}",
+    "enum": lambda value, wanted: None if type(value) is str and value in wanted else "",
+    "minLength": lambda value, wanted: None if len(value) >= wanted else "must not be empty",
+    "minimum": lambda value, wanted: None if value >= wanted else f"must be at least {wanted}",
+    "pattern": lambda value, wanted: (
+        None if re.search(wanted, value, re.ASCII) else f"must match {wanted}"
+    ),
+}
+
+
+# The same once more as msgspec knows it: is_valid runs for every event that is written.
+
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Object = dict[str, Any]
+
+
+class _Actor(msgspec.Struct, gc=False):
+    type: Literal["human", "agent", "tool", "system"]
+    id: _Name
+    name: str | UnsetType = UNSET
+    did: str | UnsetType = UNSET
+    metadata: _Object | UnsetType = UNSET
+
+
+class _Content(msgspec.Struct, gc=False):
+    text: str | UnsetType = UNSET
+    text_hash: Annotated[str, msgspec.Meta(pattern=_TEXT_HASH)] | UnsetType = UNSET
+    text_encrypted: str | UnsetType = UNSET
+    media: list[_Object] | UnsetType = UNSET
+    messages: list[_Object] | UnsetType = UNSET
+
+
+class _Metrics(msgspec.Struct, gc=False):
+    latency_ms: _Count | UnsetType = UNSET
+    time_to_first_token_ms: _Count | UnsetType = UNSET
+    tokens: dict[str, _Count] | UnsetType = UNSET
+    cost_usd: int | float | UnsetType = UNSET
+    chunks: _Count | UnsetType = UNSET
+    attempts: _Count | UnsetType = UNSET
+    score: int | float | UnsetType = UNSET
+
+
+class _Privacy(msgspec.Struct, gc=False):
+    pii_detected: list[str] | UnsetType = UNSET
+    redaction_applied: bool | UnsetType = UNSET
+    consent: _Object | UnsetType = UNSET
+
+
+class _Event(msgspec.Struct, gc=False):
+    hilt_version: Literal["1.0.0"]
+    event_id: _Name
+    timestamp: Annotated[str, msgspec.Meta(pattern=_TIMESTAMP)]
+    session_id: _Name
+    actor: _Actor
+    action: Literal[
+        "prompt",
+        "completion",
+        "completion_chunk",
+        "tool_call",
+        "tool_result",
+        "feedback",
+        "retrieval",
+        "rerank",
+        "embedding",
+        "system",
+    ]
+    content: _Content | UnsetType = UNSET
+    provenance: _Object | UnsetType = UNSET
+    metrics: _Metrics | UnsetType = UNSET
+    privacy: _Privacy | UnsetType = UNSET
+    extensions: _Object | UnsetType = UNSET
+    integrity: _Object | UnsetType = UNSET
+
+
+def is_valid(event: object) -> bool:
+    """Return whether a dict of JSON values is an event: what `validate_event` says, but fast."""
+    try:
+        msgspec.convert(event, _Event)
+    except (msgspec.ValidationError, TypeError):
+        return False
+    return True

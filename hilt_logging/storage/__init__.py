@@ -1,0 +1,5 @@
+"""
+The file as bytes.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,251 @@
+"""
+Appending lines to a file that other threads, processes and log rotation share.
+
+A line is one `os.write` of bytes on an `O_APPEND` descriptor: no buffer whose lock could hang a
+forked child, no half line that a later write would finish in the middle of another process's line.
+The file is never truncated. A tail that somebody left without its newline is closed off before the
+next line, so that a fragment is at most one line of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import time
+
+from collections import Counter, deque
+from typing import Any
+from weakref import WeakSet
+
+
+__all__ = ["Appender", "acquire", "cause_of", "release"]
+
+_FOLLOW_EVERY_S = 0.1
+_REMEMBERED = 32
+_FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class Appender:
+    """
+    One file that is appended to; safe for threads and processes, before and after a fork.
+
+    Args:
+        path: An absolute path.
+        permissions: Mode bits for a file that is created.
+        create_dirs: Create missing directories.
+    """
+
+    def __init__(self, path: str, permissions: int, create_dirs: bool) -> None:
+        self.path = path
+        self.permissions = permissions
+        self.create_dirs = create_dirs
+        self.users = 0
+        self.joined_lost: Counter[str] = Counter()
+        self._fd: int | None = None
+        self._forget_threads()
+        _appenders.add(self)
+
+    def _forget_threads(self) -> None:
+        """Begin anew, as a forked child must: another thread of the parent may hold the lock."""
+        self._lock = threading.RLock()
+        self._writing = False
+        self._joined: deque[bytes] = deque()
+        self._recent: dict[int, Any] = {}
+        self._end = -1
+        self._looked_at = float("-inf")
+
+    def open(self) -> None:
+        """
+        Open what the path names now, rather than at the next line.
+
+        Raises:
+            OSError: if it can't be opened, or is a directory.
+        """
+        with self._lock:
+            self._looked_at = float("-inf")
+            self._followed()
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+        with self._lock:
+            if self._fd is not None:
+                fd, self._fd = self._fd, None
+                os.close(fd)
+
+    def is_first(self, event: object) -> bool:
+        """
+        Return whether this very object comes here for the first time lately.
+
+        A record passes by twice where two handlers of one chain of loggers share the file.
+        """
+        with self._lock:
+            if self._recent.get(id(event)) is event:
+                return False
+            self._recent[id(event)] = event
+            if len(self._recent) > _REMEMBERED:
+                del self._recent[next(iter(self._recent))]
+            return True
+
+    def append(self, line: bytes) -> None:
+        """
+        Write one line, given without its newline.
+
+        A line that comes from within a write (a signal handler, a `__del__`) is written after the
+        outer one.
+
+        Raises:
+            OSError: if it can't be written whole.
+        """
+        with self._lock:
+            if self._writing:
+                self._joined.append(line + b"\n")
+                return
+            self._writing = True
+            try:
+                self._write(line + b"\n")
+            finally:
+                while self._joined:
+                    self._write_joined(self._joined.popleft())
+                self._writing = False
+
+    def _write_joined(self, data: bytes) -> None:
+        try:
+            self._write(data)
+        except OSError as error:
+            self.joined_lost[cause_of(error)] += 1
+
+    def _write(self, data: bytes) -> None:
+        fd = self._followed()
+        if self._ends_torn(fd):
+            data = b"\n" + data
+        end, self._end = self._end, -1
+        written = os.write(fd, data)
+        while written < len(data):
+            more = os.write(fd, data[written:])
+            if more == 0:
+                raise OSError(errno.EIO, "nothing written")
+            written += more
+        if end >= 0:
+            self._end = end + len(data)
+
+    def _ends_torn(self, fd: int) -> bool:
+        """Whether the file ends without a newline; read only where it is not as we left it."""
+        try:
+            end = os.lseek(fd, 0, os.SEEK_END)
+        except OSError:  # a pipe or a terminal has no end
+            self._end = -1
+            return False
+        known, self._end = self._end, end
+        if end == known or end == 0:
+            return False
+        try:
+            return _last_byte(fd, end) != b"\n"
+        except OSError:  # opened for writing only
+            return False
+
+    def _followed(self) -> int:
+        """The descriptor of what the path names now: after a rename the new file is created."""
+        now = time.monotonic()
+        if self._fd is not None and 0 <= now - self._looked_at < _FOLLOW_EVERY_S:
+            return self._fd
+        self._looked_at = now
+        if self._fd is None:
+            self._fd = self._opened()
+        elif not self._is_current(self._fd):
+            try:
+                fresh = self._opened()
+            except OSError:  # better the renamed file than none
+                return self._fd
+            os.close(self._fd)
+            self._fd, self._end = fresh, -1
+        return self._fd
+
+    def _is_current(self, fd: int) -> bool:
+        try:
+            there, ours = os.stat(self.path), os.fstat(fd)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _opened(self) -> int:
+        try:
+            return self._open_once()
+        except FileNotFoundError:
+            if not self.create_dirs:
+                raise
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            return self._open_once()
+
+    def _open_once(self) -> int:
+        try:
+            fd = os.open(self.path, os.O_RDWR | _FLAGS, self.permissions)
+        except PermissionError:  # write permission alone is enough to append
+            fd = os.open(self.path, os.O_WRONLY | _FLAGS, self.permissions)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise IsADirectoryError(errno.EISDIR, "Is a directory", self.path)
+        return fd
+
+
+def _last_byte(fd: int, end: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, 1, end - 1)
+    os.lseek(fd, end - 1, os.SEEK_SET)
+    return os.read(fd, 1)
+
+
+def cause_of(error: OSError) -> str:
+    """Return the name of an errno, e.g. `ENOSPC`, else of the error's class."""
+    return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+_appenders: WeakSet[Appender] = WeakSet()
+_shared: dict[str, Appender] = {}
+_sharing = threading.Lock()
+
+
+def acquire(path: str, permissions: int, create_dirs: bool) -> Appender:
+    """
+    Return the one appender of a file in this process; `release` it as often as it is acquired.
+
+    Args:
+        path: The file; made absolute and free of links.
+        permissions: Mode bits for a file that is created.
+        create_dirs: Create missing directories.
+
+    Raises:
+        ValueError: if the file is in use here with other options.
+    """
+    real = os.path.realpath(path)
+    with _sharing:
+        found = _shared.get(real)
+        if found is None:
+            found = _shared[real] = Appender(real, permissions, create_dirs)
+        elif (found.permissions, found.create_dirs) != (permissions, create_dirs):
+            raise ValueError("is in use in this process with other options")
+        found.users += 1
+    return found
+
+
+def release(appender: Appender) -> None:
+    """Give up one use of an appender; the last one closes the file."""
+    with _sharing:
+        appender.users -= 1
+        if appender.users > 0:
+            return
+        if _shared.get(appender.path) is appender:
+            del _shared[appender.path]
+    appender.close()
+
+
+def _after_fork_in_child() -> None:
+    global _sharing
+    _sharing = threading.Lock()
+    for appender in list(_appenders):
+        appender._forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
