@@ -140,8 +140,8 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
                 with self._again():
                     return function(*args, **kwargs)
 
-        wrapped: F = functools.wraps(function)(wrapper)
-        return wrapped
+        functools.update_wrapper(wrapper, function)
+        return wrapper  # type: ignore[no-any-return]
 
     def _around_generator(
         self, function: Callable[..., Any]

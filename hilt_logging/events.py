@@ -8,7 +8,6 @@ See Also:
 from __future__ import annotations
 
 import datetime
-import functools
 import os
 import random
 import re
@@ -424,9 +423,8 @@ _KNOWN: dict[type, tuple[str, ...]] = {
 }
 
 
-@functools.cache
-def _known(cls: Any) -> tuple[str, ...]:
-    return next(_KNOWN[base] for base in cls.__mro__ if base in _KNOWN)
+def _known(cls: type) -> tuple[str, ...]:
+    return _KNOWN.get(cls) or next(_KNOWN[base] for base in cls.__mro__ if base in _KNOWN)
 
 
 def _raw(part: _Part) -> dict[str, Any]:

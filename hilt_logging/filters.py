@@ -268,7 +268,7 @@ class SessionSampler(logging.Filter):
         self._limit = rate * 2**64
         self._salt = salt
 
-    def filter(  # type: ignore[override, unused-ignore] -- since 3.12 a record may be returned
+    def filter(  # type: ignore[override]  # since 3.12 a record may be returned
         self, record: logging.LogRecord
     ) -> bool | logging.LogRecord:
         """Return True to keep, False to drop, or a marked copy of an error."""

@@ -106,7 +106,7 @@ class HILTFileHandler(logging.Handler):
             )
         self.formatter = fmt
 
-    def filter(  # type: ignore[override, unused-ignore] -- since 3.12 a record may be returned
+    def filter(  # type: ignore[override]  # since 3.12 a record may be returned
         self, record: logging.LogRecord
     ) -> bool | logging.LogRecord:
         """Return what the filters let pass: as Python 3.12 and later, also a record in its place."""
