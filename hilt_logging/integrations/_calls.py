@@ -1,0 +1,560 @@
+"""
+The life of one call: asked, then answered or failed, as events.
+
+An integration translates what its SDK gave into a `Prompt`, an `Answer` or a `Failure`; which
+events these become, and how they are linked, is decided here alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import math
+import time
+
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Concatenate, ParamSpec
+
+import msgspec
+
+from .._diagnostics import Troubles, to_logger
+from ..context import current
+from ..emit import emit
+from ..errors import RecordingError
+from ..events import Actor, Content, Event, Metrics, new_id
+from ._fields import count, field, text
+from ._pricing import cost_of
+
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Failure",
+    "Prompt",
+    "Recorder",
+    "ToolCall",
+    "ToolResult",
+    "failure_of",
+    "part",
+]
+
+P = ParamSpec("P")
+_troubles = Troubles(to_logger(__name__))
+
+
+class ToolCall(msgspec.Struct):
+    """
+    A tool that the model asks for.
+
+    Attributes:
+        name: The tool.
+        call_id: The provider's id of the call.
+        arguments: Decoded where they are JSON.
+        server: Whether it runs at the provider's.
+    """
+
+    name: str
+    call_id: str | None = None
+    arguments: Any = None
+    server: bool = False
+
+
+class ToolResult(msgspec.Struct):
+    """
+    What a tool gave.
+
+    Attributes:
+        name: The tool; None where only the call's id is known.
+        call_id: The provider's id of the call.
+        result: Text, or a value of any kind.
+        server: Whether it ran at the provider's.
+        failed: Whether the tool says that it failed.
+    """
+
+    name: str | None = None
+    call_id: str | None = None
+    result: Any = None
+    server: bool = False
+    failed: bool = False
+
+
+class Prompt(msgspec.Struct):
+    """
+    What is asked.
+
+    Attributes:
+        text: What the person wrote last.
+        messages: `{"role": ..., "parts": [...]}` where the text alone would lose something.
+        media: References to images, sound and files.
+        tool_results: Results that are new with this request.
+    """
+
+    text: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    media: list[dict[str, Any]] | None = None
+    tool_results: list[ToolResult] = []
+
+
+class Failure(msgspec.Struct):
+    """
+    Why a call failed.
+
+    Attributes:
+        type: The exception class that the application sees.
+        message: In words.
+        code: The provider's own word.
+        status_code: Of HTTP.
+        retry_after_s: When to try again, seconds.
+        request_id: The provider's id of the request.
+        outcome: `failed`, or how else it ended.
+    """
+
+    type: str
+    message: str | None = None
+    code: str | None = None
+    status_code: int | None = None
+    retry_after_s: float | None = None
+    request_id: str | None = None
+    outcome: str = "failed"
+
+
+class Answer(msgspec.Struct):
+    """
+    What a model answered.
+
+    Attributes:
+        text: Of the first choice, reasoning left out.
+        messages: The choices as `{"role": ..., "parts": [...]}`, where the text alone would lose
+            something.
+        media: References to images and sound in it.
+        tool_calls: The tools that it asks for.
+        tool_results: Results of tools that ran at the provider's.
+        refusal: The words of a refusal.
+        finish_reason: The provider's own word.
+        outcome: completed, truncated, refused, filtered, closed_early, abandoned, cancelled, failed.
+        model: The model that served.
+        response_id: The provider's id of the answer.
+        request_id: The provider's id of the request.
+        tokens: As in `metrics.tokens`; None where the provider reports none.
+        cost_usd: Where the provider reports it.
+        failure: An answer that says itself that it failed.
+        chunks: Pieces of a stream.
+        time_to_first_token_ms: Of a stream.
+        extensions: Further fields.
+    """
+
+    text: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    media: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] = []
+    tool_results: list[ToolResult] = []
+    refusal: str | None = None
+    finish_reason: str | None = None
+    outcome: str = "completed"
+    model: str | None = None
+    response_id: str | None = None
+    request_id: str | None = None
+    tokens: dict[str, int] | None = None
+    cost_usd: float | None = None
+    failure: Failure | None = None
+    chunks: int | None = None
+    time_to_first_token_ms: int | None = None
+    extensions: dict[str, Any] = {}
+
+
+def part(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return a part of a message as the OpenTelemetry GenAI conventions have it."""
+    return {"type": kind, **{name: value for name, value in fields.items() if value is not None}}
+
+
+class Recorder:
+    """
+    Where the events of an integration go: to a session if there is one, and to a logger.
+
+    Args:
+        logger: The logger, `hilt` or a child of it.
+        session: Anything with `append(event)`.
+    """
+
+    def __init__(self, logger: str, session: Any = None) -> None:
+        self.logger = logger
+        self._session = session
+        self._append = getattr(session, "append", None)
+        self._hands_on = _takes_logger(self._append)
+
+    def listens(self, level: int = logging.INFO) -> bool:
+        """Return whether anybody would get an event of a level."""
+        return self._session is not None or logging.getLogger(self.logger).isEnabledFor(level)
+
+    def send(self, event: Event) -> str:
+        """
+        Hand an event over and return its id.
+
+        A session that fails is counted and told; the logger gets the event all the same.
+
+        Raises:
+            RecordingError: of a handler that was set up to raise.
+        """
+        if self._session is not None and self._sent_to_session(event) and self._hands_on:
+            return event.event_id
+        emit(event, logger=self.logger)
+        return event.event_id
+
+    def _sent_to_session(self, event: Event) -> bool:
+        try:
+            if self._append is None:
+                raise TypeError("a session needs append()")
+            if self._hands_on:
+                self._append(event, logger=self.logger)
+            else:
+                self._append(event)
+        except Exception as error:
+            _troubles.count(type(error).__name__, f"session of {self.logger}")
+            return False
+        return True
+
+
+def _takes_logger(append: Any) -> bool:
+    """Whether a session hands its events to a logger itself, as ours does."""
+    if append is None:
+        return False
+    try:
+        return "logger" in inspect.signature(append).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _quiet(
+    method: Callable[Concatenate[Call, P], None],
+) -> Callable[Concatenate[Call, P], None]:
+    """Keep a method of `Call` from raising: what fails in it is counted and told."""
+
+    def quiet(self: Call, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except RecordingError as error:
+            if method.__name__ == "asked":  # nothing has left yet: the one place where it may stop
+                raise
+            _troubles.count(type(error).__name__, self.recorder.logger)
+        except Exception as error:
+            _troubles.count(type(error).__name__, self.recorder.logger)
+
+    functools.update_wrapper(quiet, method)
+    return quiet
+
+
+class Call:
+    """
+    One call of a model. Each step is recorded at most once, and none of them raises.
+
+    Args:
+        recorder: Where the events go.
+        provider: As in `provenance.provider`.
+        request_model: The model that is asked for.
+        session_id: The conversation, as the caller names it; else what is bound, else a new one.
+        named_session: The conversation as the request itself names it; what is bound wins.
+        user_id: The person.
+        assistant_id: The agent; the model by default.
+        params: Of the request: temperature, max_tokens, ...
+        provenance: Further fields, e.g. `run_id`.
+        extensions: Further fields of every event.
+        timed: Whether the call happens now, so that its latency can be measured.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        provider: str | None = None,
+        request_model: str | None = None,
+        session_id: str | None = None,
+        named_session: str | None = None,
+        user_id: str | None = None,
+        assistant_id: str | None = None,
+        params: dict[str, Any] | None = None,
+        provenance: dict[str, Any] | None = None,
+        extensions: dict[str, Any] | None = None,
+        timed: bool = True,
+    ) -> None:
+        bound = current()
+        given = session_id or bound.session_id
+        self.recorder = recorder
+        self.call_id = new_id()
+        self.session_id = given or named_session or new_id()
+        self.prompt_id: str | None = None
+        self.completion_id: str | None = None
+        self._source = "bound" if given else "request" if named_session else "new"
+        self._user_id = user_id or bound.user_id
+        self._assistant_id = assistant_id
+        self._provider = provider
+        self._request_model = request_model
+        self._common = _present(
+            {
+                "provider": provider,
+                "request_model": request_model,
+                "call_id": self.call_id,
+                "params": params or None,
+                **(provenance or {}),
+            }
+        )
+        self._extensions = extensions or {}
+        self._started = time.perf_counter() if timed else None
+        self._ended = False
+
+    @_quiet
+    def asked(self, prompt: Prompt) -> None:
+        """
+        Record what is asked, before the request leaves.
+
+        Raises:
+            RecordingError: of a handler that was set up to raise.
+        """
+        for result in prompt.tool_results:
+            self._tool_result(result)
+        event = self._event(
+            "prompt",
+            Actor(type="human", id=self._user_id or "user"),
+            content=_content(prompt.text, prompt.media, prompt.messages),
+        )
+        self.prompt_id = self.recorder.send(event)
+        if self._started is not None:
+            self._started = time.perf_counter()
+
+    @_quiet
+    def chunk(self, piece: str) -> None:
+        """Record one piece of a stream, at DEBUG."""
+        if self.recorder.listens(logging.DEBUG):
+            event = self._event(
+                "completion_chunk", self._agent(None), reply_to=self.prompt_id, text=piece
+            )
+            self.recorder.send(event)
+
+    @_quiet
+    def answered(self, answer: Answer) -> None:
+        """Record an answer: a completion, a tool call for each tool, an error if it says so."""
+        if self._ended:
+            return
+        self._ended = True
+        self._completion(answer)
+        if answer.failure is not None:
+            self._error(answer.failure, answer)
+
+    @_quiet
+    def failed(self, failure: Failure, partial: Answer | None = None) -> None:
+        """Record a failure, after what had come of the answer."""
+        if self._ended:
+            return
+        self._ended = True
+        if partial is not None:
+            partial.outcome = failure.outcome
+            self._completion(partial)
+        self._error(failure, partial)
+
+    def latency_ms(self) -> int | None:
+        """Return milliseconds since the request left; None for a call that is long over."""
+        if self._started is None:
+            return None
+        return round((time.perf_counter() - self._started) * 1000)
+
+    def _completion(self, answer: Answer) -> None:
+        cost = None
+        if answer.cost_usd is None:
+            cost = cost_of(self._provider, answer.model or self._request_model, answer.tokens)
+        usd = answer.cost_usd if cost is None else cost.usd
+        metrics = Metrics(
+            latency_ms=self.latency_ms(),
+            time_to_first_token_ms=answer.time_to_first_token_ms,
+            tokens=answer.tokens or None,
+            cost_usd=usd if usd is not None and math.isfinite(usd) else None,
+            chunks=answer.chunks,
+        )
+        event = self._event(
+            "completion",
+            self._agent(answer),
+            content=_content(answer.text, answer.media, answer.messages),
+            metrics=metrics if metrics != Metrics() else None,
+            answer=answer,
+            price=None if cost is None else cost.price,
+            reply_to=self.prompt_id,
+            finish_reason=answer.finish_reason,
+            outcome=answer.outcome,
+            refusal=answer.refusal,
+            usage=None if answer.tokens else "not_reported",
+            **answer.extensions,
+        )
+        self.completion_id = self.recorder.send(event)
+        for tool in answer.tool_calls:
+            self._tool_call(tool, answer)
+        for result in answer.tool_results:
+            self._tool_result(result)
+
+    def _tool_call(self, tool: ToolCall, answer: Answer) -> None:
+        event = self._event(
+            "tool_call",
+            self._agent(answer),
+            answer=answer,
+            reply_to=self.completion_id,
+            tool=_tool(tool.name, tool.call_id, tool.server, arguments=tool.arguments),
+        )
+        _asked_for.put(tool.call_id, self.recorder.send(event), tool.name)
+
+    def _tool_result(self, result: ToolResult) -> None:
+        known_id, known_name = _asked_for.get(result.call_id)
+        name = result.name or known_name or "tool"
+        given = result.result
+        event = self._event(
+            "tool_result",
+            Actor(type="tool", id=name),
+            text=given if isinstance(given, str) else None,
+            reply_to=known_id,
+            outcome="failed" if result.failed else None,
+            tool=_tool(
+                name,
+                result.call_id,
+                result.server,
+                result=None if isinstance(given, str) else given,
+            ),
+        )
+        self.recorder.send(event)
+
+    def _error(self, failure: Failure, partial: Answer | None) -> None:
+        error = {
+            "type": failure.type,
+            "code": failure.code,
+            "message": failure.message,
+            "retry_after_s": failure.retry_after_s,
+        }
+        seen = partial or Answer()
+        seen.request_id = seen.request_id or failure.request_id
+        event = self._event(
+            "system",
+            Actor(type="system", id=self._provider or self.recorder.logger),
+            answer=seen,
+            metrics=_latency(self.latency_ms()),
+            reply_to=self.prompt_id,
+            outcome=failure.outcome,
+            status_code=failure.status_code,
+            error=_present(error),
+        )
+        self.recorder.send(event)
+
+    def _agent(self, answer: Answer | None) -> Actor:
+        model = answer.model if answer is not None else None
+        known = self._assistant_id or model or self._request_model or self._provider
+        return Actor(type="agent", id=known or "assistant")
+
+    def _event(
+        self,
+        action: str,
+        actor: Actor,
+        *,
+        text: str | None = None,
+        content: Content | None = None,
+        metrics: Metrics | None = None,
+        answer: Answer | None = None,
+        price: dict[str, str] | None = None,
+        **extensions: Any,
+    ) -> Event:
+        provenance = dict(self._common)
+        if answer is not None:
+            served = {
+                "model": answer.model,
+                "response_id": answer.response_id,
+                "request_id": answer.request_id,
+                "price": price,
+            }
+            provenance.update(_present(served))
+        more = {**self._extensions, "user_id": self._user_id, "session_source": self._source}
+        return Event(
+            action=action,
+            actor=actor,
+            session_id=self.session_id,
+            content=Content(text=text) if text is not None else content,
+            provenance=provenance,
+            metrics=metrics,
+            extensions=_present({**more, **extensions}),
+        )
+
+
+class _AskedFor:
+    """Which event asked for a tool: the last 10,000 of this process, by the call's id."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._lock = Lock()
+
+    def put(self, call_id: str | None, event_id: str, name: str) -> None:
+        if not call_id:
+            return
+        with self._lock:
+            self._known[call_id] = (event_id, name)
+            if len(self._known) > 10_000:
+                self._known.popitem(last=False)
+
+    def get(self, call_id: str | None) -> tuple[str | None, str | None]:
+        return self._known.get(call_id or "", (None, None))
+
+
+_asked_for = _AskedFor()
+
+
+def _content(
+    text: str | None,
+    media: list[dict[str, Any]] | None,
+    messages: list[dict[str, Any]] | None,
+) -> Content | None:
+    if text is None and not media and not messages:
+        return None
+    return Content(text=text, media=media or None, messages=messages or None)
+
+
+def _latency(latency_ms: int | None) -> Metrics | None:
+    return None if latency_ms is None else Metrics(latency_ms=latency_ms)
+
+
+def _tool(name: str, call_id: str | None, server: bool, **fields: Any) -> dict[str, Any]:
+    return _present({"name": name, "call_id": call_id, "server": server or None, **fields})
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what an exception of an SDK tells about a call that failed."""
+    body = field(error, "body")
+    inner = field(body, "error") or body
+    code = field(error, "code")
+    status = count(error, "status_code") or count(field(error, "response"), "status_code")
+    if status is None and isinstance(code, int) and 100 <= code < 600:
+        status = int(code)
+    word = code if isinstance(code, str) else None
+    return Failure(
+        type=type(error).__name__,
+        message=_message(error),
+        code=word or text(inner, "code", "type", "status") or text(error, "status"),
+        status_code=status,
+        retry_after_s=_retry_after(field(field(error, "response"), "headers")),
+        request_id=text(error, "request_id"),
+    )
+
+
+def _message(error: BaseException) -> str | None:
+    try:
+        return text(error, "message") or str(error) or None
+    except Exception:
+        return None
+
+
+def _retry_after(headers: Any) -> float | None:
+    for name, per_second in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) / per_second
+        except Exception:  # noqa: S112 -- not there, a date, or no headers at all
+            continue
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None

@@ -1,0 +1,82 @@
+"""
+Reading what an SDK gave, by duck type: objects, dicts in snake_case or camelCase, older versions.
+
+None of these raises; what is not there, or is of another type, counts as absent.
+"""
+
+from __future__ import annotations
+
+import json
+
+from collections.abc import Mapping
+from typing import Any
+
+
+__all__ = ["count", "decoded", "field", "items", "text", "type_of"]
+
+
+def field(source: Any, *names: str) -> Any:
+    """Return the first of several fields that is there and is not None."""
+    for name in names:
+        try:
+            if isinstance(source, Mapping):
+                value = source.get(name)
+                if value is None and "_" in name:
+                    value = source.get(_camel(name))
+            else:
+                value = getattr(source, name, None)
+        except Exception:  # noqa: S112 -- a property that refuses: `.text` of a blocked answer
+            continue
+        if value is not None:
+            return value
+    return None
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def items(source: Any, *names: str) -> list[Any]:
+    """Return a field that is a list, as a list; a field of an SDK's own sequence type too."""
+    value = field(source, *names)
+    if isinstance(value, list):
+        return value
+    if value is None or isinstance(value, (str, bytes, Mapping)):
+        return []
+    try:
+        return [value[index] for index in range(len(value))]
+    except Exception:
+        return []
+
+
+def text(source: Any, *names: str) -> str | None:
+    """Return a field that is a string; of an enum its value."""
+    value = field(source, *names)
+    if isinstance(value, str):
+        inner = getattr(value, "value", value)
+        return inner if isinstance(inner, str) else str.__str__(value)
+    return None
+
+
+def count(source: Any, *names: str) -> int | None:
+    """Return a field that is a whole number and not negative."""
+    value = field(source, *names)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return int(value)
+
+
+def decoded(arguments: Any) -> Any:
+    """Return a tool's arguments decoded where they are JSON, else as they are."""
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def type_of(value: object) -> str:
+    """Return the name of a value's class, for a value that nobody knows."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
