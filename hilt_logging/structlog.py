@@ -11,7 +11,8 @@ from typing import Any
 
 from .context import bind, current
 from .errors import MissingDependencyError
-from .records import completed
+from .records import completed, event_of, summary
+from .snapshot import snapshot
 
 
 try:
@@ -42,11 +43,14 @@ def add_hilt_context(logger: Any, method_name: str, event_dict: Any) -> Any:
 
 def _structlogs_own() -> dict[str, Any]:
     bound, ours = structlog.contextvars.get_contextvars(), current()
-    return {
-        name: value
-        for name in _IDS
-        if getattr(ours, name) is None and type(value := bound.get(name)) is str and value
-    }
+    ids = {name: _id(bound.get(name)) for name in _IDS if getattr(ours, name) is None}
+    return {name: value for name, value in ids.items() if value}
+
+
+def _id(value: object) -> str | None:
+    """A key of a database or a UUID is as good an id as a text."""
+    plain = snapshot(value)
+    return str(plain) if type(plain) in (str, int) else None
 
 
 def promote_hilt(logger: Any, method_name: str, event_dict: Any) -> Any:
@@ -54,9 +58,10 @@ def promote_hilt(logger: Any, method_name: str, event_dict: Any) -> Any:
     Hand an event dict over to `ProcessorFormatter`, and its `hilt` to every handler as well.
 
     The last processor of the application, in place of
-    `structlog.stdlib.ProcessorFormatter.wrap_for_formatter`, after which no other handler sees
-    `record.hilt`.
+    `structlog.stdlib.ProcessorFormatter.wrap_for_formatter`. Does what `add_hilt_context` does,
+    too: all destinations have the same event. Never raises.
     """
+    add_hilt_context(logger, method_name, event_dict)
     extra = {"_logger": logger, "_name": method_name}
     event = event_dict.get("hilt")
     if event is not None:
@@ -68,27 +73,45 @@ def render_hilt(logger: Any, method_name: str, event_dict: Any) -> Any:
     """
     Replace `hilt` in an event dict by a few fields without content, for a readable line.
 
-    Belongs to the processors of the formatter, before e.g. `structlog.dev.ConsoleRenderer`.
+    Belongs to the processors of the formatter, before `remove_processors_meta` and e.g.
+    `structlog.dev.ConsoleRenderer`. Fields of the same name that are there already stay. Never
+    raises.
     """
     event = event_dict.pop("hilt", None)
+    if event is None and "_record" in event_dict:
+        event = event_of(event_dict["_record"])
     if event is None:
         return event_dict
     plain = completed(event, _name(logger, event_dict))
-    provenance, metrics = plain.get("provenance", {}), plain.get("metrics", {})
-    extensions, tokens = plain.get("extensions", {}), metrics.get("tokens", {})
+    if event_dict.get("event") == summary(plain):  # says the same fields once more
+        event_dict["event"] = plain["action"]
+    for name, value in _shown(plain).items():
+        event_dict.setdefault(name, value)
+    return event_dict
+
+
+def _shown(event: dict[str, Any]) -> dict[str, Any]:
+    provenance, metrics = _object(event, "provenance"), _object(event, "metrics")
+    extensions, tokens = _object(event, "extensions"), _object(metrics, "tokens")
     shown = {
-        "action": plain["action"],
+        "action": event["action"],
         "provider": provenance.get("provider"),
         "model": provenance.get("model") or provenance.get("request_model"),
-        "session_id": plain["session_id"],
+        "tool": _object(extensions, "tool").get("name"),
+        "session_id": event["session_id"],
         "tokens_in": tokens.get("prompt"),
         "tokens_out": tokens.get("completion"),
         "cost_usd": metrics.get("cost_usd"),
         "latency_ms": metrics.get("latency_ms"),
         "outcome": extensions.get("outcome"),
+        "error": _object(extensions, "error").get("type"),
     }
-    event_dict.update((name, value) for name, value in shown.items() if value is not None)
-    return event_dict
+    return {name: value for name, value in shown.items() if type(value) in (str, int, float)}
+
+
+def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    value = parent.get(name)
+    return value if type(value) is dict else {}
 
 
 def _name(logger: Any, event_dict: Any) -> str:

@@ -232,7 +232,7 @@ def _quiet(
 ) -> Callable[Concatenate[Call, P], None]:
     """Keep a method of `Call` from raising: what fails in it is counted and told."""
 
-    def quiet(self: Call, *args: P.args, **kwargs: P.kwargs) -> None:
+    def quiet(self: Call, /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except RecordingError as error:
