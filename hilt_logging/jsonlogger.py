@@ -81,6 +81,7 @@ _RECORD_NAMES = {
     "otel": {"levelname": "severity_text", "name": "logger", "message": "body"},
     "ecs": {"levelname": "log.level", "name": "log.logger", "timestamp": "@timestamp"},
 }
+_LINE_BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\u2028\u2029\u0085"}
 _ENCODERS = {"json": "JsonFormatter", "orjson": "OrjsonFormatter", "msgspec": "MsgspecFormatter"}
 
 
@@ -88,8 +89,8 @@ class HILTJsonFormatter(BaseJsonFormatter):  # type: ignore[misc, unused-ignore]
     """
     Format ordinary records and events as JSON objects of one shape.
 
-    What is written is strict JSON whatever is in the records: NaN becomes null, and a record that
-    the encoder refuses is written as `hilt_logging.snapshot` sees it.
+    What is written is strict JSON whatever is in the records: a record that the encoder refuses is
+    written as `hilt_logging.snapshot` sees it, NaN as null.
 
     Args:
         args: As in `pythonjsonlogger.json.JsonFormatter`. Without `fmt` the fields are time, level,
@@ -142,7 +143,7 @@ class HILTJsonFormatter(BaseJsonFormatter):  # type: ignore[misc, unused-ignore]
                 msgspec.json.decode(line)
         except Exception:
             line = self._encoder.jsonify_log_record(snapshot(log_data))
-        return clean_text(line)
+        return line if line.isascii() else clean_text(line).translate(_LINE_BREAKS)
 
 
 def _defaults(layout: str) -> dict[str, Any]:
