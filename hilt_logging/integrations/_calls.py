@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
@@ -32,16 +32,22 @@ from ._pricing import cost_of
 __all__ = [
     "Answer",
     "Call",
+    "Choice",
     "Failure",
     "Prompt",
     "Recorder",
     "ToolCall",
     "ToolResult",
+    "choices_answer",
     "failure_of",
+    "outcome_of",
     "part",
+    "safely",
 ]
 
 P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
 _troubles = Troubles(to_logger(__name__))
 
 
@@ -168,6 +174,107 @@ class Answer(msgspec.Struct):
 def part(kind: str, **fields: Any) -> dict[str, Any]:
     """Return a part of a message as the OpenTelemetry GenAI conventions have it."""
     return {"type": kind, **{name: value for name, value in fields.items() if value is not None}}
+
+
+class Choice(msgspec.Struct):
+    """
+    One of the answers that a model gave to one prompt.
+
+    Attributes:
+        parts: What it consists of, in order.
+        finish_reason: The provider's own word.
+        refusal: The words of a refusal.
+    """
+
+    parts: list[dict[str, Any]] = []
+    finish_reason: str | None = None
+    refusal: str | None = None
+
+    def text(self) -> str:
+        """Return the text of all its text parts, joined; reasoning left out."""
+        return "".join(each["content"] for each in self.parts if each["type"] == "text")
+
+    def tool_calls(self) -> list[ToolCall]:
+        """Return the tools it asks for, to be run by the application."""
+        return [
+            ToolCall(each["name"], each.get("id"), each.get("arguments"))
+            for each in self.parts
+            if each["type"] == "tool_call"
+        ]
+
+
+def choices_answer(choices: list[Choice], **fields: Any) -> Answer:
+    """
+    Return the answer that one or several choices make.
+
+    Args:
+        choices: In their order; the first one is `content.text`.
+        fields: Of `Answer`, where they are not those of the first choice.
+    """
+    first = choices[0] if choices else Choice()
+    kept = any(each["type"] not in ("text", "tool_call") for c in choices for each in c.parts)
+    messages = [
+        {"role": "assistant", "parts": choice.parts, **_finish(choice)} for choice in choices
+    ]
+    found = {
+        "text": first.text(),
+        "messages": messages if kept or len(choices) > 1 else None,
+        "tool_calls": [call for choice in choices for call in choice.tool_calls()],
+        "refusal": first.refusal,
+        "finish_reason": first.finish_reason,
+        "outcome": outcome_of(first.finish_reason, first.refusal),
+    }
+    return Answer(**{**found, **fields})
+
+
+def _finish(choice: Choice) -> dict[str, str]:
+    return {} if choice.finish_reason is None else {"finish_reason": choice.finish_reason}
+
+
+_OUTCOMES = {
+    "truncated": (
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "max_messages",
+        "model_context_window_exceeded",
+        "incomplete",
+    ),
+    "refused": ("refusal",),
+    "filtered": (
+        "content_filter",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "language",
+        "image_safety",
+        "image_prohibited_content",
+        "image_recitation",
+        "model_armor",
+        "jailbreak",
+    ),
+    "failed": ("failed", "malformed_function_call", "unexpected_tool_call", "image_other"),
+    "cancelled": ("cancelled",),
+}
+_OUTCOME_OF = {word: outcome for outcome, words in _OUTCOMES.items() for word in words}
+
+
+def outcome_of(finish_reason: str | None, refusal: str | None = None) -> str:
+    """Return our word for how an answer ended, from the provider's own."""
+    if refusal:
+        return "refused"
+    return _OUTCOME_OF.get((finish_reason or "").lower(), "completed")
+
+
+def safely(translate: Callable[[S], T], source: S, otherwise: T) -> T:
+    """Return what *translate* makes of a thing of the SDK; what it can't read is counted and told."""
+    try:
+        return translate(source)
+    except Exception as error:
+        _troubles.count(type(error).__name__, getattr(translate, "__module__", __name__))
+        return otherwise
 
 
 class Recorder:

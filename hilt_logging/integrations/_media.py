@@ -1,0 +1,62 @@
+"""
+Images, sound and files as references: type, size and digest; the bytes themselves are not kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+from typing import Any
+
+from ._calls import part
+
+
+__all__ = ["media_of", "reference"]
+
+
+def reference(
+    kind: str,
+    *,
+    mime_type: str | None = None,
+    uri: str | None = None,
+    data: str | bytes | None = None,
+    file_id: str | None = None,
+) -> dict[str, Any]:
+    """
+    Return a reference to a medium, for `content.media` and as a part of a message.
+
+    Args:
+        kind: image, audio, video or file.
+        mime_type: E.g. `image/png`.
+        uri: Where it is; of a `data:` URI only type, size and digest are kept.
+        data: The bytes, or the same in base64.
+        file_id: The provider's id of a file.
+    """
+    if uri is not None and uri.startswith("data:"):
+        head, _, data = uri[5:].partition(",")
+        mime_type = mime_type or head.partition(";")[0] or None
+        uri = None
+    raw = _bytes(data)
+    if raw is None:
+        return part(kind, mime_type=mime_type, uri=uri, file_id=file_id)
+    digest = hashlib.sha256(raw).hexdigest()
+    return part(kind, mime_type=mime_type, sha256=digest, bytes=len(raw))
+
+
+def _bytes(data: str | bytes | None) -> bytes | None:
+    if not isinstance(data, str):
+        return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None
+    try:
+        return base64.b64decode(data, validate=False)
+    except (binascii.Error, ValueError):
+        return data.encode("utf-8", "replace")
+
+
+_KINDS = frozenset({"image", "audio", "video", "file"})
+
+
+def media_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the references that stand among the parts of messages."""
+    return [each for message in messages for each in message["parts"] if each["type"] in _KINDS]
