@@ -122,7 +122,7 @@ class TestStockFormatters:
         [line] = lines(buffer)
         assert event_id == event["event_id"]
         assert event == line["hilt"]
-        assert "completion session=s" == line["message"]
+        assert line["message"] == "completion session=s"
 
     def test_users_own_dict(self, encoder, logger, hilt_file):
         """A dict that the file handler completed is the one that a later stock formatter prints."""
@@ -139,7 +139,7 @@ class TestStockFormatters:
             "a,1": [1, 2],
             "o": {"$type": "builtins.object"},
         } == (event["extensions"])
-        assert [] == hilt_logging.validate_event(event)
+        assert hilt_logging.validate_event(event) == []
 
     def test_stock_formatter_first(self, encoder, logger, hilt_file):
         """With HILTContextFilter a stock formatter in front of the file prints the same event."""
@@ -150,7 +150,7 @@ class TestStockFormatters:
             logger.info("rated", extra={"hilt": events.feedback(5)})
 
         [event] = hilt_file()
-        assert "conv-1" == event["session_id"]
+        assert event["session_id"] == "conv-1"
         assert [event] == [line["hilt"] for line in lines(buffer)]
 
     def test_dict_message(self, encoder, logger, hilt_file):
@@ -182,7 +182,7 @@ def test_reserved_attribute_hides_the_event(logger):
 
     hilt_logging.emit(events.prompt("secret", session_id="s"), logger=logger)
 
-    assert [{"message": "prompt session=s"}] == lines(buffer)
+    assert lines(buffer) == [{"message": "prompt session=s"}]
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -221,7 +221,7 @@ class TestNested:
 
         [line] = lines(buffer)
         assert {"timestamp", "level", "logger", "message", "shelf"} == set(line)
-        assert ("no events", 3) == (line["message"], line["shelf"])
+        assert (line["message"], line["shelf"]) == ("no events", 3)
 
     @pytest.mark.parametrize(
         ("value", "expected", "otherwise"),
@@ -254,7 +254,7 @@ class TestNested:
 
         logger.info("half \ud83d, é")
 
-        assert "half \ufffd, é" == strict(buffer.getvalue().encode())["message"]
+        assert strict(buffer.getvalue().encode())["message"] == "half \ufffd, é"
 
     def test_exception(self, encoder, logger):
         """The traceback of an ordinary record is kept."""
@@ -386,7 +386,7 @@ class TestFlattened:
         logger.info("a\u2028b\u2029c\u0085d")
 
         [line] = buffer.getvalue().splitlines()
-        assert "a\u2028b\u2029c\u0085d" == strict(line)["message"]
+        assert strict(line)["message"] == "a\u2028b\u2029c\u0085d"
 
     def test_renamed(self, logger):
         """Under another name for hilt the rest of a flattened event stands under that name."""
@@ -397,7 +397,7 @@ class TestFlattened:
         hilt_logging.emit(events.prompt("Hi", session_id="s"), logger=logger)
 
         [line] = lines(buffer)
-        assert ("Hi", "s") == (line["ai.content.text"], line["gen_ai.conversation.id"])
+        assert (line["ai.content.text"], line["gen_ai.conversation.id"]) == ("Hi", "s")
         assert "ai" not in line
 
     def test_names_exist(self):
@@ -448,7 +448,7 @@ class TestOptions:
 
         logger.info("x")
 
-        assert '{\n "message": "x",\n "app": "shop"\n}\n' == buffer.getvalue()
+        assert buffer.getvalue() == '{\n "message": "x",\n "app": "shop"\n}\n'
 
     def test_dict_config(self, logger, capsys):
         """Every option can be given in dictConfig, `format` and `ext://` included."""
@@ -491,4 +491,4 @@ def test_snapshot_is_what_fallback_uses(logger):
 
     [line] = lines(buffer)
     assert snapshot.snapshot(value) == line["value"]
-    assert "feedback" == line["hilt"]["action"]
+    assert line["hilt"]["action"] == "feedback"
