@@ -211,13 +211,15 @@ def choices_answer(choices: list[Choice], **fields: Any) -> Answer:
         choices: In their order; the first one is `content.text`.
         fields: Of `Answer`, where they are not those of the first choice.
     """
+    for choice in choices:
+        choice.parts = _joined(choice.parts)
     first = choices[0] if choices else Choice()
     kept = any(each["type"] not in ("text", "tool_call") for c in choices for each in c.parts)
     messages = [
         {"role": "assistant", "parts": choice.parts, **_finish(choice)} for choice in choices
     ]
     found = {
-        "text": first.text(),
+        "text": first.text() if choices else None,
         "messages": messages if kept or len(choices) > 1 else None,
         "tool_calls": [call for choice in choices for call in choice.tool_calls()],
         "refusal": first.refusal,
@@ -225,6 +227,19 @@ def choices_answer(choices: list[Choice], **fields: Any) -> Answer:
         "outcome": outcome_of(first.finish_reason, first.refusal),
     }
     return Answer(**{**found, **fields})
+
+
+def _joined(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts with neighbours that are the pieces of one text made one."""
+    out: list[dict[str, Any]] = []
+    for each in parts:
+        kind = each["type"]
+        piece = kind in ("text", "reasoning") and each.keys() == {"type", "content"}
+        if piece and out and out[-1].keys() == each.keys() and out[-1]["type"] == kind:
+            out[-1] = part(kind, content=out[-1]["content"] + each["content"])
+        else:
+            out.append(each)
+    return out
 
 
 def _finish(choice: Choice) -> dict[str, str]:
