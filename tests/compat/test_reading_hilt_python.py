@@ -179,3 +179,9 @@ def test_not_json(written):
     """Exception: a NaN or an infinity in its free fields makes a line that is not JSON."""
     with pytest.raises(ReadError, match="not JSON"):
         written({**SPOKEN, "extensions": {"score": float("nan")}})
+
+
+def test_large_integer(written):
+    """Exception: an integer of more than 64 bits is its digits as a string."""
+    (event,) = written({**SPOKEN, "extensions": {"n": 2**64, "most": 2**64 - 1}})
+    assert event.extensions == {"n": "18446744073709551616", "most": 2**64 - 1}
