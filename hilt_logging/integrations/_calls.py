@@ -384,6 +384,9 @@ class Call:
         provenance: Further fields, e.g. `run_id`.
         extensions: Further fields of every event.
         timed: Whether the call happens now, so that its latency can be measured.
+        within: The call that this one is a part of: it goes on with its conversation.
+        measured: Whether its events say what it took.
+        source: Which part of the software has something to say; the provider by default.
     """
 
     def __init__(
@@ -400,16 +403,16 @@ class Call:
         provenance: dict[str, Any] | None = None,
         extensions: dict[str, Any] | None = None,
         timed: bool = True,
+        within: Call | None = None,
+        measured: bool = True,
+        source: str | None = None,
     ) -> None:
-        bound = current()
-        given = session_id or bound.session_id
         self.recorder = recorder
         self.call_id = new_id()
-        self.session_id = given or named_session or new_id()
+        self.session_id, self._session_source = _session(session_id, named_session, within)
         self.prompt_id: str | None = None
         self.completion_id: str | None = None
-        self._source = "bound" if given else "request" if named_session else "new"
-        self._user_id = user_id or bound.user_id
+        self._user_id = user_id or current().user_id or (within._user_id if within else None)
         self._assistant_id = assistant_id
         self._provider = provider
         self._request_model = request_model
@@ -424,6 +427,9 @@ class Call:
         )
         self._extensions = extensions or {}
         self._started = time.perf_counter() if timed else None
+        self._attempts: int | None = None
+        self._measured = measured
+        self._source = source or provider or recorder.logger
         self._ended = False
 
     @_quiet
@@ -465,7 +471,14 @@ class Call:
             self._error(answer.failure, answer)
 
     @_quiet
-    def failed(self, failure: Failure, partial: Answer | None = None) -> None:
+    def retried(self, failure: Failure, /, **extensions: Any) -> None:
+        """Record an attempt that failed and is made again."""
+        failure.outcome = "retried"
+        self._error(failure, None, **extensions)
+        self._attempts = (self._attempts or 1) + 1
+
+    @_quiet
+    def failed(self, failure: Failure, /, partial: Answer | None = None, **extensions: Any) -> None:
         """Record a failure, after what had come of the answer."""
         if self._ended:
             return
@@ -473,7 +486,41 @@ class Call:
         if partial is not None:
             partial.outcome = failure.outcome
             self._completion(partial)
-        self._error(failure, partial)
+        self._error(failure, partial, **extensions)
+
+    @_quiet
+    def tool_called(self, tool: ToolCall) -> None:
+        """Record that a tool is run, unless a model is on record as having asked for it."""
+        known_id, _ = _asked_for.get(tool.call_id)
+        self.prompt_id = known_id or self._tool_call(tool, Answer())
+
+    @_quiet
+    def tool_gave(self, result: ToolResult) -> None:
+        """Record what a tool that was run gave."""
+        self._tool_result(result, self.prompt_id, _latency(self.latency_ms()))
+
+    @_quiet
+    def noted(
+        self,
+        action: str,
+        actor: Actor,
+        /,
+        *,
+        text: str | None = None,
+        timed: bool = False,
+        **extensions: Any,
+    ) -> None:
+        """Record something else about it; the first event is what the others reply to."""
+        event = self._event(
+            action,
+            actor,
+            text=text,
+            metrics=_latency(self.latency_ms()) if timed else None,
+            reply_to=self.prompt_id,
+            **extensions,
+        )
+        sent = self.recorder.send(event)
+        self.prompt_id = self.prompt_id or sent
 
     def latency_ms(self) -> int | None:
         """Return milliseconds since the request left; None for a call that is long over."""
@@ -483,7 +530,7 @@ class Call:
 
     def _completion(self, answer: Answer) -> None:
         cost = None
-        if answer.cost_usd is None:
+        if answer.cost_usd is None and self._measured:
             cost = cost_of(self._provider, answer.model or self._request_model, answer.tokens)
         usd = answer.cost_usd if cost is None else cost.usd
         metrics = Metrics(
@@ -492,6 +539,7 @@ class Call:
             tokens=answer.tokens or None,
             cost_usd=usd if usd is not None and math.isfinite(usd) else None,
             chunks=answer.chunks,
+            attempts=self._attempts,
         )
         event = self._event(
             "completion",
@@ -513,7 +561,7 @@ class Call:
         for result in answer.tool_results:
             self._tool_result(result)
 
-    def _tool_call(self, tool: ToolCall, answer: Answer) -> None:
+    def _tool_call(self, tool: ToolCall, answer: Answer) -> str:
         event = self._event(
             "tool_call",
             self._agent(answer),
@@ -521,9 +569,13 @@ class Call:
             reply_to=self.completion_id,
             tool=_tool(tool.name, tool.call_id, tool.server, arguments=tool.arguments),
         )
-        _asked_for.put(tool.call_id, self.recorder.send(event), tool.name)
+        sent = self.recorder.send(event)
+        _asked_for.put(tool.call_id, sent, tool.name)
+        return sent
 
-    def _tool_result(self, result: ToolResult) -> None:
+    def _tool_result(
+        self, result: ToolResult, asked_id: str | None = None, metrics: Metrics | None = None
+    ) -> None:
         known_id, known_name = _asked_for.get(result.call_id)
         name = result.name or known_name or "tool"
         given = result.result
@@ -531,7 +583,8 @@ class Call:
             "tool_result",
             Actor(type="tool", id=name),
             text=given if isinstance(given, str) else None,
-            reply_to=known_id,
+            metrics=metrics,
+            reply_to=asked_id or known_id,
             outcome="failed" if result.failed else None,
             tool=_tool(
                 name,
@@ -542,7 +595,7 @@ class Call:
         )
         self.recorder.send(event)
 
-    def _error(self, failure: Failure, partial: Answer | None) -> None:
+    def _error(self, failure: Failure, partial: Answer | None, **extensions: Any) -> None:
         error = {
             "type": failure.type,
             "code": failure.code,
@@ -553,13 +606,14 @@ class Call:
         seen.request_id = seen.request_id or failure.request_id
         event = self._event(
             "system",
-            Actor(type="system", id=self._provider or self.recorder.logger),
+            Actor(type="system", id=self._source),
             answer=seen,
             metrics=_latency(self.latency_ms()),
             reply_to=self.prompt_id,
             outcome=failure.outcome,
             status_code=failure.status_code,
             error=_present(error),
+            **extensions,
         )
         self.recorder.send(event)
 
@@ -589,16 +643,30 @@ class Call:
                 "price": price,
             }
             provenance.update(_present(served))
-        more = {**self._extensions, "user_id": self._user_id, "session_source": self._source}
+        more = {
+            **self._extensions,
+            "user_id": self._user_id,
+            "session_source": self._session_source,
+        }
         return Event(
             action=action,
             actor=actor,
             session_id=self.session_id,
             content=Content(text=text) if text is not None else content,
             provenance=provenance,
-            metrics=metrics,
+            metrics=metrics if self._measured else None,
             extensions=_present({**more, **extensions}),
         )
+
+
+def _session(given: str | None, named: str | None, within: Call | None) -> tuple[str, str]:
+    """The conversation, and what it is known from."""
+    given = given or current().session_id
+    if given:
+        return given, "bound"
+    if within is not None and (named is None or within._session_source == "bound"):
+        return within.session_id, within._session_source
+    return (named, "request") if named else (new_id(), "new")
 
 
 class _AskedFor:
