@@ -412,7 +412,9 @@ class Call:
         self.session_id, self._session_source = _session(session_id, named_session, within)
         self.prompt_id: str | None = None
         self.completion_id: str | None = None
-        self._user_id = user_id or current().user_id or (within._user_id if within else None)
+        self._user_id: str | None = (
+            user_id or current().user_id or (within._user_id if within else None)
+        )
         self._assistant_id = assistant_id
         self._provider = provider
         self._request_model = request_model
