@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
-import threading
 import time
 
 from collections.abc import Callable
@@ -22,17 +21,12 @@ class Tally:
     """A count that threads and signal handlers may raise at the same time, without a lock."""
 
     def __init__(self) -> None:
-        count = itertools.count()
-        self.add = count.__next__
-        self._reads = 0
-        self._reading = threading.Lock()
+        self._count = itertools.count()
+        self.add = self._count.__next__
 
     def value(self) -> int:
         """Return how often `add` was called."""
-        with self._reading:
-            value = self.add() - self._reads
-            self._reads += 1
-            return value
+        return int(repr(self._count)[len("count(") : -1])
 
 
 class Troubles:

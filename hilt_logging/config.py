@@ -103,7 +103,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_config() -> list[Finding]:
     """Return why events are not written, or go where they should not; most severe first."""
-    names = [name for name in logging.Logger.manager.loggerDict if name.startswith("hilt.")]
+    names = [name for name in list(logging.Logger.manager.loggerDict) if name.startswith("hilt.")]
     findings = [found for name in ["hilt", *sorted(names)] for found in _check(name)]
     rank = {"error": 0, "warning": 1, "info": 2}
     return sorted(dict.fromkeys(findings), key=lambda found: rank[found.severity])

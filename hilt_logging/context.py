@@ -12,7 +12,7 @@ import inspect
 import sys
 
 from collections.abc import AsyncIterator, Callable, Generator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -48,13 +48,20 @@ class Context(msgspec.Struct, frozen=True):
     extensions: dict[str, Any] = {}
 
 
-NOTHING = Context()
-_current: ContextVar[Context] = ContextVar("hilt_logging", default=NOTHING)
+class _Bound(msgspec.Struct, frozen=True):
+    """What is bound somewhere: each `bind` that was entered, and all of them in one."""
+
+    layers: tuple[bind, ...] = ()
+    merged: Context = Context()
+
+
+_NOTHING = _Bound()
+_bound: ContextVar[_Bound] = ContextVar("hilt_logging", default=_NOTHING)
 
 
 def current() -> Context:
     """Return what is bound here; fields that nobody set are None."""
-    return _current.get()
+    return _bound.get().merged
 
 
 class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
@@ -92,18 +99,12 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
                 raise ConfigurationError(option, value, "Must be a string that is not empty")
         if consent is not None and not isinstance(consent, dict):
             raise ConfigurationError("consent", type(consent), "Must be a dict")
-        given = {**ids, "span_id": span_id, "consent": snapshot(consent)}
+        given = snapshot({**ids, "span_id": span_id, "consent": consent})
         self._given = {name: value for name, value in given.items() if value is not None}
         self._extensions: dict[str, Any] = snapshot(extensions)
-        self._tokens: list[Token[Context]] = []
 
     def __enter__(self) -> Self:
-        outer = _current.get()
-        fields = {name: getattr(outer, name) for name in outer.__struct_fields__}
-        merged = {**outer.extensions, **self._extensions}
-        self._tokens.append(
-            _current.set(Context(**{**fields, **self._given, "extensions": merged}))
-        )
+        _bind_layers((*_bound.get().layers, self))
         return self
 
     def __exit__(
@@ -112,16 +113,11 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            _current.reset(self._tokens.pop())
-        except ValueError:  # left in another context, where nothing of ours was ever set
-            pass
-
-    def _again(self) -> bind:
-        """Return a fresh one: calls of a decorated function may overlap."""
-        fresh = bind.__new__(bind)
-        fresh._given, fresh._extensions, fresh._tokens = self._given, self._extensions, []
-        return fresh
+        layers = _bound.get().layers
+        for index in reversed(range(len(layers))):
+            if layers[index] is self:  # not so where a generator is closed in another context
+                _bind_layers(layers[:index] + layers[index + 1 :])
+                return
 
     def __call__(self, function: F) -> F:
         """Return the function with everything bound while its own code runs."""
@@ -132,12 +128,12 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
         elif inspect.iscoroutinefunction(function):
 
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
+                with self:
                     return await function(*args, **kwargs)
         else:
 
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
+                with self:
                     return function(*args, **kwargs)
 
         functools.update_wrapper(wrapper, function)
@@ -150,7 +146,7 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
             running = function(*args, **kwargs)
             step, value = running.send, None
             while True:
-                with self._again():  # bound while the body runs, not while the consumer does
+                with self:  # bound while the body runs, not while the consumer does
                     try:
                         item = step(value)
                     except StopIteration as stop:
@@ -158,7 +154,7 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
                 try:
                     step, value = running.send, (yield item)
                 except GeneratorExit:
-                    with self._again():
+                    with self:
                         running.close()
                     raise
                 except BaseException as error:
@@ -173,7 +169,7 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
             running = function(*args, **kwargs)
             step, value = running.asend, None
             while True:
-                with self._again():
+                with self:
                     try:
                         item = await step(value)
                     except StopAsyncIteration:
@@ -181,7 +177,7 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
                 try:
                     step, value = running.asend, (yield item)
                 except GeneratorExit:
-                    with self._again():
+                    with self:
                         await running.aclose()
                     raise
                 except BaseException as error:
@@ -190,9 +186,18 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
         return wrapper
 
 
+def _bind_layers(layers: tuple[bind, ...]) -> None:
+    fields: dict[str, Any] = {}
+    extensions: dict[str, Any] = {}
+    for layer in layers:
+        fields |= layer._given
+        extensions |= layer._extensions
+    _bound.set(_Bound(layers, Context(**fields, extensions=extensions)))
+
+
 def trace_ids() -> dict[str, str]:
     """Return `trace_id` and `span_id` as bound, else of OpenTelemetry's current span, else {}."""
-    bound = _current.get()
+    bound = current()
     if bound.trace_id is not None:
         ids = {"trace_id": bound.trace_id}
         return {**ids, "span_id": bound.span_id} if bound.span_id is not None else ids

@@ -58,7 +58,7 @@ def emit(
     except RecordingError:
         raise
     except Exception as error:
-        _troubles.count(type(error).__name__, "emit")
+        _count(error)
         return None
 
 
@@ -72,13 +72,25 @@ def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
     if depth >= _MOST_NESTED:
         _troubles.count("recursion", "emit")
         return None
+    event_id: str = record.hilt["event_id"]  # type: ignore[attr-defined]
     _nesting.depth = depth + 1
     try:
         logger.handle(record)
+    except RecordingError:
+        raise
+    except Exception as error:  # of a filter or a handler that is not ours
+        _count(error)
+        return None
     finally:
         _nesting.depth = depth
-    event_id: str = record.hilt["event_id"]  # type: ignore[attr-defined]
     return event_id
+
+
+def _count(error: Exception) -> None:
+    try:
+        _troubles.count(type(error).__name__, "emit")
+    except RecursionError:  # no room is left on the stack
+        return
 
 
 def _logger(name: str) -> logging.Logger:

@@ -28,9 +28,11 @@ from .schema import (
     FIELDS,
     HILT_VERSION,
     PART_FIELDS,
+    is_timestamp,
     is_valid,
     not_one_of,
     validate_event,
+    validate_part,
 )
 from .snapshot import snapshot
 
@@ -76,7 +78,7 @@ class _Ids:
 
     def next(self, now_ns: int) -> str:
         with self._lock:
-            self._last = tick = max(self._last + 1, (now_ns // 1_000_000) << 12)
+            self._last = tick = max(self._last + 1, (now_ns // 1_000_000 % 2**48) << 12)
         tail = self._random(62)
         ms = tick >> 12
         return (
@@ -162,10 +164,12 @@ class _Part(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults
         Raises:
             InvalidEventError: with every fault and its path.
         """
-        try:
-            made: Self = _typed(cls, without_nulls(snapshot(dict(data))))
-        except msgspec.ValidationError as error:
-            raise InvalidEventError(str(error)) from None
+        name = next(name for name, part in _PARTS.items() if issubclass(cls, part))
+        plain = without_nulls({name: snapshot(dict(data))})[name]
+        faults = validate_part(name, plain)
+        if faults:
+            raise InvalidEventError(*map(str, faults))
+        made: Self = _typed(cls, plain)
         return made
 
 
@@ -343,14 +347,6 @@ class Event(_Part):
         return cls.from_dict(data)
 
 
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-
-
-def is_timestamp(value: object) -> bool:
-    """Return whether a value is a timestamp as we write it."""
-    return type(value) is str and _TIMESTAMP.fullmatch(value) is not None
-
-
 def to_timestamp(value: object) -> str:
     """
     Return a datetime or an RFC 3339 text as we write it; without an offset it counts as UTC.
@@ -433,27 +429,28 @@ def _raw(part: _Part) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name in known:
         value = getattr(part, name)
-        if isinstance(value, _Part):
+        if issubclass(type(value), _Part):  # isinstance would ask a foreign value for __class__
             value = _raw(value)
-        if value is not None and (value or name not in ("provenance", "extensions")):
+        empty = type(value) is dict and not value and name in ("provenance", "extensions")
+        if value is not None and not empty:
             out[name] = value
-    if part.unknown_fields:
+    unknown = snapshot(part.unknown_fields)
+    if unknown and type(unknown) is dict:
         evidence = out.pop("integrity", None)
-        out.update((k, v) for k, v in part.unknown_fields.items() if k not in known)
+        out.update((k, v) for k, v in unknown.items() if k not in known)
         if evidence is not None:
             out["integrity"] = evidence
     return out
 
 
 def _typed(cls: type[Any], data: dict[str, Any]) -> Any:
+    """The object of a dict that was found valid."""
     known = _known(cls)
-    made = msgspec.convert({name: data[name] for name in known if name in data}, cls)
-    made.unknown_fields = {name: value for name, value in data.items() if name not in known}
+    fields = {name: data[name] for name in known if name in data}
     if issubclass(cls, Event):
-        for name, part in _PARTS.items():
-            if name in data:
-                setattr(made, name, _typed(part, data[name]))
-    return made
+        fields.update((name, _typed(_PARTS[name], data[name])) for name in _PARTS if name in data)
+    unknown = {name: value for name, value in data.items() if name not in known}
+    return cls(**fields, unknown_fields=unknown)
 
 
 def _fields(

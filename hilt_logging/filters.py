@@ -98,7 +98,11 @@ class _EventFilter(logging.Filter):
             return self._foreign
         try:
             matches = any(map(self._match, self.values(event)))
-        except (KeyError, TypeError):  # another filter has taken the event apart: keep it
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+        ):  # another filter has taken the event apart: keep it
             return True
         return matches is not self._exclude
 
@@ -283,7 +287,7 @@ class SessionSampler(logging.Filter):
         return marked
 
     def _keeps(self, session_id: str) -> bool:
-        digest = hashlib.sha256(f"{self._salt}\0{session_id}".encode()).digest()
+        digest = hashlib.sha256(f"{self._salt}\0{session_id}".encode(errors="replace")).digest()
         return int.from_bytes(digest[:8], "big") < self._limit
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from .errors import ConfigurationError, reject_unknown
 from .events import encode
-from .records import complete, completed, summary
+from .records import complete, completed, created_ns, summary
 from .snapshot import clean_text, snapshot
 
 
@@ -91,7 +91,7 @@ class HILTFormatter(logging.Formatter):
             "action": "system",
             "extensions": {"log": {k: v for k, v in log.items() if v is not None}},
         }
-        return completed(event, record.name, round(record.created * 1e6) * 1000)
+        return completed(event, record.name, created_ns(record))
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -102,9 +102,11 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _exception(record: logging.LogRecord) -> dict[str, Any] | None:
-    if not isinstance(record.exc_info, tuple) or record.exc_info[1] is None:
+    if type(record.exc_info) is not tuple or len(record.exc_info) != 3:
         return None
     kind, error, _ = record.exc_info
+    if error is None:
+        return None
     name = kind.__name__ if kind is not None else type(error).__name__
     try:
         text = str(error)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 import os
 
-from collections import Counter
 from typing import Any
 
 from ._diagnostics import Tally, Troubles, to_stderr
@@ -19,6 +18,7 @@ from .storage.appender import Appender, acquire, cause_of, release
 
 __all__ = ["HILTFileHandler"]
 
+UTF_8 = (None, "utf-8", "utf8", "UTF-8")
 _OPTIONS = ("filename", "level", "foreign", "permissions", "create_dirs", "delay", "encoding")
 
 
@@ -65,7 +65,7 @@ class HILTFileHandler(logging.Handler):
         reject_unknown("HILTFileHandler", unknown, (*_OPTIONS, *HILTFormatter.OPTIONS))
         if foreign not in ("drop", "wrap"):
             raise ConfigurationError("foreign", foreign, "Must be one of: drop, wrap")
-        if encoding not in (None, "utf-8", "utf8", "UTF-8"):
+        if encoding not in UTF_8:
             raise ConfigurationError("encoding", encoding, "Must be utf-8")
         for option, value in {"create_dirs": create_dirs, "delay": delay}.items():
             if type(value) is not bool:
@@ -84,6 +84,7 @@ class HILTFileHandler(logging.Handler):
         )
         self._released = False
         self._written = Tally()
+        self._lost_late = Tally()
         self._troubles = Troubles(to_stderr)
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 -- logging's name
@@ -121,25 +122,34 @@ class HILTFileHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Write the record if the filters let it pass; no lock is held while it is formatted."""
-        passed = self.filter(record)
+        try:
+            passed = self.filter(record)
+        except Exception as error:  # it may be one that redacts: nothing passes
+            self._troubles.count(type(error).__name__, self.baseFilename)
+            return False
         if isinstance(passed, logging.LogRecord):
             self.emit(passed)
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the event of a record; never raises."""
-        if not self._wraps and event_of(record) is None:
-            return
         try:
+            if not self._wraps and event_of(record) is None:
+                return
             line = self.formatter.line(record)
             event = event_of(record)
-            if event is None or self._appender.is_first(event):
-                self._appender.append(line)
+            if self._appender.is_first(record if event is None else event):
+                self._appender.append(line, self._lost)
                 self._written.add()
         except OSError as error:
             self._troubles.count(cause_of(error), self.baseFilename)
         except Exception as error:
             self._troubles.count(type(error).__name__, self.baseFilename)
+
+    def _lost(self, error: OSError) -> None:
+        """Count an event that came from within a write and could not be written after it."""
+        self._troubles.count(cause_of(error), self.baseFilename)
+        self._lost_late.add()
 
     def stats(self) -> dict[str, Any]:
         """
@@ -148,15 +158,15 @@ class HILTFileHandler(logging.Handler):
         Returns:
             `accepted`, `written`, `pending`, `dropped`, and `dropped_by` from cause to count.
         """
-        joined = self._appender.joined_lost
-        dropped = Counter(self._troubles.by_cause()) + joined
-        written = self._written.value() - joined.total()
+        dropped_by = self._troubles.by_cause()
+        dropped = sum(dropped_by.values())
+        written = self._written.value() - self._lost_late.value()
         return {
-            "accepted": written + dropped.total(),
+            "accepted": written + dropped,
             "written": written,
             "pending": 0,
-            "dropped": dropped.total(),
-            "dropped_by": dict(dropped),
+            "dropped": dropped,
+            "dropped_by": dropped_by,
         }
 
     def close(self) -> None:

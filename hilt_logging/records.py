@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from .context import current, trace_ids
 from .errors import InvalidEventError
@@ -50,7 +52,7 @@ class HILTRecord(logging.LogRecord):
     installed.
     """
 
-    __slots__ = ("_caller", "_filled")
+    __slots__ = ("_caller", "_filled", "_made")
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class HILTRecord(logging.LogRecord):
         self._caller = caller
         self.name = name
         self.levelno = level
-        self.hilt = event
+        self.hilt = self._made = event
         self.thread = threading.get_ident()
 
     def __getattr__(self, attribute: str) -> Any:
@@ -82,29 +84,33 @@ class HILTRecord(logging.LogRecord):
         return logging.makeLogRecord, (dict(self.__dict__),)
 
     def _fill(self) -> None:
-        """Let the stdlib's own constructor set what it sets, then put back what is known better."""
-        self._filled = True
-        given = dict(_held(self))
+        """Add what the stdlib's own constructor sets; nothing that is there is touched."""
+        held = _held(self)
         path, line, function = self._caller
-        super().__init__(
-            given["name"], given["levelno"], path, line, summary(given["hilt"]), (), None, function
+        full = logging.LogRecord(
+            held["name"], held["levelno"], path, line, summary(self._made), (), None, function
         )
-        self._set_time(given["hilt"])
-        if given["thread"] != self.thread and self.threadName is not None:
-            self.threadName = _thread_name(given["thread"])
-        _held(self).update(given)
-
-    def _set_time(self, event: dict[str, Any]) -> None:
-        try:
-            created = datetime.fromisoformat(event["timestamp"]).timestamp()
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return
-        self.relativeCreated += (created - self.created) * 1000
-        self.created = created
-        self.msecs = float(int(created % 1 * 1000))
+        _set_time(full, self._made)
+        if full.thread is None:  # logging.logThreads is off
+            held["thread"] = None
+        elif full.thread != held["thread"]:
+            full.threadName = _thread_name(held["thread"])
+        for name, value in full.__dict__.items():
+            held.setdefault(name, value)
+        self._filled = True
 
 
 _OWN = frozenset(HILTRecord.__slots__)
+
+
+def _set_time(record: logging.LogRecord, event: dict[str, Any]) -> None:
+    try:
+        created = datetime.fromisoformat(event["timestamp"]).timestamp()
+    except (ValueError, OverflowError):  # such as February 30
+        return
+    record.relativeCreated += (created - record.created) * 1000
+    record.created = created
+    record.msecs = float(int(created % 1 * 1000))
 
 
 def make(
@@ -151,13 +157,15 @@ def event_of(record: logging.LogRecord) -> Any:
     It is looked for in `record.hilt`, in `record.msg["hilt"]` (structlog) and in
     `record.extra["hilt"]` (loguru).
     """
-    return record.hilt if type(record) is HILTRecord else _find(record)[1]
+    return _find(record)[1]
 
 
 def _find(record: logging.LogRecord) -> tuple[dict[str, Any], Any]:
     """The dict that holds a record's event under `hilt`, and the event."""
-    held = record.__dict__
-    for place in (held, held.get("msg"), held.get("extra")):
+    held = _held(record)
+    if held.get("hilt") is not None:
+        return held, held["hilt"]
+    for place in (held.get("msg"), held.get("extra")):
         if type(place) is dict and place.get("hilt") is not None:
             return place, place["hilt"]
     return held, None
@@ -171,18 +179,37 @@ def complete(record: logging.LogRecord) -> dict[str, Any] | None:
     the completed dict back, so that every destination has the same id. Never raises: what is no
     event becomes a `system` event that carries it.
     """
-    if type(record) is HILTRecord:
-        return record.hilt
     place, event = _find(record)
     if event is None:
         return None
-    try:
-        created_ns = round(record.created * 1e6) * 1000
-        plain = completed(event, record.name, created_ns)
-    except Exception:
-        plain = completed(event, "hilt")
-    place["hilt"] = plain
+    if _made_of(record) is event:
+        return cast(dict[str, Any], event)
+    name = record.name if type(record.name) is str else "hilt"
+    place["hilt"] = plain = completed(event, name, created_ns(record))
+    if type(record) is HILTRecord:
+        record._made = plain
+    elif type(record).__hash__ is object.__hash__:
+        _made[record] = plain
     return plain
+
+
+_made: WeakKeyDictionary[logging.LogRecord, dict[str, Any]] = WeakKeyDictionary()
+"""What was completed on records that are not ours: none is completed twice."""
+
+
+def _made_of(record: logging.LogRecord) -> object:
+    if type(record) is HILTRecord:
+        return record._made
+    return _made.get(record) if type(record).__hash__ is object.__hash__ else None
+
+
+def created_ns(record: logging.LogRecord) -> int:
+    """Return when a record was made, in nanoseconds; now where it says something impossible."""
+    now_ns = time.time_ns()
+    created = record.__dict__.get("created")
+    if type(created) is not float or not 0 <= created * 1e9 <= now_ns:
+        return now_ns
+    return round(created * 1e6) * 1000
 
 
 def completed(
@@ -218,9 +245,9 @@ def completed(
 
 
 def _plain(event: object) -> Any:
-    if isinstance(event, Event):
+    if issubclass(type(event), Event):
         try:
-            return event.to_dict()
+            return cast(Event, event).to_dict()
         except Exception:  # a part of it was replaced by something else
             return snapshot(event)
     return snapshot(event)
@@ -253,6 +280,8 @@ def _carrier(given: Any, logger: str, now_ns: int | None, faults: list[str]) -> 
 def _with_context(given: dict[str, Any], logger: str, now_ns: int | None) -> dict[str, Any]:
     """The fields in their order, with what is missing and what is bound."""
     bound = current()
+    if now_ns is None and not (given.get("event_id") and given.get("timestamp")):
+        now_ns = time.time_ns()
     event = {
         "hilt_version": given.get("hilt_version") or HILT_VERSION,
         "event_id": given.get("event_id") or new_id(now_ns),
@@ -293,8 +322,9 @@ def _add_bound(event: dict[str, Any], logger: str) -> None:
     for name, more in known.items():
         part = event[name]
         if type(part) is dict:
+            traced = "trace_id" in part
             for key, value in more.items():
-                if key not in part:
+                if key not in part and not (key == "span_id" and traced):
                     part[key] = value if type(value) is str else snapshot(value)
             if not part:
                 del event[name]
@@ -304,20 +334,21 @@ def level_of(event: Event | dict[str, Any]) -> int:
     """Return the level of `logging` at which an event is emitted."""
     action: Any
     extensions: Any
-    if isinstance(event, Event):
-        action, extensions = event.action, event.extensions
-    elif type(event) is dict:
-        action, extensions = event.get("action"), event.get("extensions")
+    if issubclass(type(event), Event):  # isinstance would ask a foreign value for its __class__
+        action, extensions = cast(Event, event).action, cast(Event, event).extensions
+    elif issubclass(type(event), dict):
+        fields = cast(dict[str, Any], event)
+        action, extensions = dict.get(fields, "action"), dict.get(fields, "extensions")
     else:
         return logging.ERROR
     if type(action) is str and action == "completion_chunk":
         return logging.DEBUG
-    if type(extensions) is not dict:
+    if not issubclass(type(extensions), dict):
         return logging.INFO
-    outcome = extensions.get("outcome")
+    outcome = dict.get(extensions, "outcome")
     if type(outcome) is str:
         return _LEVELS.get(outcome, logging.INFO)
-    return logging.ERROR if "error" in extensions else logging.INFO
+    return logging.INFO if dict.get(extensions, "error") is None else logging.ERROR
 
 
 def summary(event: dict[str, Any]) -> str:

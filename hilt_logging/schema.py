@@ -39,7 +39,10 @@ ACTIONS = (
 )
 ACTOR_TYPES = ("human", "agent", "tool", "system")
 # "$(?!\n)", because Python's "$" alone lets a newline follow
-_TIMESTAMP = r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}[.][0-9]{6}Z$(?!\n)"
+_TIMESTAMP = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)[.][0-9]{6}Z$(?!\n)"
+)
 _TEXT_HASH = r"^(hmac-)?sha256:[0-9a-f]{64}$(?!\n)"
 
 _string = {"type": "string"}
@@ -137,6 +140,16 @@ class Fault(msgspec.Struct, frozen=True):
 def validate_event(event: object) -> list[Fault]:
     """Return everything that keeps *event*, a dict of JSON values, from being one; else []."""
     return list(_faults(event, JSON_SCHEMA, "$"))
+
+
+def is_timestamp(value: object) -> bool:
+    """Return whether a value is a timestamp as we write it."""
+    return type(value) is str and re.search(_TIMESTAMP, value) is not None
+
+
+def validate_part(name: str, value: object) -> list[Fault]:
+    """Return everything that keeps *value* from being the part *name* of an event."""
+    return list(_faults(value, JSON_SCHEMA["properties"][name], f"$.{name}"))
 
 
 def not_one_of(what: str, value: object, allowed: tuple[str, ...] | list[str]) -> str:
@@ -280,6 +293,6 @@ def is_valid(event: object) -> bool:
     """Return whether a dict of JSON values is an event: what `validate_event` says, but fast."""
     try:
         msgspec.convert(event, _Event)
-    except (msgspec.ValidationError, TypeError):
-        return False
+    except (msgspec.ValidationError, TypeError, UnicodeError):
+        return not validate_event(event)  # msgspec takes no 3.0 for an integer
     return True

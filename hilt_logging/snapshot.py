@@ -42,6 +42,7 @@ _MAX_DIGIT_BITS = 14_000  # str() of a larger int is refused by CPython's digit 
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _class_dict: Callable[[type], types.MappingProxyType[str, Any]] = type.__dict__["__dict__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+_module: Callable[[type], object] = type.__dict__["__module__"].__get__
 _exception_args: Callable[[BaseException], tuple[Any, ...]] = BaseException.__dict__["args"].__get__
 
 
@@ -65,11 +66,10 @@ def snapshot(
         None, a bool, an int of 64 bits, a finite float, a str without lone surrogates, or lists and
         dicts with str keys of these.
     """
-    walk = _Walk(max_depth, max_nodes, max_text)
     try:
-        return walk.value(value, 0)
-    except Exception:  # also RecursionError and MemoryError of a caller at its limit
-        return {"$type": type_name(type(value)), "$cut": "error"}
+        return _Walk(max_depth, max_nodes, max_text).value(value, 0)
+    except Exception:  # RecursionError and MemoryError of a caller at its limit
+        return {"$type": "?", "$cut": "error"}
 
 
 def clean_text(text: str) -> str:
@@ -85,8 +85,12 @@ def clean_text(text: str) -> str:
 
 def type_name(cls: type) -> str:
     """Return `module.Class` of a class, without asking its metaclass."""
-    module = _class_dict(cls).get("__module__", "builtins")
-    return clean_text(f"{module if type(module) is str else '?'}.{_qualname(cls)}")[:200]
+    try:
+        module = _module(cls)
+    except AttributeError:
+        module = "?"
+    name = str.__str__(_qualname(cls))  # a subclass of str may be set as a name
+    return clean_text(f"{module if type(module) is str else '?'}.{name}")[:200]
 
 
 class _Walk:
@@ -114,10 +118,13 @@ class _Walk:
             return value if isfinite(value) else None
         if cls is list or cls is tuple:
             return self.container(value, depth, _Walk.sequence)
-        simple = _EXACT.get(cls)
-        if simple is not None:
-            return self.atom(simple(value))
-        return self.foreign(value, cls, depth)
+        try:
+            simple = _EXACT.get(id(cls))
+            if simple is not None:
+                return self.atom(simple(value))
+            return self.foreign(value, cls, depth)
+        except Exception:
+            return _cut(value, "error")
 
     def atom(self, value: Any) -> Any:
         return self.text(value) if type(value) is str else value
@@ -136,17 +143,19 @@ class _Walk:
         if mark in self._inside:
             return _cut(value, "cycle")
         if depth >= self._depth:
-            return _cut(value, "depth")
+            return value.copy() if _is_cut(value) else _cut(value, "depth")
         if self._nodes <= 0:
             return _cut(value, "size")
         self._inside.add(mark)
         try:
             return read(self, value, depth + 1)
+        except Exception:  # what can't be read must not cost what stands around it
+            return _cut(value, "error")
         finally:
             self._inside.discard(mark)
 
     def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
-        kind: type[Any] = list if isinstance(value, list) else tuple
+        kind: type[Any] = list if issubclass(type(value), list) else tuple
         return self.items(kind.__iter__(value), kind.__len__(value), depth)
 
     def items(self, values: Iterable[Any], size: int, depth: int) -> list[Any]:
@@ -158,14 +167,15 @@ class _Walk:
         return out
 
     def unordered(self, value: Any, depth: int) -> list[Any]:
-        kind = set if isinstance(value, set) else frozenset
+        kind: type[Any] = set if issubclass(type(value), set) else frozenset
         # a set has no order of its own: a sorted list makes the same event the same line
-        out = self.items(_stable(kind.__iter__(value), self._nodes), kind.__len__(value), depth)
+        items = _stable(lambda: kind.__iter__(value), self._nodes)
+        out = self.items(items, kind.__len__(value), depth)
         kinds = set(map(type, out))
         return sorted(out) if kinds == {str} or kinds <= {int, float} else out
 
     def queue(self, value: Any, depth: int) -> list[Any]:
-        items = _stable(deque.__iter__(value), self._nodes)
+        items = _stable(lambda: deque.__iter__(value), self._nodes)
         return self.items(items, deque.__len__(value), depth)
 
     def mapping(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
@@ -173,21 +183,22 @@ class _Walk:
         if size <= self._nodes:
             pairs: Iterable[tuple[Any, Any]] = dict.copy(value).items()
         else:
-            pairs = _stable(dict.items(value), self._nodes)
+            pairs = _stable(lambda: dict.items(value), self._nodes)
         return self.pairs(pairs, size, depth)
 
     def pairs(self, pairs: Iterable[tuple[Any, Any]], size: int, depth: int) -> dict[str, Any]:
         room = min(size, self._nodes)
         self._nodes -= room
         out: dict[str, Any] = {}
+        taken: dict[str, int] = {}
         for key, item in islice(pairs, room):
             name = self.text(key) if type(key) is str else self.key(key, depth)
             if name in out:
-                name = _another(name, out)
+                name = _another(name, out, taken)
             out[name] = self.value(item, depth)
         if room < size:
-            out["$cut"] = "size"
-            out["$omitted"] = size - room
+            out[_another("$cut", out, taken)] = "size"
+            out[_another("$omitted", out, taken)] = size - room
         return out
 
     def key(self, key: Any, depth: int) -> str:
@@ -210,38 +221,35 @@ class _Walk:
     def foreign(self, value: Any, cls: type, depth: int) -> Any:
         """A class that is neither JSON's own nor known by its exact type."""
         bases = _mro(cls)
-        if enum.Enum in bases:
-            return self.value((_instance_dict(value, bases) or {}).get("_value_"), depth + 1)
+        if issubclass(cls, enum.Enum):
+            return self.container(value, depth, _Walk.member)
         for base, read in _BUILTIN_BASES:
-            if base in bases:
+            if issubclass(cls, base):
                 return self.atom(read(value)) if base is not int else self.value(read(value), depth)
-        if dict in bases:
-            return self.container(value, depth, _Walk.mapping)
-        if list in bases or tuple in bases:
+        if issubclass(cls, tuple):
             names = _namedtuple_fields(bases)
-            if names is not None:
+            if names is not None and len(names) == tuple.__len__(value):
                 return self.container(value, depth, _named(names))
-            return self.container(value, depth, _Walk.sequence)
-        if set in bases or frozenset in bases:
-            return self.container(value, depth, _Walk.unordered)
-        if deque in bases:
-            return self.container(value, depth, _Walk.queue)
-        if BaseException in bases:
-            return self.container(value, depth, _Walk.exception)
+        for base, walk in _CONTAINER_BASES:
+            if issubclass(cls, base):
+                return self.container(value, depth, walk)
         if _has_fields(bases):
             return self.container(value, depth, _Walk.fields)
-        return self.atom_or_type(value, cls)
+        return self.atom_or_type(value, cls, depth)
 
-    def atom_or_type(self, value: Any, cls: type) -> Any:
+    def atom_or_type(self, value: Any, cls: type, depth: int) -> Any:
         item = _numpy_scalar(value, cls)
         if item is not None:
-            return self.value(item, 0)
-        if type in _mro(cls):
+            return self.value(item, depth + 1)
+        if issubclass(cls, type):
             return {"$type": "builtins.type", "name": type_name(value)}
         return {"$type": type_name(cls)}
 
+    def member(self, value: Any, depth: int) -> Any:
+        return self.value((_instance_dict(value, _mro(type(value))) or {}).get("_value_"), depth)
+
     def exception(self, value: BaseException, depth: int) -> dict[str, Any]:
-        args = self.sequence(_exception_args(value), depth)
+        args = self.container(_exception_args(value), depth, _Walk.sequence)
         return {"$type": type_name(type(value)), "args": args}
 
     def fields(self, value: Any, depth: int) -> dict[str, Any]:
@@ -253,21 +261,33 @@ def _cut(value: object, why: str) -> dict[str, Any]:
     return {"$type": type_name(type(value)), "$cut": why}
 
 
-def _stable(values: Iterable[Any], most: int) -> Iterable[Any]:
+def _is_cut(value: Any) -> bool:
+    """Whether this is what `_cut` made, in a snapshot that is taken once more."""
+    if type(value) is not dict or len(value) != 2:
+        return False
+    parts = [*value, *value.values()]
+    return all(type(part) is str and part.isascii() for part in parts) and (
+        parts[:2] == ["$type", "$cut"] and len(parts[2]) <= 200
+    )
+
+
+def _stable(values: Callable[[], Iterable[Any]], most: int) -> list[Any]:
     """Items of a container that another thread may change meanwhile."""
-    for _ in range(3):
+    for _ in range(100):
         try:
-            return list(islice(values, most))
+            return list(islice(values(), most))
         except RuntimeError:
             continue
-    return []
+    return list(islice(values(), most))
 
 
-def _another(name: str, taken: dict[str, Any]) -> str:
-    number = 2
-    while f"{name}#{number}" in taken:
-        number += 1
-    return f"{name}#{number}"
+def _another(name: str, out: dict[str, Any], taken: dict[str, int]) -> str:
+    """The name, or `name#2` and so on where it is taken; *taken* remembers how far that went."""
+    another = name
+    while another in out:
+        taken[name] = taken.get(name, 1) + 1
+        another = f"{name}#{taken[name]}"
+    return another
 
 
 def _big_int(value: int) -> str:
@@ -284,12 +304,30 @@ def _bytes(value: bytes | bytearray | memoryview) -> dict[str, Any]:
 
 def _moment(value: datetime.datetime | datetime.time) -> str:
     zone = value.tzinfo
-    if zone is None or type(zone) in (datetime.timezone, zoneinfo.ZoneInfo):
+    if zone is None or type(zone) is datetime.timezone or type(zone) is zoneinfo.ZoneInfo:
         return value.isoformat()
     return f"{value.replace(tzinfo=None).isoformat()}[{type_name(type(zone))}]"
 
 
-_EXACT: dict[type, Callable[[Any], Any]] = {
+_date_fields = [datetime.date.__dict__[name].__get__ for name in ("year", "month", "day")]
+_time_fields = [
+    datetime.datetime.__dict__[name].__get__
+    for name in ("hour", "minute", "second", "microsecond", "tzinfo")
+]
+
+
+def _date(value: datetime.date) -> str:
+    """The date of a subclass, e.g. of pendulum, none of whose methods is called."""
+    return datetime.date(*(field(value) for field in _date_fields)).isoformat()
+
+
+def _datetime(value: datetime.datetime) -> str:
+    """Likewise."""
+    fields = [field(value) for field in (*_date_fields, *_time_fields)]
+    return _moment(datetime.datetime(*fields))
+
+
+_READERS: dict[type, Callable[[Any], Any]] = {
     bytes: _bytes,
     bytearray: _bytes,
     memoryview: _bytes,
@@ -311,12 +349,24 @@ _EXACT: dict[type, Callable[[Any], Any]] = {
     ipaddress.IPv4Network: str,
     ipaddress.IPv6Network: str,
 }
+_EXACT = {id(cls): read for cls, read in _READERS.items()}  # a metaclass may have a __hash__
 
 _BUILTIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (int, int.__int__),
     (float, lambda value: plain if isfinite(plain := float.__float__(value)) else None),
     (bytes, lambda value: _bytes(bytes.__getitem__(value, slice(None)))),
+    (datetime.datetime, _datetime),
+    (datetime.date, _date),
+)
+_CONTAINER_BASES: tuple[tuple[type, Callable[[_Walk, Any, int], Any]], ...] = (
+    (dict, _Walk.mapping),
+    (list, _Walk.sequence),
+    (tuple, _Walk.sequence),
+    (set, _Walk.unordered),
+    (frozenset, _Walk.unordered),
+    (deque, _Walk.queue),
+    (BaseException, _Walk.exception),
 )
 
 
@@ -375,7 +425,8 @@ def _fields_of(value: object) -> dict[str, Any]:
     held = _instance_dict(value, bases) or {}
     out.update({k: v for k, v in dict.copy(held).items() if type(k) is str and k[:1] != "_"})
     out.update(_pydantic_extra(value, bases))
-    return {name: item for name, item in out.items() if type(item) not in _unset_types()}
+    unset = _unset_type()
+    return {name: item for name, item in out.items() if type(item) is not unset}
 
 
 def _pydantic_extra(value: object, bases: tuple[type, ...]) -> dict[str, Any]:
@@ -390,18 +441,19 @@ def _pydantic_extra(value: object, bases: tuple[type, ...]) -> dict[str, Any]:
     return {}
 
 
-def _unset_types() -> tuple[type, ...]:
-    found = getattr(sys.modules.get("msgspec"), "UnsetType", None)
-    return (found,) if isinstance(found, type) else ()
+def _unset_type() -> object:
+    return getattr(sys.modules.get("msgspec"), "UnsetType", _unset_type)
 
 
 def _numpy_scalar(value: Any, cls: type) -> Any:
     """The Python value of a scalar whose exact type is numpy's own; None for anything else."""
     numpy = sys.modules.get("numpy")
-    if numpy is None or _class_dict(cls).get("__module__") not in ("numpy", None):
+    if numpy is None:
         return None
-    generic = vars(numpy).get("generic")
-    if generic is None or generic not in _mro(cls) or vars(numpy).get(_qualname(cls)) is not cls:
+    generic: Any = vars(numpy).get("generic")
+    if not isinstance(generic, type) or not issubclass(cls, generic):
         return None
-    item = generic.item(value)
+    if vars(numpy).get(str.__str__(_qualname(cls))) is not cls:
+        return None
+    item = generic.__dict__["item"](value)
     return None if type(item) is cls else item

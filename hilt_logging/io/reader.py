@@ -4,6 +4,7 @@ From a file back to events: streaming, and tolerant of what a crash or another p
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 
@@ -50,6 +51,8 @@ def _events(path: str, report: Callable[[ReadError], None]) -> Iterator[Event]:
     try:
         with open(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.strip():
                     continue
                 try:

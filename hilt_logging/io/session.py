@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from .._diagnostics import Troubles, to_stderr
 from ..emit import hand_over
 from ..errors import ConfigurationError, RecordingError, SessionError
 from ..events import Event
 from ..formatters import HILTFormatter
-from ..handlers import absolute, open_shared
+from ..handlers import UTF_8, absolute, open_shared
 from ..records import make
 from ..storage.appender import Appender, cause_of, release
 from ..storage.rotation import move_aside
@@ -23,6 +24,8 @@ from . import reader
 
 
 __all__ = ["Session"]
+
+_troubles = Troubles(to_stderr)
 
 
 class Session:
@@ -57,7 +60,9 @@ class Session:
             raise ConfigurationError("path", path, "Give either path or filepath")
         if mode not in ("a", "w"):
             raise ConfigurationError("mode", mode, "Must be one of: a, w")
-        if encoding.lower() not in ("utf-8", "utf8"):
+        if type(create_dirs) is not bool:
+            raise ConfigurationError("create_dirs", create_dirs, "Must be true or false")
+        if encoding not in UTF_8:
             raise ConfigurationError("encoding", encoding, "Must be utf-8")
         self.path = absolute(path if path is not None else filepath or "")
         self._mode = mode
@@ -125,13 +130,16 @@ class Session:
         plain: dict[str, Any] = record.hilt  # type: ignore[attr-defined]
         try:
             self._appender.is_first(plain)
-            self._appender.append(self._formatter.line(record))
+            self._appender.append(self._formatter.line(record), self._lost)
         except OSError as error:
             raise RecordingError(f"Not written to {self.path}: {cause_of(error)}") from error
         if target.isEnabledFor(record.levelno):
             hand_over(record, target)
         event_id: str = plain["event_id"]
         return event_id
+
+    def _lost(self, error: OSError) -> None:
+        _troubles.count(cause_of(error), self.path)
 
     def read(self, *, errors: Literal["raise", "skip"] = "raise") -> Iterator[Event]:
         """

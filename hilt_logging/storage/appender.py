@@ -15,7 +15,8 @@ import stat
 import threading
 import time
 
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -24,6 +25,8 @@ __all__ = ["Appender", "acquire", "cause_of", "release"]
 
 _FOLLOW_EVERY_S = 0.1
 _REMEMBERED = 32
+_LOOKS = 20
+_LOOK_EVERY_S = 0.001
 _FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -42,8 +45,8 @@ class Appender:
         self.permissions = permissions
         self.create_dirs = create_dirs
         self.users = 0
-        self.joined_lost: Counter[str] = Counter()
         self._fd: int | None = None
+        self._inode = (-1, -1)
         self._forget_threads()
         _appenders.add(self)
 
@@ -51,7 +54,7 @@ class Appender:
         """Begin anew, as a forked child must: another thread of the parent may hold the lock."""
         self._lock = threading.RLock()
         self._writing = False
-        self._joined: deque[bytes] = deque()
+        self._joined: deque[tuple[bytes, Callable[[OSError], None]]] = deque()
         self._recent: dict[int, Any] = {}
         self._end = -1
         self._looked_at = float("-inf")
@@ -70,9 +73,7 @@ class Appender:
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         with self._lock:
-            if self._fd is not None:
-                fd, self._fd = self._fd, None
-                os.close(fd)
+            self._drop()
 
     def is_first(self, event: object) -> bool:
         """
@@ -88,35 +89,42 @@ class Appender:
                 del self._recent[next(iter(self._recent))]
             return True
 
-    def append(self, line: bytes) -> None:
+    def append(self, line: bytes, lost: Callable[[OSError], None]) -> None:
         """
         Write one line, given without its newline.
 
-        A line that comes from within a write (a signal handler, a `__del__`) is written after the
-        outer one.
+        Args:
+            line: The line. One that comes from within a write (a signal handler, a `__del__`) is
+                written after the outer one.
+            lost: Is told if such a line can't be written.
 
         Raises:
             OSError: if it can't be written whole.
         """
         with self._lock:
             if self._writing:
-                self._joined.append(line + b"\n")
+                self._joined.append((line, lost))
                 return
-            self._writing = True
             try:
                 self._write(line + b"\n")
             finally:
                 while self._joined:
-                    self._write_joined(self._joined.popleft())
-                self._writing = False
+                    self._write_joined(*self._joined.popleft())
 
-    def _write_joined(self, data: bytes) -> None:
+    def _write_joined(self, line: bytes, lost: Callable[[OSError], None]) -> None:
         try:
-            self._write(data)
+            self._write(line + b"\n")
         except OSError as error:
-            self.joined_lost[cause_of(error)] += 1
+            lost(error)
 
     def _write(self, data: bytes) -> None:
+        self._writing = True
+        try:
+            self._write_whole(data)
+        finally:
+            self._writing = False
+
+    def _write_whole(self, data: bytes) -> None:
         fd = self._followed()
         if self._ends_torn(fd):
             data = b"\n" + data
@@ -141,9 +149,20 @@ class Appender:
         if end == known or end == 0:
             return False
         try:
-            return _last_byte(fd, end) != b"\n"
+            return self._is_torn(fd)
         except OSError:  # opened for writing only
             return False
+
+    def _is_torn(self, fd: int) -> bool:
+        """Whether the end stays without a newline: another process may be amid a long write."""
+        for _ in range(_LOOKS):
+            if _last_byte(fd, self._end) == b"\n":
+                return False
+            time.sleep(_LOOK_EVERY_S)
+            known, self._end = self._end, os.lseek(fd, 0, os.SEEK_END)
+            if self._end == known:
+                break
+        return _last_byte(fd, self._end) != b"\n"
 
     def _followed(self) -> int:
         """The descriptor of what the path names now: after a rename the new file is created."""
@@ -151,23 +170,37 @@ class Appender:
         if self._fd is not None and 0 <= now - self._looked_at < _FOLLOW_EVERY_S:
             return self._fd
         self._looked_at = now
-        if self._fd is None:
-            self._fd = self._opened()
-        elif not self._is_current(self._fd):
-            try:
-                fresh = self._opened()
-            except OSError:  # better the renamed file than none
-                return self._fd
-            os.close(self._fd)
-            self._fd, self._end = fresh, -1
-        return self._fd
+        if self._fd is not None and self._is_current(self._fd):
+            return self._fd
+        try:
+            fresh = self._opened()
+        except OSError:
+            if self._fd is not None and self._is_ours(self._fd):
+                return self._fd  # better the renamed file than none
+            self._drop()
+            raise
+        self._drop()
+        self._fd, self._inode, self._end = fresh, _inode(os.fstat(fresh)), -1
+        return fresh
+
+    def _drop(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None and self._is_ours(fd, links=0):
+            os.close(fd)
 
     def _is_current(self, fd: int) -> bool:
         try:
-            there, ours = os.stat(self.path), os.fstat(fd)
+            return _inode(os.stat(self.path)) == _inode(os.fstat(fd)) == self._inode
         except OSError:
             return False
-        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _is_ours(self, fd: int, *, links: int = 1) -> bool:
+        """Whether the descriptor is still what we opened, in a file with so many names or more."""
+        try:
+            found = os.fstat(fd)
+        except OSError:  # somebody closed all descriptors, as a daemon does
+            return False
+        return _inode(found) == self._inode and found.st_nlink >= links
 
     def _opened(self) -> int:
         try:
@@ -187,6 +220,10 @@ class Appender:
             os.close(fd)
             raise IsADirectoryError(errno.EISDIR, "Is a directory", self.path)
         return fd
+
+
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _last_byte(fd: int, end: int) -> bytes:
