@@ -62,8 +62,9 @@ class Asked(NamedTuple):
 
 
 def asked_of_openai(body: JSON) -> Asked:
-    last = body.get("messages") or body["input"]
-    last = {"content": last} if isinstance(last, str) else last[-1]
+    turns = body.get("messages") or body.get("input") or body["prompt"]
+    last = turns[-1] if isinstance(turns, list) else turns
+    last = {"content": last} if isinstance(last, str) else last
     function = body["tools"][0]["function"] if body.get("tools") else {}
     result = text_of(last["content"]) if last.get("role") == "tool" else None
     tool, schema = function.get("name"), function.get("parameters")
@@ -130,6 +131,18 @@ def openai_chat_stream(body: JSON, whole: JSON) -> Iterable[str]:
     for piece in [*({"choices": each} for each in choices), *([last] if wants_usage else [])]:
         yield f"data: {json.dumps({**whole, 'object': 'chat.completion.chunk', **piece})}\n\n"
     yield "data: [DONE]\n\n"
+
+
+def openai_completion(asked: Asked) -> JSON:
+    """Return an answer of the older completions, which langchain-openai's `OpenAI` asks for."""
+    return {
+        "id": new_id("cmpl-"),
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": asked.model,
+        "choices": [{"index": 0, "text": asked.answer, "finish_reason": "stop"}],
+        "usage": asked.usage("prompt_tokens", "completion_tokens", "total_tokens"),
+    }
 
 
 def openai_response(asked: Asked) -> JSON:
@@ -218,25 +231,28 @@ ERRORS: dict[str, tuple[int, JSON]] = {
     "anthropic": (529, {"type": "error", "error": {"type": "overloaded_error", "message": LIMIT}}),
     "gemini": (429, {"error": {"code": 429, "message": LIMIT, "status": "RESOURCE_EXHAUSTED"}}),
 }
-Wire = tuple[str, Callable[[JSON], Asked], Callable[[Asked], JSON], Callable[..., Iterable[str]]]
-OPENAI: Wire = ("openai", asked_of_openai, openai_chat, openai_chat_stream)
-ANTHROPIC: Wire = ("anthropic", asked_of_anthropic, anthropic_message, anthropic_stream)
+Wire = tuple[str, Callable[[JSON], Asked], Callable[[Asked], JSON], Any]
 GEMINI: Wire = ("gemini", asked_of_gemini, gemini_content, gemini_stream)
-RESPONSES: Wire = ("openai", asked_of_openai, openai_response, openai_chat_stream)
-WIRES = {"completions": OPENAI, "responses": RESPONSES, "messages": ANTHROPIC}
+WIRES: dict[str, Wire] = {
+    "/v1/chat/completions": ("openai", asked_of_openai, openai_chat, openai_chat_stream),
+    "/v1/completions": ("openai", asked_of_openai, openai_completion, None),
+    "/v1/responses": ("openai", asked_of_openai, openai_response, None),
+    "/v1/messages": ("anthropic", asked_of_anthropic, anthropic_message, anthropic_stream),
+}
 
 
 class Handler(BaseHTTPRequestHandler):
     """Reads a request in its provider's format and answers it in the same format."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         path, _, query = self.path.partition("?")
-        name, _, method = path.rpartition("/")[2].partition(":")
-        wire, asked_of, answer, pieces = WIRES.get(name, GEMINI)
-        if wire == "gemini":
+        wire, asked_of, answer, pieces = WIRES.get(path, GEMINI)
+        if wire == "gemini":  # e.g. /v1beta/models/gemini-3.8-flash:generateContent
+            name, _, method = path.rpartition("/")[2].partition(":")
             body.update(model=name, stream=method.startswith("stream"), sse="alt=sse" in query)
         asked = asked_of(body)
         if asked.model == "overloaded":
