@@ -1,0 +1,430 @@
+"""
+Reading what LangChain hands to its callbacks: messages, results, metadata. By duck type.
+"""
+
+from __future__ import annotations
+
+import re
+
+from typing import Any
+from uuid import UUID
+
+from ..snapshot import snapshot
+from ._calls import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, outcome_of, part
+from ._fields import count, decoded, field, items, text
+from ._media import media_of, reference
+
+
+__all__ = [
+    "answer_of",
+    "bounded",
+    "call_fields",
+    "document",
+    "name_of",
+    "named_session",
+    "own_metadata",
+    "partial_of",
+    "plain",
+    "prompt_of",
+    "said_in",
+    "tool_result",
+]
+
+_ROLES = {"human": "user", "ai": "assistant", "function": "tool"}
+_MEDIA = ("image", "audio", "video", "file")
+_CALLS = ("tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call")
+_MOST_ITEMS = 100
+_MOST_NESTED = 8
+
+
+def prompt_of(messages: list[Any]) -> Prompt:
+    """Return what a list of messages asks."""
+    turns = [message_of(message) for message in messages]
+    said = [_joined(turn["parts"]) for turn in turns if turn["role"] == "user"]
+    plain = len(turns) == 1 and turns[0] == {
+        "role": "user",
+        "parts": [part("text", content=said[0] if said else "")],
+    }
+    return Prompt(
+        text=said[-1] if said else None,
+        messages=None if plain or not turns else turns,
+        media=media_of(turns) or None,
+        tool_results=_new_results(messages),
+    )
+
+
+def _joined(parts: list[dict[str, Any]]) -> str:
+    return "".join(each["content"] for each in parts if each["type"] == "text")
+
+
+def _new_results(messages: list[Any]) -> list[ToolResult]:
+    """The results since the model spoke last: earlier ones were new in an earlier request."""
+    found: list[ToolResult] = []
+    for message in reversed(messages):
+        role = _role(message)
+        if role == "tool":
+            found.insert(0, tool_result(message))
+        elif role == "assistant":
+            break
+    return found
+
+
+def _role(message: Any) -> str:
+    kind = (text(message, "type") or "").removesuffix("MessageChunk").lower()
+    return text(message, "role") or _ROLES.get(kind, kind) or "user"
+
+
+def message_of(message: Any) -> dict[str, Any]:
+    """Return a message in the shape of the OpenTelemetry GenAI conventions."""
+    role = _role(message)
+    parts = parts_of(message)
+    if role == "tool":
+        response: Any = _joined(parts) if all(each["type"] == "text" for each in parts) else parts
+        parts = [part("tool_call_response", id=text(message, "tool_call_id"), response=response)]
+    name = text(message, "name")
+    return {"role": role, "parts": parts, **({"name": name} if name else {})}
+
+
+def parts_of(message: Any) -> list[dict[str, Any]]:
+    """Return the parts of a message; what ran at the provider's is told by `_server_tools`."""
+    parts = [each for block in _blocks(message) for each in _parts(block)]
+    calls = items(message, "tool_calls") + items(message, "invalid_tool_calls")
+    return parts + [_call(call) for call in calls]
+
+
+def _blocks(message: Any) -> list[Any]:
+    """The content in LangChain's standard blocks, or as it is where they can't be had."""
+    found = items(message, "content_blocks")
+    if found:
+        return found
+    content = field(message, "content")
+    return [content] if isinstance(content, str) and content else items(message, "content")
+
+
+def _parts(block: Any) -> list[dict[str, Any]]:
+    if isinstance(block, str):
+        return [part("text", content=str.__str__(block))]
+    kind = text(block, "type") or "unknown"
+    if kind == "non_standard":
+        return _parts(field(block, "value"))
+    if kind in ("text", "text-plain"):
+        return [part("text", content=text(block, "text") or "")]
+    if kind in ("reasoning", "thinking"):
+        return [part("reasoning", content=text(block, "reasoning", "thinking") or "")]
+    if kind == "refusal":
+        return [part("refusal", content=text(block, "refusal") or "")]
+    if kind in _MEDIA:
+        return [_medium(kind, block)]
+    if kind in _CALLS or kind.startswith("server_tool") or kind == "input_json_delta":
+        return []
+    return [part(kind)]
+
+
+def _medium(kind: str, block: Any) -> dict[str, Any]:
+    return reference(
+        kind,
+        mime_type=text(block, "mime_type"),
+        uri=text(block, "url"),
+        data=field(block, "base64", "data"),
+        file_id=text(block, "file_id"),
+    )
+
+
+def _call(call: Any) -> dict[str, Any]:
+    arguments = field(call, "args")
+    name = text(call, "name") or ""
+    return part("tool_call", id=text(call, "id"), name=name, arguments=decoded(arguments))
+
+
+def tool_result(message: Any) -> ToolResult:
+    """Return what a tool message, or anything else that a tool gave, tells."""
+    if not _is_message(message):
+        given = str.__str__(message) if isinstance(message, str) else plain(message)
+        return ToolResult(result=given)
+    response = message_of(message)["parts"]
+    return ToolResult(
+        name=text(message, "name"),
+        call_id=text(message, "tool_call_id"),
+        result=field(response[0], "response") if response else None,
+        failed=text(message, "status") == "error",
+    )
+
+
+def _is_message(value: Any) -> bool:
+    return _is_a(value, "BaseMessage")
+
+
+def _is_a(value: Any, name: str) -> bool:
+    """Whether a value is of a class of LangChain's, without a word to the value itself."""
+    return any(
+        base.__name__ == name and base.__module__.startswith("langchain")
+        for base in type.mro(type(value))
+    )
+
+
+def answer_of(result: Any) -> Answer:
+    """Return the answer that an `LLMResult` holds: the choices for one prompt."""
+    answer = _choices(result)
+    calls, answer.tool_results = _server_tools(field(_first(result), "message"))
+    answer.tool_calls = calls + answer.tool_calls
+    return answer
+
+
+def partial_of(result: Any) -> Answer:
+    """Return what had come of an answer: the tools in it are not asked for until it is whole."""
+    answer = _choices(result)
+    if answer.tool_calls:
+        parts = parts_of(field(_first(result), "message"))
+        answer.messages, answer.tool_calls = [{"role": "assistant", "parts": parts}], []
+    return answer
+
+
+def _choices(result: Any) -> Answer:
+    generations = _generations(result)
+    message = field(_first(result), "message")
+    output = field(result, "llm_output")
+    told = field(message, "response_metadata")
+    generation = field(_first(result), "generation_info")
+    usage = [field(field(each, "message"), "usage_metadata") for each in generations]
+    tokens = next(filter(None, map(tokens_of, usage)), None)
+    cost = field(usage[0] if usage else None, "total_cost")
+    cached = type(cost) is int and cost == 0  # LangChain's mark of an answer out of its cache
+    return choices_answer(
+        [_choice(each) for each in generations],
+        tokens=None if cached else tokens or tokens_of(field(output, "token_usage")),
+        cost_usd=float(cost) if type(cost) in (int, float) else None,
+        model=text(told, "model_name", "model")
+        or text(generation, "model_name")
+        or text(output, "model_name"),
+        response_id=text(told, "id") or _own_id(message),
+        request_id=text(field(told, "headers"), "x-request-id", "request-id"),
+        extensions={"cache": "hit"} if cached else {},
+    )
+
+
+def _generations(result: Any) -> list[Any]:
+    rows = items(result, "generations")
+    return _row(rows[0]) if rows else []
+
+
+def _first(result: Any) -> Any:
+    return next(iter(_generations(result)), None)
+
+
+def _row(row: Any) -> list[Any]:
+    return items({"row": row}, "row")
+
+
+def _own_id(message: Any) -> str | None:
+    """The provider's id; LangChain makes one of the run's id where it has none."""
+    known = text(message, "id")
+    return None if known is None or known.startswith(("lc_", "run-")) else known
+
+
+def _choice(generation: Any) -> Choice:
+    message = field(generation, "message")
+    if message is None:
+        said = text(generation, "text") or ""
+        reason = text(field(generation, "generation_info"), "finish_reason")
+        return Choice([part("text", content=said)], reason)
+    told = field(message, "response_metadata")
+    reason = (
+        text(told, "finish_reason", "stop_reason", "done_reason")
+        or text(field(generation, "generation_info"), "finish_reason")
+        or text(field(told, "incomplete_details"), "reason")
+        or text(told, "status")
+    )
+    parts = parts_of(message)
+    refusal = text(field(message, "additional_kwargs"), "refusal")
+    refusal = refusal or "".join(each["content"] for each in parts if each["type"] == "refusal")
+    if not refusal and outcome_of(reason) == "refused":
+        refusal = text(field(told, "stop_details"), "explanation") or ""
+    kept = [each for each in parts if each["type"] != "refusal"]
+    return Choice(kept, reason, refusal or None)
+
+
+def _server_tools(message: Any) -> tuple[list[ToolCall], list[ToolResult]]:
+    calls, results = [], []
+    for block in _blocks(message):
+        kind = None if isinstance(block, str) else text(block, "type")
+        if kind == "server_tool_call":
+            name, call_id = text(block, "name") or "", text(block, "id")
+            calls.append(ToolCall(name, call_id, bounded(field(block, "args")), True))
+        elif kind == "server_tool_result":
+            call_id, output = text(block, "tool_call_id"), bounded(field(block, "output"))
+            failed = text(block, "status") == "error"
+            results.append(ToolResult(None, call_id, output, True, failed))
+    return calls, results
+
+
+def tokens_of(usage: Any) -> dict[str, int] | None:
+    """Return the tokens of a `usage_metadata`, or of a provider's `token_usage`; else None."""
+    prompt = count(usage, "input_tokens", "prompt_tokens")
+    completion = count(usage, "output_tokens", "completion_tokens")
+    if prompt is None and completion is None:
+        return None
+    into = field(usage, "input_token_details", "prompt_tokens_details")
+    out = field(usage, "output_token_details", "completion_tokens_details")
+    long_written = count(into, "ephemeral_1h_input_tokens") or 0
+    # the sum has two names, and langchain-anthropic sets the one to 0 where the other is known
+    written = (count(into, "ephemeral_5m_input_tokens") or 0) + long_written
+    parts = {
+        "cached": count(into, "cache_read", "cached_tokens"),
+        "cache_write": max(count(into, "cache_creation", "cache_write_tokens") or 0, written),
+        "cache_write_1h": long_written,
+        "reasoning": count(out, "reasoning", "reasoning_tokens"),
+        "audio_prompt": count(into, "audio", "audio_tokens"),
+        "audio_completion": count(out, "audio", "audio_tokens"),
+    }
+    prompt, completion = prompt or 0, completion or 0
+    whole = {"prompt": prompt, "completion": completion, "total": prompt + completion}
+    return whole | {name: number for name, number in parts.items() if number}
+
+
+def said_in(token: Any, chunk: Any) -> str:
+    """Return the text that one piece of a stream adds."""
+    if isinstance(token, str):
+        return str.__str__(token)
+    return text(chunk, "text") or "".join(text(block, "text") or "" for block in _row(token))
+
+
+_PROVIDERS = {
+    "amazon_bedrock": "bedrock",
+    "azure_openai": "azure",
+    "google_genai": "gemini",
+    "google_vertexai": "vertex",
+    "mistralai": "mistral",
+    "openai-codex": "openai",
+    "xai": "x-ai",
+}
+_PARAMS = (
+    "frequency_penalty",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "n",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "service_tier",
+    "stop",
+    "stop_sequences",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "top_k",
+    "top_p",
+)
+
+
+def call_fields(metadata: Any, invocation: Any) -> dict[str, Any]:
+    """Return provider, model and parameters of a request, for `Call`."""
+    provider = text(metadata, "ls_provider")
+    told = {
+        "temperature": field(metadata, "ls_temperature"),
+        "max_tokens": field(metadata, "ls_max_tokens"),
+        "stop": field(metadata, "ls_stop"),
+    }
+    asked = {name: field(invocation, name) for name in _PARAMS}
+    if asked["max_completion_tokens"] is not None or asked["max_output_tokens"] is not None:
+        told["max_tokens"] = None
+    params = told | {name: value for name, value in asked.items() if value is not None}
+    return {
+        "provider": _PROVIDERS.get(provider, provider) if provider else None,
+        "request_model": text(metadata, "ls_model_name") or text(invocation, "model", "model_name"),
+        "params": bounded({k: v for k, v in params.items() if v is not None}),
+    }
+
+
+def named_session(metadata: Any) -> str | None:
+    """Return the conversation that a run's metadata name."""
+    for name in ("session_id", "thread_id", "conversation_id"):
+        value = field(metadata, name)
+        if value is None:
+            value = field(field(metadata, "configurable"), name)
+        if type(value) in (str, int, UUID) and str(value):
+            return str(value)
+    return None
+
+
+def name_of(serialized: Any, kwargs: dict[str, Any]) -> str | None:
+    """Return what a run is called; LangChain says it here or there, and often not at all."""
+    metadata = kwargs.get("metadata")
+    path = [each for each in items(serialized, "id") if isinstance(each, str)]
+    return (
+        text(kwargs, "name")
+        or text(serialized, "name")
+        or (path[-1] if path else text(metadata, "ls_retriever_name", "langgraph_node"))
+    )
+
+
+_SECRET = re.compile(r"api.?key|secret|passw|authori[sz]ation|credential|bearer|(^|_)token$", re.I)
+_THEIRS = ("ls_", "lc_", "langgraph_", "checkpoint_", "__")
+
+
+def own_metadata(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return LangGraph's place of a run, its tags, and the user's metadata without secrets."""
+    given = kwargs.get("metadata")
+    metadata = given if type(given) is dict else {}
+    place = {
+        "node": text(metadata, "langgraph_node"),
+        "step": count(metadata, "langgraph_step"),
+        "checkpoint_ns": text(metadata, "langgraph_checkpoint_ns"),
+    }
+    own = {
+        name: value
+        for name, value in metadata.copy().items()
+        if isinstance(name, str) and not name.startswith(_THEIRS) and not _SECRET.search(name)
+    }
+    found = {
+        "langgraph": {k: v for k, v in place.items() if v is not None},
+        "tags": [tag for tag in items(kwargs, "tags") if isinstance(tag, str)],
+        "metadata": own,
+    }
+    return {name: bounded(value) for name, value in found.items() if value}
+
+
+def document(found: Any) -> dict[str, Any]:
+    """Return a document that a retriever found."""
+    known = {
+        "id": text(found, "id"),
+        "text": text(found, "page_content"),
+        "metadata": bounded(field(found, "metadata")),
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def plain(value: Any) -> Any:
+    """Return what an application hands around as a JSON value of a size that fits a line."""
+    try:
+        return bounded(_readable(value))
+    except Exception:  # an object of LangChain's that somebody else built: its fields then
+        return bounded(value)
+
+
+def _readable(value: Any, depth: int = 0) -> Any:
+    """A state of a chain with messages, documents and media in their short forms."""
+    if _is_message(value):
+        return message_of(value)
+    if _is_a(value, "Document"):
+        return document(value)
+    kind = type(value)
+    if kind is str and value.startswith("data:") and ";base64," in value[:200]:
+        return reference("file", uri=value)
+    if depth >= _MOST_NESTED:
+        return value
+    if kind is dict:
+        if text(value, "type") in _MEDIA and field(value, "base64") is not None:
+            return _medium(value["type"], value)
+        return {name: _readable(item, depth + 1) for name, item in value.copy().items()}
+    if kind is list or kind is tuple:
+        left_out = len(value) - _MOST_ITEMS
+        start = [{"$cut": "size", "$omitted": left_out}] if left_out > 0 else []
+        return start + [_readable(item, depth + 1) for item in value[-_MOST_ITEMS:]]
+    return value
+
+
+def bounded(value: Any) -> Any:
+    """Return a value of an application as a JSON value of a size that fits a line."""
+    return snapshot(value, max_depth=24, max_nodes=2_000, max_text=100_000)

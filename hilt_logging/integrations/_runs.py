@@ -1,0 +1,232 @@
+"""
+Runs of a framework on their way: kept apart by their ids, each with its events and its conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from collections import OrderedDict
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from ..events import Actor
+from ._calls import Answer, Call, Recorder, failure_of
+
+
+__all__ = ["Latest", "Run", "Runs", "outcome_of_error"]
+
+_MOST = 10_000
+
+
+class Latest:
+    """The last 10,000 keys and their values, for threads."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Any, Any] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def put(self, key: Any, value: Any) -> None:
+        """Take a value; the oldest one goes when there are too many."""
+        with self._lock:
+            self._known[key] = value
+            if len(self._known) > _MOST:
+                self._known.popitem(last=False)
+
+    def get(self, key: Any) -> Any:
+        """Return the value of a key, or None."""
+        return self._known.get(key)
+
+    def pop(self, key: Any) -> Any:
+        """Return the value of a key, or None, and forget it."""
+        with self._lock:
+            return self._known.pop(key, None)
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """Return all keys with their values."""
+        with self._lock:
+            return list(self._known.items())
+
+
+class Run(msgspec.Struct):
+    """
+    A run on its way.
+
+    Attributes:
+        call: Its events.
+        kind: model, chain, tool or retriever.
+        name: Of the chain, tool or retriever.
+        parent: The id of the run around it.
+        named: The conversation that its metadata name, or those of a run around it.
+        tool_call_id: Of a tool, the id by which a model asked for it.
+        query: Of a retriever.
+        chunks: Pieces of its stream so far.
+        first_ms: When the first piece with text came.
+        by_token: Whether pieces come one by one, and not only as events of a protocol.
+    """
+
+    call: Call
+    kind: str
+    name: str
+    parent: str | None = None
+    named: str | None = None
+    tool_call_id: str | None = None
+    query: str | None = None
+    chunks: int = 0
+    first_ms: int | None = None
+    by_token: bool = False
+
+    def note(self, *, timed: bool = False, outcome: str | None = None, **more: Any) -> None:
+        """Record a boundary of it."""
+        actor = Actor(type="system", id=self.name)
+        self.call.noted("system", actor, timed=timed, outcome=outcome, **self._place(more))
+
+    def says(self, **said: Any) -> None:
+        """Record something that it says on its way."""
+        self.call.noted("system", Actor(type="system", id=self.name), **said)
+
+    def found(self, **found: Any) -> None:
+        """Record the search that it is."""
+        actor = Actor(type="tool", id=self.name)
+        self.call.noted("retrieval", actor, text=self.query, timed=True, **found)
+
+    def piece(self, said: str) -> None:
+        """Take a piece of its stream."""
+        self.chunks += 1
+        if said and self.first_ms is None:
+            self.first_ms = self.call.latency_ms()
+        if said:
+            self.call.chunk(said)
+
+    def answered(self, answer: Answer) -> None:
+        """Record the answer of a model."""
+        self.call.answered(self._streamed(answer))
+
+    def stopped(self, error: BaseException, partial: Answer | None = None) -> None:
+        """Record that it ends with an exception, after what had come of a model's answer."""
+        outcome = outcome_of_error(error)
+        if self.kind == "model":
+            self._model_stopped(error, outcome, self._streamed(partial or Answer()))
+        elif outcome == "failed":
+            self.call.failed(failure_of(error), **self._place({"phase": "end"}))
+        else:
+            self.note(timed=True, outcome=outcome, phase="end")
+
+    def _model_stopped(self, error: BaseException, outcome: str, partial: Answer) -> None:
+        if outcome != "failed":
+            partial.outcome = outcome
+            self.call.answered(partial)
+            return
+        came = partial.text or partial.messages or partial.chunks
+        self.call.failed(failure_of(error), partial if came else None)
+
+    def _streamed(self, answer: Answer) -> Answer:
+        if self.chunks:
+            answer.chunks, answer.time_to_first_token_ms = self.chunks, self.first_ms
+        return answer
+
+    def _place(self, more: dict[str, Any]) -> dict[str, Any]:
+        """The extension that says which chain, tool or retriever it is about."""
+        known = {"name": self.name, "call_id": self.tool_call_id, **more}
+        return {self.kind: {name: value for name, value in known.items() if value is not None}}
+
+
+def outcome_of_error(error: BaseException) -> str:
+    """Return our word for how a run ended that ended with an exception."""
+    if isinstance(error, GeneratorExit):
+        return "closed_early"
+    return "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
+
+
+class Runs:
+    """
+    All runs that one handler hears of.
+
+    Args:
+        recorder: Where their events go.
+        session_id: The conversation of all of them, where it is known beforehand.
+        measured: Whether events say what it took.
+        library: For `provenance.library`.
+    """
+
+    def __init__(
+        self, recorder: Recorder, session_id: str | None, measured: bool, library: str
+    ) -> None:
+        self._recorder = recorder
+        self._session_id = session_id
+        self._measured = measured
+        self._library = library
+        self._open = Latest()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def listens(self) -> bool:
+        """Return whether anybody would get any event."""
+        return self._recorder.listens(logging.ERROR)
+
+    def start(self, kind: str, name: str, run_id: Any, parent_id: Any, **known: Any) -> Run:
+        """Return a new run; the arguments are those of `make`."""
+        run = self.make(kind, name, run_id, parent_id, **known)
+        self._open.put(str(run_id), run)
+        return run
+
+    def get(self, run_id: Any) -> Run | None:
+        """Return a run that has started and not ended."""
+        run: Run | None = self._open.get(str(run_id))
+        return run
+
+    def end(self, run_id: Any) -> Run | None:
+        """Return a run and forget it."""
+        run: Run | None = self._open.pop(str(run_id))
+        return run
+
+    def end_within(self, run_id: Any) -> list[Run]:
+        """Return the runs that a run is directly around, and forget them."""
+        inner = [key for key, run in self._open.items() if run.parent == str(run_id)]
+        return [run for run in map(self.end, inner) if run is not None]
+
+    def make(
+        self,
+        kind: str,
+        name: str,
+        run_id: Any,
+        parent_id: Any = None,
+        *,
+        named_session: str | None = None,
+        tool_call_id: str | None = None,
+        **known: Any,
+    ) -> Run:
+        """
+        Return a run that is not kept.
+
+        Args:
+            kind: model, chain, tool or retriever.
+            name: What it is called.
+            run_id: The framework's id of it, a UUID or a text.
+            parent_id: Of the run around it.
+            named_session: The conversation that its metadata name.
+            tool_call_id: The id by which a model asked for a tool.
+            known: Further arguments of `Call`.
+        """
+        around = None if parent_id is None else self.get(parent_id)
+        parent = None if parent_id is None else str(parent_id)
+        named = named_session or (around.named if around else None)
+        provenance = {"run_id": str(run_id), "library": self._library}
+        call = Call(
+            self._recorder,
+            session_id=self._session_id,
+            named_session=named,
+            within=around.call if around else None,
+            provenance=provenance | ({} if parent is None else {"parent_run_id": parent}),
+            measured=self._measured,
+            source=None if kind == "model" else name,
+            **known,
+        )
+        return Run(call, kind, name, parent, named, tool_call_id)
