@@ -12,6 +12,7 @@ import warnings
 
 from importlib.util import find_spec
 from typing import Any
+from urllib.request import getproxies
 
 from _provider import Provider
 
@@ -40,8 +41,8 @@ def endpoint(name: str, provider: Provider) -> tuple[str, str]:
     key = os.environ.get(variable)
     if "--live" in sys.argv and key:
         return url, key
-    for proxies in ("no_proxy", "NO_PROXY"):  # no proxy is asked for what is on this machine
-        os.environ[proxies] = f"{os.environ.get(proxies, '')},127.0.0.1"
+    if {"http", "all"} & getproxies().keys():  # no proxy is asked for what is on this machine
+        os.environ["no_proxy"] = f"{os.environ.get('no_proxy', '')},127.0.0.1"
     return getattr(provider, f"{name}_url"), "not-needed"
 
 
