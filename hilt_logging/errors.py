@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 __all__ = [
@@ -22,6 +23,16 @@ __all__ = [
 
 class HILTError(Exception):
     """Any error that hilt_logging raises."""
+
+    def __reduce__(self) -> Any:
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(cls: type[HILTError], args: tuple[Any, ...], state: dict[str, Any]) -> HILTError:
+    """The error that a process pool hands over, without asking its constructor."""
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidEventError(HILTError, ValueError):
