@@ -308,8 +308,14 @@ class Recorder:
         self._hands_on = _takes_logger(self._append)
 
     def listens(self, level: int = logging.INFO) -> bool:
-        """Return whether anybody would get an event of a level."""
-        return self._session is not None or logging.getLogger(self.logger).isEnabledFor(level)
+        """
+        Return whether anybody would get an event of a level.
+
+        A session gets all events, but those of DEBUG only where the logger has them too.
+        """
+        if self._session is not None and level > logging.DEBUG:
+            return True
+        return logging.getLogger(self.logger).isEnabledFor(level)
 
     def send(self, event: Event) -> str:
         """
