@@ -15,6 +15,7 @@ import uuid
 
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from threading import Thread
 from typing import Any, NamedTuple, Self
 
@@ -52,7 +53,7 @@ class Asked(NamedTuple):
         name = (re.findall(r"\b[A-Z]\w+", self.text) or [self.text])[-1]
         by_type = {"string": name, "boolean": True, "array": [name], "object": {}}
         wanted = (self.schema or {}).get("properties", {})
-        return {key: by_type.get(str(each["type"]).lower(), 1) for key, each in wanted.items()}
+        return {key: by_type.get(str(each.get("type")).lower(), 1) for key, each in wanted.items()}
 
     def usage(self, prompt: str, completion: str, total: str) -> JSON:
         """Return the tokens under these names, at four characters each."""
@@ -65,7 +66,8 @@ def asked_of_openai(body: JSON) -> Asked:
     turns = body.get("messages") or body.get("input") or body["prompt"]
     last = turns[-1] if isinstance(turns, list) else turns
     last = {"content": last} if isinstance(last, str) else last
-    function = body["tools"][0]["function"] if body.get("tools") else {}
+    tools = body.get("tools") or [{}]
+    function = tools[0].get("function", tools[0])
     result = text_of(last["content"]) if last.get("role") == "tool" else None
     tool, schema = function.get("name"), function.get("parameters")
     return Asked(body["model"], text_of(last["content"]), tool, schema, result)
@@ -250,6 +252,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         path, _, query = self.path.partition("?")
+        if path not in WIRES and ":" not in path:
+            return self.send(404, "application/json", ['{"error": {"message": "Not known here"}}'])
         wire, asked_of, answer, pieces = WIRES.get(path, GEMINI)
         if wire == "gemini":  # e.g. /v1beta/models/gemini-3.8-flash:generateContent
             name, _, method = path.rpartition("/")[2].partition(":")
@@ -258,11 +262,13 @@ class Handler(BaseHTTPRequestHandler):
         if asked.model == "overloaded":
             status, error = ERRORS[wire]
             self.send(status, "application/json", [json.dumps(error)])
-        elif body.get("stream"):  # a streamed answer is always text
+        elif body.get("stream") and pieces:  # a streamed answer is always text
             kind = "text/event-stream" if body.get("sse", True) else "application/json"
             self.send(200, kind, pieces(body, answer(asked._replace(tool=None))))
         else:
             self.send(200, "application/json", [json.dumps(answer(asked))])
+
+        return None
 
     def send(self, status: int, kind: str, pieces: Iterable[str]) -> None:
         self.send_response(status)
@@ -273,7 +279,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for data in (*(piece.encode() for piece in pieces), b""):  # an empty piece is the end
+        for piece in chain(pieces, [""]):  # an empty piece is the end
+            data = piece.encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, *args: Any) -> None:

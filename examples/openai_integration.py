@@ -19,7 +19,7 @@ from hilt_logging.integrations.openai import log_openai_call
 
 
 FILE = "logs/openai.hilt.jsonl"
-COST_PER_TOKEN = 0.6e-6  # of whatever model it is, in US dollars
+COST_PER_TOKEN = 0.6e-6  # US dollars; take those of your model
 WEATHER = {
     "type": "function",
     "function": {
