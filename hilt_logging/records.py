@@ -66,13 +66,14 @@ class HILTRecord(logging.LogRecord):
         self.name = name
         self.levelno = level
         self.hilt = self._made = event
-        self.thread = threading.get_ident()
+        self.thread = threading.get_ident() if logging.logThreads else None
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute in _OWN or self._filled:
-            raise AttributeError(attribute)
-        self._fill()
-        return getattr(self, attribute)
+        if attribute not in _OWN:
+            held = self.__dict__
+            if attribute in held:
+                return held[attribute]
+        raise AttributeError(attribute)
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
@@ -91,9 +92,7 @@ class HILTRecord(logging.LogRecord):
             held["name"], held["levelno"], path, line, summary(self._made), (), None, function
         )
         _set_time(full, self._made)
-        if full.thread is None:  # logging.logThreads is off
-            held["thread"] = None
-        elif full.thread != held["thread"]:
+        if full.threadName is not None and full.thread != held["thread"]:
             full.threadName = _thread_name(held["thread"])
         for name, value in full.__dict__.items():
             held.setdefault(name, value)

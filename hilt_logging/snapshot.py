@@ -34,8 +34,9 @@ __all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_TEXT", "clean_text", "snapshot", "type
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 MAX_TEXT = 16 * 1024 * 1024
-"""Characters of text, keys included, that one snapshot holds at the most."""
+"""Characters that the longer strings of one snapshot have together at the most."""
 
+_SHORT_TEXT = 256
 _INLINE_BYTES = 64 * 1024
 _MAX_DIGIT_BITS = 14_000  # str() of a larger int is refused by CPython's digit limit
 
@@ -60,7 +61,7 @@ def snapshot(
         value: Anything.
         max_depth: How many containers may stand in each other.
         max_nodes: How many values the result may hold.
-        max_text: How many characters all its strings may have together.
+        max_text: How many characters all its strings of more than 256 may have together.
 
     Returns:
         None, a bool, an int of 64 bits, a finite float, a str without lone surrogates, or lists and
@@ -131,11 +132,14 @@ class _Walk:
 
     def text(self, text: str) -> str:
         size = len(text)
-        if size > self._text:
-            text = f"{text[: self._text]}… [$cut: {size} characters]"
-            self._text = 0
-        else:
+        if size <= _SHORT_TEXT:
+            pass  # a field's name or its kind: without it nobody could tell what was cut
+        elif size <= self._text:
             self._text -= size
+        else:
+            room = max(0, self._text - _SHORT_TEXT)  # the mark may be cut no second time
+            text = f"{text[:room]}… [$cut: {size} characters]"
+            self._text -= room
         return text if text.isascii() else clean_text(text)
 
     def container(self, value: Any, depth: int, read: Callable[[_Walk, Any, int], Any]) -> Any:
@@ -180,7 +184,7 @@ class _Walk:
 
     def mapping(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         size = dict.__len__(value)
-        if size <= self._nodes:
+        if size <= self._nodes and type(value) is dict:  # of a subclass, copy asks for its keys()
             pairs: Iterable[tuple[Any, Any]] = dict.copy(value).items()
         else:
             pairs = _stable(lambda: dict.items(value), self._nodes)
