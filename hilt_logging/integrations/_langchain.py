@@ -94,11 +94,19 @@ def parts_of(message: Any) -> list[dict[str, Any]]:
 
 def _blocks(message: Any) -> list[Any]:
     """The content in LangChain's standard blocks, or as it is where they can't be had."""
+    content = field(message, "content")
+    mixed = isinstance(content, list) and any(isinstance(block, str) for block in content)
+    if mixed:  # its translators drop pieces that are plain strings
+        blocks = [_as_block(block) for block in content if block != ""]
+        message = message.model_copy(update={"content": blocks})
     found = items(message, "content_blocks")
     if found:
         return found
-    content = field(message, "content")
     return [content] if isinstance(content, str) and content else items(message, "content")
+
+
+def _as_block(block: Any) -> Any:
+    return {"type": "text", "text": block} if isinstance(block, str) else block
 
 
 def _parts(block: Any) -> list[dict[str, Any]]:
