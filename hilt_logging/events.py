@@ -16,6 +16,7 @@ import time
 
 from collections.abc import Mapping
 from math import isfinite
+from operator import attrgetter
 from typing import Any, Self
 
 import msgspec
@@ -429,6 +430,9 @@ _KNOWN: dict[type, tuple[str, ...]] = {
 }
 
 
+_VALUES = {cls: attrgetter(*fields) for cls, fields in _KNOWN.items()}
+
+
 def _known(cls: type) -> tuple[str, ...]:
     return _KNOWN.get(cls) or next(_KNOWN[base] for base in cls.__mro__ if base in _KNOWN)
 
@@ -439,9 +443,9 @@ _EMPTY_LEFT_OUT = ("provenance", "extensions")
 def _raw(part: _Part) -> dict[str, Any]:
     """The fields in the order of the format; what is absent or empty is left out."""
     known = _known(type(part))
+    values = _VALUES.get(type(part)) or attrgetter(*known)
     out: dict[str, Any] = {}
-    for name in known:
-        value = getattr(part, name)
+    for name, value in zip(known, values(part), strict=True):
         cls = type(value)
         if value is None or (cls is dict and not value and name in _EMPTY_LEFT_OUT):
             continue

@@ -28,6 +28,8 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
+import msgspec
+
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_TEXT", "clean_text", "snapshot", "type_name"]
 
@@ -40,6 +42,7 @@ _SHORT_TEXT = 256
 _INLINE_BYTES = 64 * 1024
 _MAX_DIGIT_BITS = 14_000  # str() of a larger int is refused by CPython's digit limit
 
+_checked = msgspec.msgpack.encode
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _class_dict: Callable[[type], types.MappingProxyType[str, Any]] = type.__dict__["__dict__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
@@ -67,10 +70,74 @@ def snapshot(
         None, a bool, an int of 64 bits, a finite float, a str without lone surrogates, or lists and
         dicts with str keys of these.
     """
+    if type(value) is dict and max_depth >= _FEW_LEVELS and max_text == MAX_TEXT:
+        quick = _quick(value, max_nodes)
+        if quick is not None:
+            return quick
     try:
         return _Walk(max_depth, max_nodes, max_text).value(value, 0)
     except Exception:  # RecursionError and MemoryError of a caller at its limit
         return {"$type": "?", "$cut": "error"}
+
+
+_FEW_LEVELS = 16
+_FEW_NODES = 500
+_SHORT = MAX_TEXT // _FEW_NODES // 2  # all keys and texts together stay within MAX_TEXT
+
+
+class _UnusualError(Exception):
+    """What is copied is large, deep, or no JSON value."""
+
+
+def _quick(value: dict[str, Any], max_nodes: int) -> dict[str, Any] | None:
+    try:
+        return _copy(value, _FEW_LEVELS, [min(_FEW_NODES, max_nodes)])
+    except Exception:  # it needs the careful walk
+        return None
+
+
+def _copy(value: dict[str, Any], levels: int, room: list[int]) -> dict[str, Any]:
+    """What the careful walk would return for an ordinary event, in a fraction of its time."""
+    room[0] -= len(value)
+    if room[0] < 0 or levels == 0:
+        raise _UnusualError
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        if type(key) is not str or not key.isascii() or len(key) > _SHORT:
+            raise _UnusualError
+        cls = type(item)
+        if cls is str:
+            if len(item) > _SHORT:
+                raise _UnusualError
+            if not item.isascii():
+                _checked(item)
+            out[key] = item
+        elif cls is dict:
+            out[key] = _copy(item, levels - 1, room)
+        else:
+            out[key] = _copied(item, levels, room)
+    return out
+
+
+def _copied(item: Any, levels: int, room: list[int]) -> Any:
+    cls = type(item)
+    if cls is list:
+        room[0] -= len(item)
+        if room[0] < 0 or levels == 1:
+            raise _UnusualError
+        return [_copied(each, levels - 1, room) for each in item]
+    if item is None or cls is bool:
+        return item
+    if cls is int and -(2**63) <= item < 2**64:
+        return item
+    if cls is float and isfinite(item):
+        return item
+    if cls is dict:
+        return _copy(item, levels - 1, room)
+    if cls is str and len(item) <= _SHORT:
+        _checked(item)
+        return item
+    raise _UnusualError
 
 
 def clean_text(text: str) -> str:
@@ -78,7 +145,7 @@ def clean_text(text: str) -> str:
     if text.isascii():
         return text
     try:
-        text.encode()
+        _checked(text)  # text.encode() would not keep for the line what it found
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
@@ -191,7 +258,7 @@ class _Walk:
         return self.pairs(pairs, size, depth)
 
     def pairs(self, pairs: Iterable[tuple[Any, Any]], size: int, depth: int) -> dict[str, Any]:
-        room = min(size, self._nodes)
+        room = size if size < self._nodes else self._nodes
         self._nodes -= room
         out: dict[str, Any] = {}
         taken: dict[str, int] = {}
@@ -199,7 +266,7 @@ class _Walk:
             name = self.text(key) if type(key) is str else self.key(key, depth)
             if name in out:
                 name = _another(name, out, taken)
-            out[name] = self.value(item, depth)
+            out[name] = self.text(item) if type(item) is str else self.value(item, depth)
         if room < size:
             out[_another("$cut", out, taken)] = "size"
             out[_another("$omitted", out, taken)] = size - room
