@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from .context import current, trace_ids
+from .context import Context, current, trace_ids
 from .errors import InvalidEventError
 from .events import (
     Event,
@@ -244,12 +244,18 @@ def completed(
 
 
 def _plain(event: object) -> Any:
-    if issubclass(type(event), Event):
+    if _is_event(type(event)):
         try:
             return cast(Event, event).to_dict()
         except Exception:  # a part of it was replaced by something else
             return snapshot(event)
     return snapshot(event)
+
+
+def _is_event(cls: type) -> bool:
+    """Whether this is the class of events or of a kind of them."""
+    # isinstance would ask a foreign value for its __class__, and issubclass is slow for a Struct
+    return cls is Event or (cls is not dict and issubclass(cls, Event))
 
 
 def _set_timestamp(event: dict[str, Any]) -> None:
@@ -287,13 +293,17 @@ def _with_context(given: dict[str, Any], logger: str, now_ns: int | None) -> dic
         "timestamp": given.get("timestamp") or timestamp(now_ns),
         "session_id": given.get("session_id") or bound.session_id or new_id(now_ns),
     }
-    for name in FIELDS[4:-1]:
+    for name in _MIDDLE_FIELDS:
         value = given.get(name)
         if value is not None:
             event[name] = value
         elif name in _BINDABLE:
             event[name] = {}
-    _add_bound(event, logger)
+    _add(event, "provenance", {**trace_ids(), "logger": logger})
+    _add_bound(event, bound)
+    for name in _BINDABLE:
+        if event[name] == {}:
+            del event[name]
     if not given.keys() <= _FIELD_SET:
         event.update((name, value) for name, value in given.items() if name not in _FIELD_SET)
     if given.get("integrity") is not None:
@@ -302,40 +312,41 @@ def _with_context(given: dict[str, Any], logger: str, now_ns: int | None) -> dic
 
 
 _FIELD_SET = frozenset(FIELDS)
-_BINDABLE = frozenset({"provenance", "privacy", "extensions"})
+_MIDDLE_FIELDS = FIELDS[4:-1]
+_BINDABLE = ("provenance", "privacy", "extensions")
 
 
-def _add_bound(event: dict[str, Any], logger: str) -> None:
-    """Fill `provenance`, `privacy` and `extensions` with what is bound, and drop what stays empty."""
-    bound = current()
-    known: dict[str, dict[str, Any]] = {
-        "provenance": {**trace_ids(), "logger": logger},
-        "privacy": {} if bound.consent is None else {"consent": bound.consent},
-        "extensions": bound.extensions,
-    }
+def _add_bound(event: dict[str, Any], bound: Context) -> None:
+    """Fill `privacy`, `extensions` and a person's `actor.id` with what is bound."""
+    if bound.consent is not None:
+        _add(event, "privacy", {"consent": bound.consent})
+    if bound.extensions:
+        _add(event, "extensions", bound.extensions)
     if bound.user_id is not None:
-        known["extensions"] = {**bound.extensions, "user_id": bound.user_id}
+        _add(event, "extensions", {"user_id": bound.user_id})
         actor = event.get("actor")
         if type(actor) is dict and actor.get("type") == "human":
             actor.setdefault("id", bound.user_id)
-    for name, more in known.items():
-        part = event[name]
-        if type(part) is dict:
-            traced = "trace_id" in part
-            for key, value in more.items():
-                if key not in part and not (key == "span_id" and traced):
-                    part[key] = value if type(value) is str else snapshot(value)
-            if not part:
-                del event[name]
+
+
+def _add(event: dict[str, Any], name: str, more: dict[str, Any]) -> None:
+    """Add to a part of an event what it does not say itself."""
+    part = event[name]
+    if type(part) is dict:
+        traced = "trace_id" in part
+        for key, value in more.items():
+            if key not in part and not (key == "span_id" and traced):
+                part[key] = value if type(value) is str else snapshot(value)
 
 
 def level_of(event: Event | dict[str, Any]) -> int:
     """Return the level of `logging` at which an event is emitted."""
     action: Any
     extensions: Any
-    if issubclass(type(event), Event):  # isinstance would ask a foreign value for its __class__
+    cls = type(event)
+    if _is_event(cls):
         action, extensions = cast(Event, event).action, cast(Event, event).extensions
-    elif issubclass(type(event), dict):
+    elif issubclass(cls, dict):
         fields = cast(dict[str, Any], event)
         action, extensions = dict.get(fields, "action"), dict.get(fields, "extensions")
     else:
