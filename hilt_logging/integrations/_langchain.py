@@ -10,7 +10,17 @@ from typing import Any
 from uuid import UUID
 
 from ..snapshot import snapshot
-from ._calls import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, outcome_of, part
+from ._calls import (
+    Answer,
+    Choice,
+    Prompt,
+    ToolCall,
+    ToolResult,
+    choices_answer,
+    outcome_of,
+    part,
+    safely,
+)
 from ._fields import count, decoded, field, items, text
 from ._media import media_of, reference
 
@@ -39,7 +49,7 @@ _MOST_NESTED = 8
 
 def prompt_of(messages: list[Any]) -> Prompt:
     """Return what a list of messages asks."""
-    turns = [message_of(message) for message in messages]
+    turns = [safely(message_of, message, _unreadable()) for message in messages]
     said = [_joined(turn["parts"]) for turn in turns if turn["role"] == "user"]
     plain = len(turns) == 1 and turns[0] == {
         "role": "user",
@@ -51,6 +61,10 @@ def prompt_of(messages: list[Any]) -> Prompt:
         media=media_of(turns) or None,
         tool_results=_new_results(messages),
     )
+
+
+def _unreadable() -> dict[str, Any]:
+    return {"role": "user", "parts": [part("unreadable")]}
 
 
 def _joined(parts: list[dict[str, Any]]) -> str:
@@ -95,6 +109,9 @@ def parts_of(message: Any) -> list[dict[str, Any]]:
 def _blocks(message: Any) -> list[Any]:
     """The content in LangChain's standard blocks, or as it is where they can't be had."""
     content = field(message, "content")
+    more = field(message, "additional_kwargs")
+    if isinstance(content, str) and not (more and set(more) - {"refusal"}):
+        return [content] if content else []  # as most are, and their blocks would say the same
     mixed = isinstance(content, list) and any(isinstance(block, str) for block in content)
     if mixed:  # its translators drop pieces that are plain strings
         blocks = [_as_block(block) for block in content if block != ""]
