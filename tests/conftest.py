@@ -12,6 +12,8 @@ import pytest
 
 import hilt_logging
 
+from hilt_logging import events
+
 
 def _tree(prefix):
     names = list(logging.Logger.manager.loggerDict)
@@ -29,6 +31,7 @@ def _logging_as_it_was():
     switches = logging.raiseExceptions, logging.logThreads, logging.logProcesses
     factory, disabled = logging.getLogRecordFactory(), logging.Logger.manager.disable
     logger_class = logging.getLoggerClass()
+    events._ids.renew()  # a test may have set its clock forward
     yield
     logging.setLogRecordFactory(factory)
     logging.setLoggerClass(logger_class)

@@ -15,7 +15,7 @@ import stat
 import threading
 import time
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
@@ -55,7 +55,7 @@ class Appender:
         self._lock = threading.RLock()
         self._writing = False
         self._joined: deque[tuple[bytes, Callable[[OSError], None]]] = deque()
-        self._recent: dict[int, Any] = {}
+        self._recent: OrderedDict[int, Any] = OrderedDict()
         self._end = -1
         self._looked_at = float("-inf")
 
@@ -86,7 +86,7 @@ class Appender:
                 return False
             self._recent[id(event)] = event
             if len(self._recent) > _REMEMBERED:
-                del self._recent[next(iter(self._recent))]
+                self._recent.popitem(last=False)  # in one step: a signal handler may come here too
             return True
 
     def append(self, line: bytes, lost: Callable[[OSError], None]) -> None:
