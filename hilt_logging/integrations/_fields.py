@@ -19,7 +19,7 @@ def field(source: Any, *names: str) -> Any:
     """Return the first of several fields that is there and is not None."""
     for name in names:
         try:
-            if isinstance(source, Mapping):
+            if _is_mapping(type(source)):
                 value = source.get(name)
                 if value is None and "_" in name:
                     value = source.get(_camel(name))
@@ -30,6 +30,19 @@ def field(source: Any, *names: str) -> Any:
         if value is not None:
             return value
     return None
+
+
+_known: dict[type, bool] = {dict: True}
+
+
+def _is_mapping(cls: type) -> bool:
+    """Asked for every field of every object, where asking the abstract class would cost the most."""
+    found = _known.get(cls)
+    if found is None:
+        found = issubclass(cls, Mapping)
+        if len(_known) < 1000:  # classes may be made without end
+            _known[cls] = found
+    return found
 
 
 def _camel(name: str) -> str:

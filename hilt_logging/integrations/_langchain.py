@@ -10,19 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from ..snapshot import snapshot
-from ._calls import (
-    Answer,
-    Choice,
-    Prompt,
-    ToolCall,
-    ToolResult,
-    choices_answer,
-    outcome_of,
-    part,
-    safely,
-)
+from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, outcome_of, part
+from ._calls import safely
 from ._fields import count, decoded, field, items, text
 from ._media import media_of, reference
+from ._providers import provider_of_url
 
 
 __all__ = [
@@ -343,9 +335,12 @@ _PARAMS = (
 )
 
 
-def call_fields(metadata: Any, invocation: Any) -> dict[str, Any]:
+def call_fields(serialized: Any, metadata: Any, invocation: Any) -> dict[str, Any]:
     """Return provider, model and parameters of a request, for `Call`."""
     provider = text(metadata, "ls_provider")
+    if provider == "openai":  # as every server that speaks its language is called
+        url = text(field(serialized, "kwargs"), "openai_api_base", "base_url")
+        provider = provider_of_url(url) or provider
     told = {
         "temperature": field(metadata, "ls_temperature"),
         "max_tokens": field(metadata, "ls_max_tokens"),

@@ -10,7 +10,7 @@ import hashlib
 
 from typing import Any
 
-from ._calls import part
+from ._answers import part
 
 
 __all__ = ["media_of", "reference"]

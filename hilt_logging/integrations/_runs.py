@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from ..events import Actor
-from ._calls import Answer, Call, Recorder, failure_of
+from ._answers import Answer, failure_of
+from ._calls import Call, Recorder
 
 
 __all__ = ["Latest", "Run", "Runs", "outcome_of_error"]

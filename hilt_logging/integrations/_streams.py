@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 
-from ._calls import Answer, Call, failure_of
+from ._answers import Answer, failure_of
+from ._calls import Call
 
 
 __all__ = ["Pieces", "watched", "watched_async"]

@@ -9,19 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ._calls import (
-    Answer,
-    Call,
-    Choice,
-    Failure,
-    Prompt,
-    Recorder,
-    ToolCall,
-    ToolResult,
-    choices_answer,
-    part,
-    safely,
-)
+from ._answers import Answer, Choice, Failure, Prompt, ToolCall, ToolResult, choices_answer, part
+from ._calls import Call, Recorder, safely
 from ._fields import count, decoded, field, items, text, type_of
 from ._media import media_of, reference
 

@@ -7,18 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._calls import (
-    Answer,
-    Call,
-    Choice,
-    Prompt,
-    Recorder,
-    ToolCall,
-    ToolResult,
-    choices_answer,
-    part,
-    safely,
-)
+from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, part
+from ._calls import Call, Recorder, safely
 from ._fields import count, field, items, text, type_of
 from ._media import media_of, reference
 

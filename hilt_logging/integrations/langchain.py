@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 
 from .._diagnostics import Troubles, to_logger
 from ..errors import ConfigurationError, MissingDependencyError
-from ._calls import Answer, Failure, Prompt, Recorder, ToolCall, failure_of, safely
+from ._answers import Answer, Failure, Prompt, ToolCall, failure_of
+from ._calls import Recorder, safely
 from ._fields import decoded, field, items, text
 from ._langchain import (
     answer_of,
@@ -275,7 +276,7 @@ class HILTCallbackHandler(BaseCallbackHandler):
         return self._runs.start(kind, name, run_id, kwargs.get("parent_run_id"), **known)
 
     def _started_model(self, serialized: Any, run_id: Any, kwargs: dict[str, Any]) -> Run:
-        known = call_fields(kwargs.get("metadata"), kwargs.get("invocation_params"))
+        known = call_fields(serialized, kwargs.get("metadata"), kwargs.get("invocation_params"))
         return self._started("model", serialized, run_id, kwargs, **known)
 
     def _ended(self, kind: str, run_id: Any, kwargs: dict[str, Any]) -> Run | None:

@@ -8,26 +8,24 @@ import inspect
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import MissingDependencyError
-from ._calls import (
+from ._answers import (
     Answer,
-    Call,
     Choice,
     Failure,
     Prompt,
-    Recorder,
     ToolCall,
     ToolResult,
     choices_answer,
     failure_of,
     outcome_of,
     part,
-    safely,
 )
+from ._calls import Call, Recorder, safely
 from ._fields import count, decoded, field, items, text, type_of
 from ._media import media_of, reference
+from ._providers import provider_of_url
 from ._streams import watched, watched_async
 
 
@@ -52,17 +50,6 @@ _PARAMS = (
     "top_p",
     "verbosity",
 )
-_HOSTS = {
-    "api.openai.com": "openai",
-    "openai.azure.com": "azure",
-    "api.deepseek.com": "deepseek",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral",
-    "api.perplexity.ai": "perplexity",
-    "api.together.xyz": "together",
-    "api.x.ai": "x-ai",
-    "openrouter.ai": "openrouter",
-}
 
 
 def log_openai_call(
@@ -111,7 +98,7 @@ def log_openai_call(
     sent = {name: value for name, value in sent.items() if value is not None}
     call = Call(
         Recorder(LOGGER, session),
-        provider="openai" if client is None else _provider_of(client),
+        provider=provider_of_url(field(client, "base_url")) or "openai",
         request_model=model,
         session_id=session_id,
         named_session=_named_session(request),
@@ -168,16 +155,6 @@ def _recorded(call: Call, result: Any, sent: dict[str, Any]) -> Any:
     elif isinstance(inner, Iterator):
         result._iterator = watched(inner, call, pieces)
     return result
-
-
-def _provider_of(client: Any) -> str:
-    """The provider by its host: a server of one's own has not OpenAI's prices."""
-    url = field(client, "base_url")
-    host = urlsplit(str(url)).hostname if url is not None else None
-    for known, name in _HOSTS.items():
-        if host == known or (host or "").endswith(f".{known}"):
-            return name
-    return host or "openai"
 
 
 def _named_session(request: Mapping[str, Any]) -> str | None:

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from hilt_logging import RecordingError, validate_event
-from hilt_logging.integrations._calls import (
+from hilt_logging.integrations._answers import (
     Answer,
-    Call,
     Choice,
     Failure,
     Prompt,
-    Recorder,
     ToolCall,
     ToolResult,
     choices_answer,
@@ -21,6 +19,7 @@ from hilt_logging.integrations._calls import (
     outcome_of,
     part,
 )
+from hilt_logging.integrations._calls import Call, Recorder
 from hilt_logging.integrations._streams import watched
 
 
