@@ -159,10 +159,8 @@ class Appender:
             if _last_byte(fd, self._end) == b"\n":
                 return False
             time.sleep(_LOOK_EVERY_S)
-            known, self._end = self._end, os.lseek(fd, 0, os.SEEK_END)
-            if self._end == known:
-                break
-        return _last_byte(fd, self._end) != b"\n"
+            self._end = os.lseek(fd, 0, os.SEEK_END)
+        return True
 
     def _followed(self) -> int:
         """The descriptor of what the path names now: after a rename the new file is created."""
