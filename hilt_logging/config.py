@@ -125,6 +125,10 @@ def _check(name: str) -> Iterator[Finding]:
     handlers = list(_reachable(logger))
     if not any(_writes_lines(handler) for _, handler in handlers):
         yield Finding("error", name, "no handler that it reaches writes events")
+    files = [handler for _, handler in handlers if _writes_lines(handler)]
+    if files and min(handler.level for handler in files) > logging.INFO:
+        level = logging.getLevelName(min(handler.level for handler in files))
+        yield Finding("warning", name, f"its handlers take {level} and above only")
     for owner, handler in handlers:
         yield from _check_handler(name, owner, handler)
 
@@ -155,9 +159,6 @@ def _writes_lines(handler: logging.Handler) -> bool:
 def _check_handler(name: str, owner: str, handler: logging.Handler) -> Iterator[Finding]:
     where = f"{type(handler).__name__} of {owner!r}"
     if isinstance(handler, HILTFileHandler):
-        if handler.level > logging.INFO:
-            level = logging.getLevelName(handler.level)
-            yield Finding("warning", name, f"{where} takes {level} and above only")
         if not _writable(handler.baseFilename):
             yield Finding("error", name, f"{where} can't write {handler.baseFilename}")
         dropped = handler.stats()["dropped"]

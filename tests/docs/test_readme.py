@@ -22,8 +22,8 @@ AGAINST_THE_PROVIDER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from _provider import Provider
-from hilt_logging.integrations import openai
-openai._HOSTS["127.0.0.1"] = "openai"
+from hilt_logging.integrations import _providers
+_providers._HOSTS["127.0.0.1"] = "openai"
 with Provider() as provider:
     os.environ |= {"OPENAI_BASE_URL": provider.openai_url, "OPENAI_API_KEY": "none"}
     os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
