@@ -1,0 +1,224 @@
+"""The file as bytes: one line, one write."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+
+import pytest
+
+from hilt_logging.storage import appender as module
+from hilt_logging.storage.appender import acquire, cause_of, release
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Acquires appenders and releases them at the end."""
+    made = []
+
+    def open_(name="a", permissions=0o600, create_dirs=True):
+        made.append(acquire(str(tmp_path / name), permissions, create_dirs))
+        return made[-1]
+
+    yield open_
+    for each in made:
+        if each.users:
+            release(each)
+
+
+def fail(error):
+    raise AssertionError(error)
+
+
+def test_one_write(opened, monkeypatch):
+    """A line and its newline are one `os.write`, however long it is."""
+    calls, write = [], os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: calls.append(data) or write(fd, data))
+    appender = opened()
+    appender.append(b"x" * 1_000_000, fail)
+    assert [b"x" * 1_000_000 + b"\n"] == calls
+
+
+def test_short_writes(opened, monkeypatch, tmp_path):
+    """Short writes are completed."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+    opened().append(b"0123456789" * 10, fail)
+    assert b"0123456789" * 10 + b"\n" == (tmp_path / "a").read_bytes()
+
+
+def test_write_that_stands_still(opened, monkeypatch):
+    """A write that takes nothing any more is an error, not an endless loop."""
+    monkeypatch.setattr(os, "write", lambda fd, data: 0)
+    with pytest.raises(OSError, match="nothing written"):
+        opened().append(b"x", fail)
+
+
+def test_acquired_and_released(opened):
+    """One file has one appender, which closes with its last user."""
+    first, second = opened(), opened()
+    assert first is second
+    first.open()
+    release(first)
+    assert first._fd is not None
+    release(second)
+    assert first._fd is None
+    assert first is not opened()
+
+
+def test_other_options(opened):
+    """Another user must want the same."""
+    opened()
+    for options in ({"permissions": 0o644}, {"create_dirs": False}):
+        with pytest.raises(ValueError, match="in use in this process with other options"):
+            opened(**options)
+
+
+def test_joined(opened, monkeypatch, tmp_path):
+    """Lines that come from within a write follow it, in their order."""
+    appender, write = opened(), os.write
+
+    def nested(fd, data):
+        if data == b"outer\n":
+            appender.append(b"first", fail)
+            appender.append(b"second", fail)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", nested)
+    appender.append(b"outer", fail)
+    assert b"outer\nfirst\nsecond\n" == (tmp_path / "a").read_bytes()
+
+
+def test_joined_within_joined(opened, monkeypatch, tmp_path):
+    """Also a line that comes while those are written."""
+    appender, write, left = opened(), os.write, [b"3", b"2", b"1"]
+
+    def nested(fd, data):
+        if left:
+            appender.append(left.pop(), fail)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", nested)
+    appender.append(b"0", fail)
+    assert b"0\n1\n2\n3\n" == (tmp_path / "a").read_bytes()
+
+
+def test_joined_and_lost(opened, monkeypatch):
+    """Whoever sent such a line is told if it can't be written."""
+    appender, told = opened(), []
+
+    def nested(fd, data):
+        if data == b"outer\n":
+            appender.append(b"inner", told.append)
+            return len(data)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", nested)
+    appender.append(b"outer", fail)
+    assert ["ENOSPC"] == [cause_of(error) for error in told]
+
+
+def test_joined_although_the_outer_fails(opened, monkeypatch, tmp_path):
+    """A line from within a write that fails is written all the same."""
+    appender, write = opened(), os.write
+
+    def nested(fd, data):
+        if data == b"outer\n":
+            appender.append(b"inner", fail)
+            raise OSError(errno.EIO, "broken")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", nested)
+    with pytest.raises(OSError, match="broken"):
+        appender.append(b"outer", fail)
+    assert b"inner\n" == (tmp_path / "a").read_bytes()
+
+
+def test_interrupted_while_joined_lines_are_written(opened, monkeypatch, tmp_path):
+    """After Ctrl-C there nothing stays behind for ever."""
+    appender, write = opened(), os.write
+
+    def nested(fd, data):
+        if data == b"outer\n":
+            appender.append(b"interrupted", fail)
+            appender.append(b"next", fail)
+        if data == b"interrupted\n":
+            raise KeyboardInterrupt
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", nested)
+    with pytest.raises(KeyboardInterrupt):
+        appender.append(b"outer", fail)
+    appender.append(b"later", fail)
+    assert b"outer\nlater\nnext\n" == (tmp_path / "a").read_bytes()
+
+
+def test_first(opened):
+    """An object comes for the first time once, and an equal one counts for itself."""
+    appender, event, equal = opened(), {"a": 1}, {"a": 1}
+    comes = [event, event, equal, equal]
+    assert [True, False, True, False] == [appender.is_first(each) for each in comes]
+
+
+def test_first_of_many(opened):
+    """What is remembered is bounded."""
+    appender = opened()
+    events = [{"n": number} for number in range(10_000)]
+    assert all(appender.is_first(event) for event in events)
+    assert len(appender._recent) < 100
+
+
+def test_pipe(tmp_path):
+    """A named pipe is written to as it is."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes")
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    appender = acquire(str(tmp_path / "pipe"), 0o600, True)
+    appender.append(b"a", fail)
+    appender.append(b"b", fail)
+    assert b"a\nb\n" == os.read(reading, 100)
+    release(appender)
+    os.close(reading)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_fork_while_the_lock_is_held(opened, forked, tmp_path):
+    """A child does not wait for the thread of its parent that holds the lock."""
+    appender = opened()
+    appender.open()
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with appender._lock, module._sharing:
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+
+    def child():
+        appender.append(b"child", fail)
+        release(acquire(str(tmp_path / "other"), 0o600, True))
+
+    code = forked.run(child, timeout=30)
+    done.set()
+    thread.join()
+    assert (0, b"child\n") == (code, (tmp_path / "a").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.ENOSPC, "full"), "ENOSPC"),
+        (FileNotFoundError(errno.ENOENT, "x"), "ENOENT"),
+        (OSError("text"), "OSError"),
+        (OSError(99999, "x"), "OSError"),
+    ],
+)
+def test_cause(error, cause):
+    """The cause is one word without content."""
+    assert cause == cause_of(error)
