@@ -15,6 +15,13 @@ import hilt_logging
 from hilt_logging import events
 
 
+def pytest_collection_modifyitems(items):
+    """A forked child of a traced program may wait for a lock of coverage that nobody releases."""
+    for item in items:
+        if "forked" in getattr(item, "fixturenames", ()):
+            item.add_marker("untraced")
+
+
 def _tree(prefix):
     names = list(logging.Logger.manager.loggerDict)
     return [name for name in names if name.split(".")[0] in (prefix, f"{prefix}_logging")]

@@ -228,21 +228,28 @@ def _test(env: Env, wheel: Path, arguments: list[str]) -> tuple[bool, str]:
     )
     if not where.stdout.startswith(str(env.folder)):
         return False, f"CPython {env.version}: not the wheel: {where.stdout}{where.stderr}"
-    measured = env.minor == FULL and not arguments
-    config = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
-    coverage = ["-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}"]
-    command = [
-        *([env.program("python"), *coverage] if measured else [env.program("python")]),
-        *["-m", "pytest", *config, "-p", "no:cacheprovider", str(ROOT / "tests"), *arguments],
-    ]
-    code, last = _echo(command, folder, environ)
-    if measured:
-        report = [env.program("coverage"), "report", f"--rcfile={ROOT / 'pyproject.toml'}"]
-        subprocess.run(report, cwd=folder, check=False)
-    if code == 0 and not re.search(r"\d+ passed", last):
-        code = 1
-    verdict = "passed" if code == 0 else f"FAILED (exit code {code})"
-    return code == 0, f"pytest on CPython {env.version}{env.note}: {verdict}\n{last}"
+    runs = [_pytest(env, *arguments)]
+    if env.minor == FULL and not arguments:
+        traced = [*_coverage(env, "run"), *_pytest(env, "-m", "not untraced")[1:]]
+        runs = [traced, _pytest(env, "-m", "untraced")]
+    outcomes = [_echo(command, folder, environ) for command in runs]
+    if len(runs) > 1:
+        subprocess.run(_coverage(env, "report"), cwd=folder, check=False)
+    passed = all(code == 0 and re.search(r"\d+ passed", last) for code, last in outcomes)
+    codes = ", ".join(str(code) for code, _ in outcomes)
+    verdict = "passed" if passed else f"FAILED (exit code {codes})"
+    closing = "\n".join(last for _, last in outcomes)
+    return passed, f"pytest on CPython {env.version}{env.note}: {verdict}\n{closing}"
+
+
+def _pytest(env: Env, *arguments: str) -> list[str]:
+    config = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
+    return [env.program("python"), "-m", "pytest", *config, str(ROOT / "tests"), *arguments]
+
+
+def _coverage(env: Env, command: str) -> list[str]:
+    rcfile = f"--rcfile={ROOT / 'pyproject.toml'}"
+    return [env.program("python"), "-m", "coverage", command, rcfile]
 
 
 def _echo(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:

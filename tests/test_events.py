@@ -184,7 +184,9 @@ class TestErrors:
 
     def test_actor_type(self):
         """Likewise a wrong type of an actor."""
-        with pytest.raises(ValueError, match=r"^Invalid actor type: 'robot'\. Must be one of: human"):
+        with pytest.raises(
+            ValueError, match=r"^Invalid actor type: 'robot'\. Must be one of: human"
+        ):
             Actor(type="robot", id="r2")
 
     @pytest.mark.parametrize("id", ["", None, 7])

@@ -262,7 +262,15 @@ LEVELS = [
     ({"action": "completion", "extensions": {"outcome": "completed"}}, logging.INFO),
     *(
         ({"action": "completion", "extensions": {"outcome": outcome}}, logging.WARNING)
-        for outcome in ["truncated", "refused", "filtered", "retried", "closed_early", "abandoned", "cancelled"]
+        for outcome in [
+            "truncated",
+            "refused",
+            "filtered",
+            "retried",
+            "closed_early",
+            "abandoned",
+            "cancelled",
+        ]
     ),
     ({"action": "completion", "extensions": {"outcome": "failed"}}, logging.ERROR),
     ({"action": "system", "extensions": {"error": {"type": "X"}}}, logging.ERROR),
