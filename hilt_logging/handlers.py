@@ -49,6 +49,8 @@ class HILTFileHandler(logging.Handler):
             that can't be opened.
     """
 
+    _released = True  # until the file is acquired: logging closes what failed on its way there too
+
     def __init__(
         self,
         filename: str | os.PathLike[str],

@@ -95,6 +95,14 @@ class TestOptions:
             "delay, encoding, filename, foreign, level, permissions"
         ) == str(caught.value)
 
+    @pytest.mark.parametrize("wrong", [{"level": "LOUD"}, {"filename": "/"}, {"ascii": 1}])
+    def test_closed_although_it_failed(self, path, wrong):
+        """logging can shut down what could not be set up, as the next dictConfig does."""
+        with pytest.raises(ConfigurationError) as caught:
+            HILTFileHandler(**{"filename": path, **wrong})
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+        assert caught.value.option in wrong
+
     def test_directory(self, tmp_path):
         """A directory is no file."""
         with pytest.raises(ConfigurationError, match="It can't be opened: Is a directory"):
@@ -532,7 +540,9 @@ class TestSideBySide:
             )
             accepted = [child.stdout.readline().decode().strip() for _ in range(40)]
             child.send_signal(signal.SIGKILL)
-            rest, _ = child.communicate(timeout=30)
+            rest = child.stdout.read()
+            child.stdout.close()
+            child.wait(30)
             accepted += rest.decode().split("\n")[:-1]
             handler = attached(path)
             accepted.append(emit(prompt()))
