@@ -56,6 +56,7 @@ class _Bound(msgspec.Struct, frozen=True):
 
 
 _NOTHING = _Bound()
+NOTHING = _NOTHING.merged
 _bound: ContextVar[_Bound] = ContextVar("hilt_logging", default=_NOTHING)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ._diagnostics import Troubles, to_logger
 from .errors import RecordingError
 from .events import Event
-from .records import level_of, make
+from .records import id_of, level_of, make
 
 
 __all__ = ["emit", "hand_over"]
@@ -72,7 +72,7 @@ def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
     if depth >= _MOST_NESTED:
         _troubles.count("recursion", "emit")
         return None
-    event_id: str = record.hilt["event_id"]  # type: ignore[attr-defined]
+    event_id = id_of(record)
     _nesting.depth = depth + 1
     try:
         logger.handle(record)

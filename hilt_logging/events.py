@@ -8,10 +8,7 @@ See Also:
 from __future__ import annotations
 
 import datetime
-import os
-import random
 import re
-import threading
 import time
 
 from collections.abc import Mapping
@@ -22,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from . import context
+from ._ids import new_id, timestamp
 from .errors import InvalidEventError
 from .schema import (
     ACTIONS,
@@ -58,58 +56,6 @@ __all__ = [
     "tool_call",
     "tool_result",
 ]
-
-
-class _Ids:
-    """
-    UUIDs of version 7 that only grow within a process (RFC 9562, method 1 of section 6.2).
-
-    The 12 bits after the time are a counter that carries into the time.
-    """
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        """Forget what a parent process had: its lock may be held and its numbers are taken."""
-        # an RLock, because a signal handler may make an event while one is being made
-        self._lock = threading.RLock()
-        self._random = random.Random(os.urandom(16)).getrandbits  # noqa: S311 -- unique, not secret
-        self._last = 0
-
-    def next(self, now_ns: int) -> str:
-        with self._lock:
-            self._last = tick = max(self._last + 1, (now_ns // 1_000_000 % 2**48) << 12)
-        tail = self._random(62)
-        ms = tick >> 12
-        return (
-            f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{tick & 0xFFF:03x}"
-            f"-{0x8000 | tail >> 48:04x}-{tail & 0xFFFFFFFFFFFF:012x}"
-        )
-
-
-_ids = _Ids()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ids.renew)
-
-
-def new_id(now_ns: int | None = None) -> str:
-    """Return a new UUIDv7 for a reading of the clock in nanoseconds; now by default."""
-    return _ids.next(time.time_ns() if now_ns is None else now_ns)
-
-
-_second: tuple[int, str] = (-1, "")
-
-
-def timestamp(now_ns: int | None = None) -> str:
-    """Return RFC 3339 in UTC with six digits of a second and a `Z`, of now by default."""
-    global _second
-    seconds, nanos = divmod(time.time_ns() if now_ns is None else now_ns, 1_000_000_000)
-    known, text = _second
-    if seconds != known:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        _second = (seconds, text)
-    return f"{text}.{nanos // 1000:06d}Z"
 
 
 def encode(event: Mapping[str, Any], *, ascii: bool = False) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from .errors import ConfigurationError, reject_unknown
 from .events import encode
-from .records import complete, completed, created_ns, summary
+from .records import HILTRecord, complete, completed, created_ns, summary
 from .snapshot import clean_text, snapshot
 
 
@@ -69,6 +69,10 @@ class HILTFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
+        if type(record) is HILTRecord and not self._ascii:
+            line = record.line()
+            if line is not None:
+                return line
         return self.serialize(complete(record) or self.wrap(record))
 
     def serialize(self, event: dict[str, Any]) -> bytes:

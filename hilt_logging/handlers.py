@@ -12,7 +12,7 @@ from typing import Any
 from ._diagnostics import Tally, Troubles, to_stderr
 from .errors import ConfigurationError, reject_unknown
 from .formatters import HILTFormatter
-from .records import event_of
+from .records import HILTRecord, event_of, key_of
 from .storage.appender import Appender, acquire, cause_of, release
 
 
@@ -136,12 +136,10 @@ class HILTFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the event of a record; never raises."""
         try:
-            if not self._wraps and event_of(record) is None:
+            if not self._wraps and type(record) is not HILTRecord and event_of(record) is None:
                 return
             line = self.formatter.line(record)
-            event = event_of(record)
-            if self._appender.is_first(record if event is None else event):
-                self._appender.append(line, self._lost)
+            if self._appender.append(line, self._lost, key_of(record)):
                 self._written.add()
         except OSError as error:
             self._troubles.count(cause_of(error), self.baseFilename)

@@ -11,10 +11,14 @@ import logging
 import threading
 import time
 
+from collections import OrderedDict
 from datetime import datetime
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+import msgspec
+
+from ._lines import line_of
 from .context import Context, current, trace_ids
 from .errors import InvalidEventError
 from .events import (
@@ -52,23 +56,51 @@ class HILTRecord(logging.LogRecord):
     installed.
     """
 
-    __slots__ = ("_caller", "_filled", "_made")
+    __slots__ = ("_caller", "_filled", "_line", "_made", "event_id", "key")
 
     def __init__(
         self,
         name: str,
         level: int,
-        event: dict[str, Any],
-        caller: tuple[str, int, str] = ("(unknown file)", 0, "(unknown function)"),
+        event: dict[str, Any] | None,
+        line: bytes | None,
+        event_id: str,
+        caller: tuple[str, int, str],
     ) -> None:
         self._filled = False
         self._caller = caller
+        self._made = event
+        self._line = line
+        self.event_id = event_id
+        self.key = line if event is None else event
         self.name = name
         self.levelno = level
-        self.hilt = self._made = event
+        if event is not None:
+            self.hilt = event
         self.thread = threading.get_ident() if logging.logThreads else None
 
+    def line(self) -> bytes | None:
+        """Return the event as its line, as long as nobody has asked for it as a dict."""
+        return None if "hilt" in _held(self) else self._line
+
+    def _read(self) -> dict[str, Any]:
+        """The event as a dict; from then on it may be changed, and its line is made anew."""
+        if self._line is not None:
+            event: dict[str, Any] = msgspec.json.decode(self._line)
+            self._made = event
+            if _held(self).setdefault("hilt", event) is event:
+                _twins.put(event, self.key)
+            self._line = None
+        return self._made or {}
+
+    def __delattr__(self, attribute: str) -> None:
+        if attribute == "hilt":
+            self._read()  # or else it would come back
+        super().__delattr__(attribute)
+
     def __getattr__(self, attribute: str) -> Any:
+        if attribute == "hilt" and self._line is not None:
+            return self._read()
         if attribute not in _OWN:
             held = self.__dict__
             if attribute in held:
@@ -86,12 +118,12 @@ class HILTRecord(logging.LogRecord):
 
     def _fill(self) -> None:
         """Add what the stdlib's own constructor sets; nothing that is there is touched."""
-        held = _held(self)
+        event, held = self._read(), _held(self)
         path, line, function = self._caller
         full = logging.LogRecord(
-            held["name"], held["levelno"], path, line, summary(self._made), (), None, function
+            held["name"], held["levelno"], path, line, summary(event), (), None, function
         )
-        _set_time(full, self._made)
+        _set_time(full, event)
         if full.threadName is not None and full.thread != held["thread"]:
             full.threadName = _thread_name(held["thread"])
         for name, value in full.__dict__.items():
@@ -133,20 +165,72 @@ def make(
     Raises:
         InvalidEventError: under *strict*.
     """
+    ours = type(logger).makeRecord is _MAKE_RECORD and _record_factory() is logging.LogRecord
+    if ours and type(event) is Event:
+        line = line_of(event, logger.name)
+        if line is not None:
+            levelno = level_of(event) if level is None else level
+            return HILTRecord(
+                logger.name, levelno, None, line, event.event_id, caller or _NO_CALLER
+            )
     plain = completed(event, logger.name, strict=strict)
     levelno = level_of(plain) if level is None else level
-    ours = type(logger).makeRecord is _MAKE_RECORD
-    if ours and logging.getLogRecordFactory() is logging.LogRecord:
-        if caller is None:
-            return HILTRecord(logger.name, levelno, plain)
-        return HILTRecord(logger.name, levelno, plain, caller)
-    path, line, function = caller or ("(unknown file)", 0, "(unknown function)")
-    record = logger.makeRecord(logger.name, levelno, path, line, summary(plain), (), None, function)
+    if ours:
+        return HILTRecord(
+            logger.name, levelno, plain, None, plain["event_id"], caller or _NO_CALLER
+        )
+    path, number, function = caller or _NO_CALLER
+    record = logger.makeRecord(
+        logger.name, levelno, path, number, summary(plain), (), None, function
+    )
     record.hilt = plain
     return record
 
 
 _MAKE_RECORD = logging.Logger.makeRecord
+_NO_CALLER = ("(unknown file)", 0, "(unknown function)")
+_record_factory = logging.getLogRecordFactory
+
+
+class _Twins:
+    """
+    Which line a dict was read from, for the dicts that were read last.
+
+    A copy of a record that went through a queue has the dict alone, and may come to the same file.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[object, object]] = OrderedDict()
+
+    def put(self, event: dict[str, Any], key: object) -> None:
+        self._known[id(event)] = (event, key)
+        if len(self._known) > 64:
+            self._known.popitem(last=False)
+
+    def key(self, event: object) -> object:
+        known, key = self._known.get(id(event), (None, None))
+        return key if known is event else event
+
+
+_twins = _Twins()
+
+
+def key_of(record: logging.LogRecord) -> object:
+    """Return the object that stands for one event wherever its record or a copy of it passes by."""
+    if type(record) is HILTRecord:
+        return record.key
+    event = event_of(record)
+    return record if event is None else _twins.key(event)
+
+
+def id_of(record: logging.LogRecord) -> str:
+    """Return the `event_id` of a record that `make` made."""
+    event_id: str
+    if type(record) is HILTRecord:
+        event_id = record.event_id
+    else:
+        event_id = record.hilt["event_id"]  # type: ignore[attr-defined]
+    return event_id
 
 
 def event_of(record: logging.LogRecord) -> Any:
@@ -161,6 +245,8 @@ def event_of(record: logging.LogRecord) -> Any:
 
 def _find(record: logging.LogRecord) -> tuple[dict[str, Any], Any]:
     """The dict that holds a record's event under `hilt`, and the event."""
+    if type(record) is HILTRecord:
+        record._read()
     held = _held(record)
     if held.get("hilt") is not None:
         return held, held["hilt"]

@@ -12,7 +12,7 @@ import pytest
 
 import hilt_logging
 
-from hilt_logging import events
+from hilt_logging import _ids
 
 
 def pytest_collection_modifyitems(items):
@@ -38,7 +38,7 @@ def _logging_as_it_was():
     switches = logging.raiseExceptions, logging.logThreads, logging.logProcesses
     factory, disabled = logging.getLogRecordFactory(), logging.Logger.manager.disable
     logger_class = logging.getLoggerClass()
-    events._ids.renew()  # a test may have set its clock forward
+    _ids._ids.renew()  # a test may have set its clock forward
     yield
     logging.setLogRecordFactory(factory)
     logging.setLoggerClass(logger_class)

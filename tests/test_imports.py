@@ -16,8 +16,8 @@ PACKAGE = Path(hilt_logging.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # lowest first; a module may import its own layer and those before
 LAYERS = [
-    "errors events schema snapshot context safeguards storage _diagnostics",
-    "records emit formatters filters structlog jsonlogger testing",
+    "_ids errors events schema snapshot context safeguards storage _diagnostics",
+    "_lines records emit formatters filters structlog jsonlogger testing",
     "handlers config",
     "io integrations",
     "custody analysis",

@@ -16,7 +16,7 @@ import pytest
 
 import hilt_logging
 
-from hilt_logging import Actor, Event, bind, records, validate_event
+from hilt_logging import Actor, Content, Event, HILTFormatter, bind, records, validate_event
 from hilt_logging.errors import InvalidEventError
 from hilt_logging.records import HILTRecord, complete, event_of, level_of, make, summary
 
@@ -561,3 +561,63 @@ class TestContext:
 def test_public_names():
     """The module says what may be used."""
     assert {"make", "complete", "event_of", "level_of", "summary"} < set(records.__all__)
+
+
+class TestLine:
+    """A record holds the line of its event until somebody asks for the dict."""
+
+    def record(self):
+        event = Event(
+            session_id="s",
+            actor=Actor(type="human", id="a"),
+            action="prompt",
+            content=Content(text="SECRET"),
+        )
+        return records.make(event, logging.getLogger("hilt"))
+
+    def test_line_is_written_as_it_is(self):
+        """The formatter gives the very line."""
+        record = self.record()
+        assert record.line() is HILTFormatter().line(record)
+
+    def test_dict_may_be_changed(self):
+        """What a filter changes in the dict is what is written."""
+        record = self.record()
+        record.hilt["content"]["text"] = "[redacted]"
+        assert b"SECRET" not in HILTFormatter().line(record)
+
+    def test_dict_may_be_replaced(self):
+        """What a filter puts in place of the dict, before anybody looked, is what is written."""
+        record = self.record()
+        record.hilt = {**self.record().hilt, "content": {"text": "[redacted]"}}
+        line = HILTFormatter().line(record)
+        assert b"SECRET" not in line
+        assert b"[redacted]" in line
+
+    def test_replacement_is_completed(self):
+        """What is put in its place is checked as any event is."""
+        record = self.record()
+        record.hilt = {"action": "nope"}
+        assert "system" == records.complete(record)["action"]
+
+    def test_dict_may_be_deleted(self):
+        """What a filter deletes does not come back."""
+        record = self.record()
+        del record.hilt
+        assert not hasattr(record, "hilt")
+        assert records.event_of(record) is None
+        assert b"SECRET" not in HILTFormatter().line(record)
+
+    def test_copy_of_the_record_is_the_same_event(self):
+        """A copy that went through a queue stands for the same event as the record itself."""
+        record = self.record()
+        key = records.key_of(record)
+        assert key is records.key_of(copy.copy(record))
+        assert key is records.key_of(record)
+
+    def test_ascii_has_a_line_of_its_own(self):
+        """A formatter with content options does not take the record's line."""
+        event = Event(session_id="s", actor=Actor(type="human", id="a"), action="prompt")
+        event.content = Content(text="é")
+        record = records.make(event, logging.getLogger("hilt"))
+        assert b"\\u00e9" in HILTFormatter(ascii=True).line(record)

@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, RecordingError, SessionError
 from ..events import Event
 from ..formatters import HILTFormatter
 from ..handlers import UTF_8, absolute, open_shared
-from ..records import make
+from ..records import id_of, key_of, make
 from ..storage.appender import Appender, cause_of, release
 from ..storage.rotation import move_aside
 from . import reader
@@ -127,16 +127,13 @@ class Session:
             raise SessionError("Session not opened. Use it in a `with` block, or call open()")
         target = logging.getLogger(logger) if isinstance(logger, str) else logger
         record = make(event, target, strict=True)
-        plain: dict[str, Any] = record.hilt  # type: ignore[attr-defined]
         try:
-            self._appender.is_first(plain)
-            self._appender.append(self._formatter.line(record), self._lost)
+            self._appender.append(self._formatter.line(record), self._lost, key_of(record))
         except OSError as error:
             raise RecordingError(f"Not written to {self.path}: {cause_of(error)}") from error
         if target.isEnabledFor(record.levelno):
             hand_over(record, target)
-        event_id: str = plain["event_id"]
-        return event_id
+        return id_of(record)
 
     def _lost(self, error: OSError) -> None:
         _troubles.count(cause_of(error), self.path)

@@ -75,41 +75,38 @@ class Appender:
         with self._lock:
             self._drop()
 
-    def is_first(self, event: object) -> bool:
-        """
-        Return whether this very object comes here for the first time lately.
-
-        A record passes by twice where two handlers of one chain of loggers share the file.
-        """
-        with self._lock:
-            if self._recent.get(id(event)) is event:
-                return False
-            self._recent[id(event)] = event
-            if len(self._recent) > _REMEMBERED:
-                self._recent.popitem(last=False)  # in one step: a signal handler may come here too
-            return True
-
-    def append(self, line: bytes, lost: Callable[[OSError], None]) -> None:
+    def append(self, line: bytes, lost: Callable[[OSError], None], key: object = None) -> bool:
         """
         Write one line, given without its newline.
+
+        A record passes by twice where two handlers of one chain of loggers share the file: then
+        nothing is written, and False returned.
 
         Args:
             line: The line. One that comes from within a write (a signal handler, a `__del__`) is
                 written after the outer one.
             lost: Is told if such a line can't be written.
+            key: The object that stands for what is written; None if it can't come twice.
 
         Raises:
             OSError: if it can't be written whole.
         """
         with self._lock:
+            if key is not None and self._recent.get(id(key)) is key:
+                return False
             if self._writing:
                 self._joined.append((line, lost))
-                return
-            try:
-                self._write(line + b"\n")
-            finally:
-                while self._joined:
-                    self._write_joined(*self._joined.popleft())
+            else:
+                try:
+                    self._write(line + b"\n")
+                finally:
+                    while self._joined:
+                        self._write_joined(*self._joined.popleft())
+            if key is not None:
+                self._recent[id(key)] = key
+            if len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)  # in one step: a signal handler may come here too
+            return True
 
     def _write_joined(self, line: bytes, lost: Callable[[OSError], None]) -> None:
         try:

@@ -154,18 +154,22 @@ def test_interrupted_while_joined_lines_are_written(opened, monkeypatch, tmp_pat
     assert b"outer\nlater\nnext\n" == (tmp_path / "a").read_bytes()
 
 
-def test_first(opened):
-    """An object comes for the first time once, and an equal one counts for itself."""
+def test_first(opened, tmp_path):
+    """What comes again with the same key is not written again; an equal key counts for itself."""
     appender, event, equal = opened(), {"a": 1}, {"a": 1}
-    comes = [event, event, equal, equal]
-    assert [True, False, True, False] == [appender.is_first(each) for each in comes]
+    comes = [(b"1", event), (b"2", event), (b"3", equal), (b"4", equal), (b"5", None), (b"6", None)]
+    assert [True, False, True, False, True, True] == [
+        appender.append(line, fail, key) for line, key in comes
+    ]
+    with open(appender.path, "rb") as written:
+        assert b"1\n3\n5\n6\n" == written.read()
 
 
 def test_first_of_many(opened):
     """What is remembered is bounded."""
     appender = opened()
     events = [{"n": number} for number in range(10_000)]
-    assert all(appender.is_first(event) for event in events)
+    assert all(appender.append(b"a", fail, event) for event in events)
     assert len(appender._recent) < 100
 
 
