@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ._ids import is_own_timestamp
-from .context import NOTHING, current, trace_ids
+from .context import NOTHING, Context, current, trace_ids
 from .events import Actor, Content, Event, Metrics
 from .schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, is_timestamp
 
@@ -21,6 +21,8 @@ from .schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, is_timestamp
 __all__ = ["line_of"]
 
 _MOST_TEXT = 1024 * 1024
+_MOST_EACH = 30_000  # so that 500 of them and one text stay within what a snapshot holds
+_LONGEST_NAME = 256
 _MOST_ITEMS = 500
 _MOST_LEVELS = 8
 _ACTIONS = frozenset(ACTIONS)
@@ -55,13 +57,11 @@ def line_of(event: Event, logger: str) -> bytes | None:
         logger: The name for `provenance.logger`.
     """
     try:
-        if not _is_plain_event(event):
+        bound = current()
+        if not _is_plain_event(event, bound) or not logger.isascii():
             return None
         extensions = event.extensions
-        bound = current()
         if bound is not NOTHING:
-            if bound.consent is not None:
-                return None
             extensions = {**extensions}
             for name, value in bound.extensions.items():
                 extensions.setdefault(name, value)
@@ -87,12 +87,14 @@ def line_of(event: Event, logger: str) -> bytes | None:
 
 
 def _with_logger(provenance: dict[str, Any], logger: str) -> dict[str, Any]:
-    known = {} if "trace_id" in provenance else trace_ids()
-    return {**provenance, **known, "logger": provenance.get("logger", logger)}
+    if "trace_id" not in provenance and (known := trace_ids()):
+        provenance = {**provenance, **known, **provenance}  # known ones last, but none is replaced
+    return {**provenance, "logger": provenance.get("logger", logger)}
 
 
-def _is_plain_event(event: Event) -> bool:
+def _is_plain_event(event: Event, bound: Context) -> bool:
     actor, content, metrics, when = event.actor, event.content, event.metrics, event.timestamp
+    room = [_MOST_ITEMS]
     return (
         event.hilt_version == HILT_VERSION
         and event.action in _ACTIONS
@@ -107,10 +109,11 @@ def _is_plain_event(event: Event) -> bool:
         and actor.metadata is None
         and event.privacy is None
         and event.integrity is None
-        and (content is None or _is_plain_content(content))
+        and (content is None or _is_plain_content(content, room))
         and (metrics is None or _is_plain_metrics(metrics))
-        and _is_plain(event.provenance, _MOST_LEVELS)
-        and _is_plain(event.extensions, _MOST_LEVELS)
+        and _is_plain(event.provenance, _MOST_LEVELS, room)
+        and _is_plain(event.extensions, _MOST_LEVELS, room)
+        and (bound is NOTHING or _is_plain_context(bound, room))
         and not event.unknown_fields
         and not actor.unknown_fields
     )
@@ -120,7 +123,16 @@ def _is_name(text: object) -> bool:
     return type(text) is str and text.isascii() and text != ""
 
 
-def _is_plain_content(content: Content) -> bool:
+def _is_plain_context(bound: Context, room: list[int]) -> bool:
+    ids = (bound.user_id, bound.trace_id, bound.span_id)
+    return (
+        bound.consent is None
+        and all(text is None or _is_plain_text(text) for text in ids)
+        and _is_plain(bound.extensions, _MOST_LEVELS, room)
+    )
+
+
+def _is_plain_content(content: Content, room: list[int]) -> bool:
     text, messages = content.text, content.messages
     return (
         type(content) is Content
@@ -128,7 +140,7 @@ def _is_plain_content(content: Content) -> bool:
         and content.text_hash is None
         and content.text_encrypted is None
         and content.media is None
-        and (messages is None or (type(messages) is list and _are_plain(messages, _MOST_LEVELS)))
+        and (messages is None or _are_plain_messages(messages, room))
         and not content.unknown_fields
     )
 
@@ -169,33 +181,47 @@ def _are_counts(tokens: dict[Any, Any]) -> bool:
     return True
 
 
-def _is_plain(value: dict[Any, Any], levels: int) -> bool:
-    if type(value) is not dict or len(value) > _MOST_ITEMS:
+def _are_plain_messages(messages: object, room: list[int]) -> bool:
+    return (
+        type(messages) is list
+        and all(type(message) is dict for message in messages)
+        and _are_plain(messages, _MOST_LEVELS, room)
+    )
+
+
+def _is_plain(value: dict[Any, Any], levels: int, room: list[int]) -> bool:
+    if type(value) is not dict or not _has_room(value, room):
         return False
     for name, item in value.items():
-        if type(name) is not str or not name.isascii():
+        if type(name) is not str or not name.isascii() or len(name) > _LONGEST_NAME:
             return False
-        if type(item) is str and item.isascii() and len(item) < _MOST_TEXT:
+        if type(item) is str and item.isascii() and len(item) <= _MOST_EACH:
             continue
-        if item is not None and not _is_plain_item(item, levels):
+        if item is not None and not _is_plain_item(item, levels, room):
             return False
     return True
 
 
-def _are_plain(values: list[Any], levels: int) -> bool:
-    return len(values) <= _MOST_ITEMS and all(_is_plain_item(item, levels) for item in values)
+def _are_plain(values: list[Any], levels: int, room: list[int]) -> bool:
+    return _has_room(values, room) and all(_is_plain_item(item, levels, room) for item in values)
 
 
-def _is_plain_item(item: Any, levels: int) -> bool:
+def _has_room(values: dict[Any, Any] | list[Any], room: list[int]) -> bool:
+    """Whether all containers together stay small: one may stand in many places."""
+    room[0] -= len(values)
+    return room[0] >= 0
+
+
+def _is_plain_item(item: Any, levels: int, room: list[int]) -> bool:
     cls = type(item)
     if cls is str:
-        return _is_plain_text(item)
+        return len(item) <= _MOST_EACH and _is_plain_text(item)
     if cls is int:
         return bool(-(2**63) <= item < 2**63)
     if cls is float:
         return bool(item - item == 0)  # neither NaN nor infinite
     if cls is dict:
-        return levels > 0 and _is_plain(item, levels - 1)
+        return levels > 0 and _is_plain(item, levels - 1, room)
     if cls is list:
-        return levels > 0 and _are_plain(item, levels - 1)
+        return levels > 0 and _are_plain(item, levels - 1, room)
     return cls is bool or item is None

@@ -35,6 +35,7 @@ PLAIN = {
     "provenance": {
         "provenance": {"model": "m", "params": {"temperature": 0.2, "stop": ["a", "b"]}}
     },
+    "span without a trace": {"provenance": {"span_id": "mine"}},
     "own logger": {"provenance": {"logger": "mine", "trace_id": "t"}},
     "metrics": {"metrics": Metrics(tokens={"prompt": 1}, cost_usd=0.5, latency_ms=3, chunks=2)},
     "extensions": {"extensions": {"a": [1, {"b": None}], "c": True, "d": -1.5}},
@@ -72,6 +73,10 @@ UNUSUAL = {
     "hash": {"content": Content(text_hash="sha256:x")},
     "deep": {"extensions": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}}}}},
     "many": {"extensions": {"a": list(range(10_000))}},
+    "many in all": {"extensions": {"a": [[0.5] * 400] * 400}},
+    "long in all": {"extensions": {str(number): "x" * 1_000_000 for number in range(20)}},
+    "long name": {"extensions": {"x" * 1_000_000: 1}},
+    "messages that are none": {"content": Content(messages=["Hi"])},
     "long": {"content": Content(text="x" * 2_000_000)},
     "version": {"hilt_version": "2"},
 }
@@ -130,6 +135,35 @@ def test_what_is_bound():
     found = json.loads(line)
     assert {"tenant": "own", "x": 1, "extra": 2, "user_id": "u"} == found["extensions"]
     assert ("s", "t" * 32) == (found["session_id"], found["provenance"]["trace_id"])
+
+
+@pytest.mark.parametrize("name", ["session_id", "user_id", "trace_id", "tenant", "x\u2028"])
+def test_unusual_context(name):
+    """A line break in what is bound is escaped as in the event itself."""
+    with hilt_logging.bind(**{"trace_id": "t", name: "a\u2028b"}):
+        assert line_of(event(session_id=""), "hilt") is None
+
+
+def test_unusual_logger():
+    """So is one in the logger's name."""
+    assert line_of(event(), "hilt.app.\u2028") is None
+
+
+def test_bound_trace_and_own_span():
+    """What is bound replaces nothing of the event."""
+    an_event = event(provenance={"span_id": "mine"})
+    with hilt_logging.bind(trace_id="t", span_id="bound"):
+        line = line_of(an_event, "hilt")
+        assert long_way(an_event) == line
+    assert "mine" == json.loads(line)["provenance"]["span_id"]
+
+
+def test_one_list_in_many_places():
+    """What would grow a thousandfold costs no time: the long way cuts it."""
+    inner = [0] * 400
+    for _ in range(6):
+        inner = [inner] * 400
+    assert line_of(event(extensions={"a": inner}), "hilt") is None
 
 
 def test_consent_takes_the_long_way():
