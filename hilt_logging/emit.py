@@ -23,7 +23,7 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 _MOST_NESTED = 3  # an event, one of a signal handler within it, one of a __del__ within that
 _nesting = threading.local()
 _troubles = Troubles(to_logger(__name__))
-_loggers: dict[str, logging.Logger] = {}
+_loggers: dict[object, logging.Logger] = {}
 
 
 def emit(
@@ -48,7 +48,7 @@ def emit(
         find_caller: Look up path, line and function of the caller for the record.
     """
     try:
-        target = logger if isinstance(logger, logging.Logger) else _logger(logger)
+        target = _loggers.get(logger) or _logger(logger)
         levelno = level_of(event) if level is None else level
         if not target.isEnabledFor(levelno):
             return None
@@ -93,10 +93,10 @@ def _count(error: Exception) -> None:
         return
 
 
-def _logger(name: str) -> logging.Logger:
-    found = _loggers.get(name)
-    if found is None:
-        found = _loggers[name] = logging.getLogger(name)
+def _logger(logger: str | logging.Logger) -> logging.Logger:
+    if isinstance(logger, logging.Logger):
+        return logger
+    found = _loggers[logger] = logging.getLogger(logger)
     return found
 
 

@@ -124,6 +124,9 @@ class HILTFileHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Write the record if the filters let it pass; no lock is held while it is formatted."""
+        if not self.filters:
+            self.emit(record)
+            return record
         try:
             passed = self.filter(record)
         except Exception as error:  # it may be one that redacts: nothing passes

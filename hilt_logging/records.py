@@ -72,7 +72,7 @@ class HILTRecord(logging.LogRecord):
         self._made = event
         self._line = line
         self.event_id = event_id
-        self.key = line if event is None else event
+        self.key = object() if event is None else event
         self.name = name
         self.levelno = level
         if event is not None:
@@ -194,7 +194,7 @@ _record_factory = logging.getLogRecordFactory
 
 class _Twins:
     """
-    Which line a dict was read from, for the dicts that were read last.
+    Which record a dict was read for, of the dicts that were read last.
 
     A copy of a record that went through a queue has the dict alone, and may come to the same file.
     """

@@ -183,7 +183,7 @@ class TestBeginAnew:
         with Session(path, mode="w") as session:
             second = session.append(an_event())
         assert [second] == [event["event_id"] for event in lines(path)]
-        (aside,) = (each for each in path.parent.iterdir() if each != path)
+        (aside,) = path.parent.glob(f"{path.name}.*")
         assert [first] == [event["event_id"] for event in lines(aside)]
 
     def test_nothing_there(self, path, lines):
@@ -199,7 +199,7 @@ class TestBeginAnew:
         first = hilt_logging.emit(an_event())
         with Session(path, mode="w"):
             second = hilt_logging.emit(an_event())
-        (aside,) = (each for each in path.parent.iterdir() if each != path)
+        (aside,) = path.parent.glob(f"{path.name}.*")
         assert ([first], [second]) == (
             [event["event_id"] for event in lines(aside)],
             [event["event_id"] for event in lines(path)],

@@ -1,0 +1,104 @@
+"""
+One process at a time: an advisory lock on a file beside the log.
+
+`flock`, because it frees itself when its holder dies and is not dropped when another part of the
+process closes the file. Each process needs a descriptor of its own: one that was inherited over a
+fork excludes nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+__all__ = ["Exclusion"]
+
+_WAIT_S = 2.0
+_WITHOUT_S = 10.0
+_FIRST_NAP_S = 0.000_2
+_LONGEST_NAP_S = 0.01
+
+
+class Exclusion:
+    """
+    The lock of one log.
+
+    Args:
+        path: The log; the lock file is `.NAME.lock` beside it.
+        permissions: Mode bits for the lock file.
+    """
+
+    def __init__(self, path: str, permissions: int) -> None:
+        folder, name = os.path.split(path)
+        self.path = os.path.join(folder, f".{name}.lock")
+        self._permissions = permissions
+        self._fd: int | None = None
+        self._without_until = float("-inf")
+
+    def take(self) -> bool:
+        """
+        Take the lock; return False if it can't be had, and then go on without it.
+
+        A peer that is stopped holds up the others for two seconds once; after that they do without
+        for ten. So does a file system that has no locks, and a folder that is not ours to write to.
+        """
+        now = time.monotonic()
+        if fcntl is None or now < self._without_until:
+            return False
+        try:
+            if self._fd is None:
+                self._fd = self._opened()
+            return self._waited(self._fd, now + _WAIT_S)
+        except OSError:
+            self.forget()
+            self._without_until = now + _WITHOUT_S
+            return False
+
+    def _waited(self, fd: int, until: float) -> bool:
+        nap = _FIRST_NAP_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    self._without_until = time.monotonic() + _WITHOUT_S
+                    return False
+            time.sleep(nap)
+            nap = min(nap * 2, _LONGEST_NAP_S)
+
+    def give(self) -> None:
+        """Give the lock back."""
+        if self._fd is not None:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def check(self) -> None:
+        """Forget a lock file that somebody took away: others would lock another one."""
+        if self._fd is None:
+            return None
+        try:
+            ours, there = os.fstat(self._fd), os.stat(self.path)
+        except OSError:
+            return self.forget()
+        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+            self.forget()
+        return None
+
+    def forget(self) -> None:
+        """Close the lock file; it is opened again when it is needed."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            try:
+                os.close(fd)
+            except OSError:  # somebody closed all descriptors, as a daemon does
+                return
+
+    def _opened(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._permissions)
