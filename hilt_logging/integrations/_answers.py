@@ -4,6 +4,7 @@ What is asked and what is answered, whatever SDK it came from: an integration ma
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 from typing import Any
@@ -275,6 +276,7 @@ def failure_of(error: BaseException) -> Failure:
         status_code=status,
         retry_after_s=_retry_after(field(field(error, "response"), "headers")),
         request_id=text(error, "request_id"),
+        outcome="cancelled" if isinstance(error, asyncio.CancelledError) else "failed",
     )
 
 

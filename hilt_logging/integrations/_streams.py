@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ._answers import Answer, failure_of
 from ._calls import Call
 
 
-__all__ = ["Pieces", "watched", "watched_async"]
+__all__ = ["Pieces", "Watched", "WatchedAsync"]
 
 
 class Pieces(Protocol):
@@ -34,6 +34,7 @@ class _Watch:
         self._pieces = pieces
         self._count = 0
         self._first_ms: int | None = None
+        self._is_over = False
 
     def saw(self, piece: Any) -> None:
         """Take one piece; never raises."""
@@ -49,51 +50,82 @@ class _Watch:
 
     def ended(self, error: BaseException | None = None) -> None:
         """Record the end; never raises."""
-        answer = self._answer()
+        self._is_over = True
         if error is None:
-            self._call.answered(answer)
-        elif isinstance(error, GeneratorExit):
-            answer.outcome = "closed_early"
-            self._call.answered(answer)
+            self._call.answered(self._answer())
         elif isinstance(error, asyncio.CancelledError):
-            answer.outcome = "cancelled"
-            self._call.answered(answer)
+            self._call.answered(self._answer("cancelled"))
         else:
-            self._call.failed(failure_of(error), answer)
+            self._call.failed(failure_of(error), self._answer())
 
-    def _answer(self) -> Answer:
+    def left(self) -> None:
+        """Record that nobody reads on, if the end has not come; never raises."""
+        if not self._is_over:
+            self._is_over = True
+            self._call.answered(self._answer("closed_early" if self._count else "abandoned"))
+
+    def _answer(self, outcome: str | None = None) -> Answer:
         try:
             answer = self._pieces.answer()
         except Exception:
             answer = Answer()
+        answer.outcome = outcome or answer.outcome
         answer.chunks = self._count
         answer.time_to_first_token_ms = self._first_ms
         return answer
 
 
-def watched(stream: Iterator[Any], call: Call, pieces: Pieces) -> Iterator[Any]:
-    """Yield what *stream* yields, and record its end, however it comes."""
-    watch = _Watch(call, pieces)
-    try:
-        for piece in stream:
-            watch.saw(piece)
-            yield piece
-    except BaseException as error:
-        watch.ended(error)
-        raise
-    watch.ended()
+class Watched:
+    """
+    Yields what *stream* yields, and records its end, however it comes.
+
+    No generator: one that was never begun, or an asynchronous one, is not told when it is let go.
+    """
+
+    def __init__(self, stream: Iterator[Any], call: Call, pieces: Pieces) -> None:
+        self._stream = stream
+        self._watch = _Watch(call, pieces)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            piece = next(self._stream)
+        except StopIteration:
+            self._watch.ended()
+            raise
+        except BaseException as error:
+            self._watch.ended(error)
+            raise
+        self._watch.saw(piece)
+        return piece
+
+    def __del__(self) -> None:
+        self._watch.left()
 
 
-async def watched_async(
-    stream: AsyncIterator[Any], call: Call, pieces: Pieces
-) -> AsyncIterator[Any]:
+class WatchedAsync:
     """The same for an asynchronous stream."""
-    watch = _Watch(call, pieces)
-    try:
-        async for piece in stream:
-            watch.saw(piece)
-            yield piece
-    except BaseException as error:
-        watch.ended(error)
-        raise
-    watch.ended()
+
+    def __init__(self, stream: AsyncIterator[Any], call: Call, pieces: Pieces) -> None:
+        self._stream = stream
+        self._watch = _Watch(call, pieces)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            piece = await anext(self._stream)
+        except StopAsyncIteration:
+            self._watch.ended()
+            raise
+        except BaseException as error:
+            self._watch.ended(error)
+            raise
+        self._watch.saw(piece)
+        return piece
+
+    def __del__(self) -> None:
+        self._watch.left()

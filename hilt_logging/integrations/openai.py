@@ -26,7 +26,7 @@ from ._calls import Call, Recorder, safely
 from ._fields import count, decoded, field, items, text, type_of
 from ._media import media_of, reference
 from ._providers import provider_of_url
-from ._streams import watched, watched_async
+from ._streams import Watched, WatchedAsync
 
 
 __all__ = ["answer_of", "log_openai_call", "prompt_of"]
@@ -149,12 +149,18 @@ def _recorded(call: Call, result: Any, sent: dict[str, Any]) -> Any:
         return result
     pieces = _ResponseEvents() if "input" in sent else _ChatChunks()
     # the SDK's own object goes to the caller, and reads on through ours
-    inner = getattr(result, "_iterator", None)
+    stream = safely(_parsed, result, result)
+    inner = getattr(stream, "_iterator", None)
     if isinstance(inner, AsyncIterator):
-        result._iterator = watched_async(inner, call, pieces)
+        stream._iterator = WatchedAsync(inner, call, pieces)
     elif isinstance(inner, Iterator):
-        result._iterator = watched(inner, call, pieces)
+        stream._iterator = Watched(inner, call, pieces)
     return result
+
+
+def _parsed(response: Any) -> Any:
+    """What a raw response holds, which it parses once; anything else as it is."""
+    return response.parse() if type(response).__name__ == "LegacyAPIResponse" else response
 
 
 def _named_session(request: Mapping[str, Any]) -> str | None:
@@ -263,8 +269,7 @@ def answer_of(response: Any) -> Answer:
     """Return what a response says, whatever API, version or form it is of."""
     if isinstance(response, (list, tuple)):
         return _folded(response)
-    if type(response).__name__ == "LegacyAPIResponse":  # of with_raw_response; it parses once
-        response = response.parse()
+    response = _parsed(response)
     if items(response, "choices"):
         return _chat_answer(response)
     if text(response, "object") == "response" or items(response, "output"):

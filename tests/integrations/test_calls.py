@@ -20,7 +20,7 @@ from hilt_logging.integrations._answers import (
     part,
 )
 from hilt_logging.integrations._calls import Call, Recorder
-from hilt_logging.integrations._streams import watched
+from hilt_logging.integrations._streams import Watched
 
 
 def call(**options: Any) -> Call:
@@ -215,8 +215,8 @@ def test_failure_of_an_exception_that_refuses():
     assert Failure("Mute") == failure_of(Mute())
 
 
-def test_stream_that_is_never_begun_records_nothing(collected):
-    """A stream that nobody reads has no answer; its prompt is on record."""
+def test_stream_that_is_never_begun_is_abandoned(collected):
+    """A stream that nobody reads is on record as soon as nobody can."""
 
     class Pieces:
         def add(self, piece: Any) -> str:
@@ -227,9 +227,11 @@ def test_stream_that_is_never_begun_records_nothing(collected):
 
     one = call()
     one.asked(Prompt(text="Hi"))
-    stream = watched(iter([1, 2]), one, Pieces())
+    stream = Watched(iter([1, 2]), one, Pieces())
     del stream
-    assert ["prompt"] == [event["action"] for event in collected.events]
+    assert ["prompt", "completion"] == [event["action"] for event in collected.events]
+    assert "abandoned" == collected.events[1]["extensions"]["outcome"]
+    assert 0 == collected.events[1]["metrics"]["chunks"]
 
 
 def test_pieces_that_nobody_can_read_are_handed_on(collected):
@@ -244,5 +246,5 @@ def test_pieces_that_nobody_can_read_are_handed_on(collected):
 
     one = call()
     one.asked(Prompt(text="Hi"))
-    assert [1, 2] == list(watched(iter([1, 2]), one, Pieces()))
+    assert [1, 2] == list(Watched(iter([1, 2]), one, Pieces()))
     assert 2 == collected.of("completion")[0]["metrics"]["chunks"]

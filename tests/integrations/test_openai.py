@@ -158,6 +158,49 @@ def test_stream_that_is_left_early(provider, collected):
     assert logging.WARNING == collected.records[-1].levelno
 
 
+def test_async_stream_that_is_left_early(provider, collected):
+    """An asynchronous one is on record once the loop has let its generator go."""
+
+    async def run() -> None:
+        url = f"{provider.url('openai/chat_stream_text')}/v1"
+        async with openai.AsyncOpenAI(api_key="k", base_url=url) as client:
+            stream = await log_openai_call(client=client, model="m", user_message="Hi", stream=True)
+            async for _ in stream:
+                break
+            await stream.close()
+            del stream
+            gc.collect()
+            await asyncio.sleep(0.05)
+            (completion,) = collected.of("completion")
+            assert "closed_early" == completion["extensions"]["outcome"]
+
+    asyncio.run(run())
+
+
+def test_raw_stream(provider, collected):
+    """A stream behind a raw response is recorded while the caller reads it."""
+    client = client_of(provider, "openai/chat_stream_text").with_raw_response
+    raw = log_openai_call(client=client, model="m", user_message="Hi", stream=True)
+    assert 200 == raw.http_response.status_code
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in raw.parse())
+    assert said == collected.of("completion")[0]["content"]["text"]
+
+
+def test_cancelled_call_is_no_error(provider, collected):
+    """A task that is cancelled while it waits is a warning."""
+
+    async def run() -> None:
+        url = f"{provider.url('openai/chat_text', ttfb=5)}/v1"
+        async with openai.AsyncOpenAI(api_key="k", base_url=url) as client:
+            async with asyncio.timeout(0.2):
+                await log_openai_call(client=client, model="m", user_message="Hi")
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    assert "cancelled" == collected.of("system")[0]["extensions"]["outcome"]
+    assert logging.WARNING == collected.records[-1].levelno
+
+
 def test_stream_pieces_at_debug(provider, collected):
     """Where DEBUG is on, each piece of text is an event of its own."""
     logging.getLogger("hilt").setLevel(logging.DEBUG)
