@@ -169,8 +169,8 @@ def test_async_stream_that_is_left_early(provider, collected):
                 break
             await stream.close()
             del stream
-            gc.collect()
             await asyncio.sleep(0.05)
+            gc.collect()
             (completion,) = collected.of("completion")
             assert "closed_early" == completion["extensions"]["outcome"]
 
