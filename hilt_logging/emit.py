@@ -17,7 +17,7 @@ from .events import Event
 from .records import id_of, level_of, make
 
 
-__all__ = ["emit", "hand_over"]
+__all__ = ["emit", "hand_over", "note_failure"]
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 _MOST_NESTED = 3  # an event, one of a signal handler within it, one of a __del__ within that
@@ -83,7 +83,21 @@ def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
         return None
     finally:
         _nesting.depth = depth
+    if depth == 0 and getattr(_nesting, "failure", None) is not None:
+        failure, _nesting.failure = _nesting.failure, None
+        raise failure
     return event_id
+
+
+def note_failure(error: RecordingError) -> None:
+    """
+    Let the `emit` that runs in this thread raise an error when all handlers had the event.
+
+    Nothing happens where none does, or where it runs within another one: in a signal handler or a
+    `__del__`.
+    """
+    if getattr(_nesting, "depth", 0) == 1:
+        _nesting.failure = error
 
 
 def _count(error: Exception) -> None:

@@ -6,20 +6,33 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 
 from typing import Any
 
 from ._diagnostics import Tally, Troubles, to_stderr
-from .errors import ConfigurationError, reject_unknown
+from ._failures import Gap, Policy
+from .emit import note_failure
+from .errors import ConfigurationError, RecordingError, reject_unknown
 from .formatters import HILTFormatter
-from .records import HILTRecord, event_of, key_of
+from .records import HILTRecord, completed, event_of, key_of
 from .storage.appender import Appender, acquire, cause_of, release
 
 
 __all__ = ["HILTFileHandler"]
 
 UTF_8 = (None, "utf-8", "utf8", "UTF-8")
-_OPTIONS = ("filename", "level", "foreign", "permissions", "create_dirs", "delay", "encoding")
+_OPTIONS = (
+    "filename",
+    "level",
+    "foreign",
+    "on_error",
+    "permissions",
+    "create_dirs",
+    "delay",
+    "encoding",
+)
+_TRY_AGAIN_EVERY_S = 0.05
 
 
 class HILTFileHandler(logging.Handler):
@@ -29,12 +42,16 @@ class HILTFileHandler(logging.Handler):
     Any number of threads, processes, handlers and sessions may write to one file. A line is one
     write; a file that was renamed is followed within 100 ms. `handle` and `emit` may be called at
     the same time from anywhere and raise nothing: what can't be written is counted in `stats()` and
-    told on stderr, without content, at most every five seconds.
+    told on stderr, without content, at most every five seconds. Once writing works again, a `system`
+    event in the file itself says what was lost (`extensions.notice`).
 
     Args:
         filename: The file; missing directories are created.
         level: As in `logging.Handler`.
         foreign: What happens to records without an event: `drop`, or `wrap` as `system` events.
+        on_error: What happens to an event that can't be written: `count`; `block:SECONDS` tries
+            again for so long before it counts, and keeps the caller waiting; `raise` counts, and
+            `hilt_logging.emit` raises `RecordingError` once all handlers had the event.
         permissions: Mode bits of a file that is created, a number or an octal text like `"0640"`.
         create_dirs: Create missing directories.
         delay: Open the file at the first event rather than now.
@@ -57,6 +74,7 @@ class HILTFileHandler(logging.Handler):
         level: int | str = logging.NOTSET,
         *,
         foreign: str = "drop",
+        on_error: str = "count",
         permissions: int | str = 0o600,
         create_dirs: bool = True,
         delay: bool = False,
@@ -67,6 +85,7 @@ class HILTFileHandler(logging.Handler):
         reject_unknown("HILTFileHandler", unknown, (*_OPTIONS, *HILTFormatter.OPTIONS))
         if foreign not in ("drop", "wrap"):
             raise ConfigurationError("foreign", foreign, "Must be one of: drop, wrap")
+        policy = Policy(on_error)
         if encoding not in UTF_8:
             raise ConfigurationError("encoding", encoding, "Must be utf-8")
         for option, value in {"create_dirs": create_dirs, "delay": delay}.items():
@@ -79,6 +98,8 @@ class HILTFileHandler(logging.Handler):
             raise ConfigurationError("level", level, "Must be a level of logging") from None
         self.baseFilename = absolute(filename)
         self._wraps = foreign == "wrap"
+        self._policy = policy
+        self._gap = Gap()
         self._forwarded = sorted(formatter_options)
         self.formatter: HILTFormatter = HILTFormatter(**formatter_options)
         self._appender = open_shared(
@@ -142,17 +163,52 @@ class HILTFileHandler(logging.Handler):
             if not self._wraps and type(record) is not HILTRecord and event_of(record) is None:
                 return
             line = self.formatter.line(record)
-            if self._appender.append(line, self._lost, key_of(record)):
+            if self._append(line, key_of(record)):
                 self._written.add()
+            if self._gap:
+                self._tell_gap()
         except OSError as error:
-            self._troubles.count(cause_of(error), self.baseFilename)
+            self._count_lost(cause_of(error))
         except Exception as error:
-            self._troubles.count(type(error).__name__, self.baseFilename)
+            self._count_lost(type(error).__name__)
+
+    def _append(self, line: bytes, key: object) -> bool:
+        until = time.monotonic() + self._policy.patience_s if self._policy.patience_s else 0.0
+        while True:
+            try:
+                return self._appender.append(line, self._lost, key)
+            except OSError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_TRY_AGAIN_EVERY_S)
+
+    def _count_lost(self, cause: str) -> None:
+        self._troubles.count(cause, self.baseFilename)
+        self._gap.add(cause)
+        if self._policy.raises:
+            note_failure(RecordingError(f"Not written to {self.baseFilename}: {cause}"))
 
     def _lost(self, error: OSError) -> None:
         """Count an event that came from within a write and could not be written after it."""
         self._troubles.count(cause_of(error), self.baseFilename)
+        self._gap.add(cause_of(error))
         self._lost_late.add()
+
+    def _tell_gap(self) -> None:
+        """Write a notice of what was lost, now that writing works again."""
+        told = self._gap.take()
+        if told is None:
+            return
+        event = {
+            "actor": {"type": "system", "id": "hilt_logging"},
+            "action": "system",
+            "extensions": {"notice": told},
+        }
+        line = self.formatter.serialize(completed(event, "hilt_logging"))
+        try:
+            self._appender.append(line, lambda error: self._gap.put_back(told))
+        except OSError:
+            self._gap.put_back(told)
 
     def stats(self) -> dict[str, Any]:
         """

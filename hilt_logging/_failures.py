@@ -1,0 +1,91 @@
+"""
+What a handler does about an event that it can't write.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+
+from collections import Counter
+from typing import Any
+
+from ._ids import timestamp
+from .errors import ConfigurationError
+
+
+__all__ = ["Gap", "Policy"]
+
+_BLOCK = re.compile(r"block:(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>s|ms)?")
+_LONGEST_S = 3600.0
+
+
+class Policy:
+    """
+    The option `on_error`.
+
+    Args:
+        on_error: `count`; `block:SECONDS` to try again for so long, then count; `raise` to let
+            `emit` raise as well.
+
+    Attributes:
+        patience_s: For how long to try again, seconds.
+        raises: Whether `emit` raises.
+
+    Raises:
+        ConfigurationError: for anything else.
+    """
+
+    def __init__(self, on_error: object) -> None:
+        block = _BLOCK.fullmatch(on_error) if isinstance(on_error, str) else None
+        if on_error not in ("count", "raise") and block is None:
+            raise ConfigurationError(
+                "on_error", on_error, 'Must be one of: count, block:SECONDS (as "block:2s"), raise'
+            )
+        self.raises = on_error == "raise"
+        self.patience_s = 0.0
+        if block is not None:
+            unit = 1000.0 if block["unit"] == "ms" else 1.0
+            self.patience_s = min(float(block["number"]) / unit, _LONGEST_S)
+
+
+class Gap:
+    """The events that were lost since something was last written."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._first = ""
+        self._last = ""
+        self._by_cause: Counter[str] = Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_cause)
+
+    def add(self, cause: str, number: int = 1) -> None:
+        """Count lost events."""
+        with self._lock:
+            self._last = timestamp()
+            self._first = self._first or self._last
+            self._by_cause[cause] += number
+
+    def take(self) -> dict[str, Any] | None:
+        """Return what a notice says of it, and begin anew; None if nothing was lost."""
+        with self._lock:
+            if not self._by_cause:
+                return None
+            told = {
+                "kind": "loss",
+                "from": self._first,
+                "to": self._last,
+                "dropped": self._by_cause.total(),
+                "by_cause": dict(self._by_cause),
+            }
+            self._first, self._by_cause = "", Counter()
+            return told
+
+    def put_back(self, told: dict[str, Any]) -> None:
+        """Take back what could not be told."""
+        with self._lock:
+            self._first = told["from"]
+            self._last = self._last if self._by_cause else told["to"]
+            self._by_cause.update(told["by_cause"])
