@@ -54,6 +54,9 @@ def basic_config(
         levelno = logging._checkLevel(level)  # type: ignore[attr-defined]
     except (ValueError, TypeError):
         raise ConfigurationError("level", level, "Must be a level of logging") from None
+    for option, value in {"console": console, "propagate": propagate}.items():
+        if type(value) is not bool:
+            raise ConfigurationError(option, value, "Must be true or false")
     handler = HILTFileHandler(filename, **handler_options)
     for present in target.handlers:
         if isinstance(present, HILTFileHandler) and present.baseFilename == handler.baseFilename:

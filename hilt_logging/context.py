@@ -99,7 +99,7 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
             if value is not None and (not isinstance(value, str) or not value):
                 raise ConfigurationError(option, value, "Must be a string that is not empty")
         if consent is not None and not isinstance(consent, dict):
-            raise ConfigurationError("consent", type(consent), "Must be a dict")
+            raise ConfigurationError("consent", type(consent).__name__, "Must be a dict")
         given = snapshot({**ids, "span_id": span_id, "consent": consent})
         self._given = {name: value for name, value in given.items() if value is not None}
         self._extensions: dict[str, Any] = snapshot(extensions)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .snapshot import snapshot
+
 
 __all__ = [
     "ConfigurationError",
@@ -19,6 +21,8 @@ __all__ = [
     "SessionError",
     "reject_unknown",
 ]
+
+_MOST_SHOWN = 200
 
 
 class HILTError(Exception):
@@ -60,7 +64,7 @@ class ConfigurationError(HILTError, ValueError):
     """
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
-        super().__init__(f"Invalid {option}: {value!r}. {allowed}")
+        super().__init__(f"Invalid {option}: {_shown(value)}. {allowed}")
         self.option = option
 
 
@@ -112,7 +116,16 @@ def reject_unknown(where: str, unknown: Iterable[str], allowed: Iterable[str]) -
     Raises:
         ConfigurationError: naming the first unknown option and all that exist.
     """
+    there_are = ", ".join(sorted(allowed))
     for name in unknown:
         raise ConfigurationError(
-            f"option of {where}", name, f"Must be one of: {', '.join(sorted(allowed))}"
+            f"option of {where}",
+            name,
+            f"Must be one of: {there_are}" if there_are else "It has none",
         )
+
+
+def _shown(value: object) -> str:
+    """A value as an operator wrote it; nothing of a foreign class is asked, or told, but its name."""
+    text = repr(value if type(value) is float else snapshot(value))
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .errors import ConfigurationError, reject_unknown
@@ -126,7 +126,7 @@ class ActionFilter(_EventFilter):
 
     def __init__(
         self,
-        actions: str | list[str],
+        actions: str | Sequence[str] = (),
         exclude: bool = False,
         foreign: bool = False,
         **unknown: Any,
@@ -153,7 +153,7 @@ class ActorFilter(_EventFilter):
 
     def __init__(
         self,
-        types: str | list[str],
+        types: str | Sequence[str] = (),
         exclude: bool = False,
         foreign: bool = False,
         **unknown: Any,
@@ -180,7 +180,7 @@ class ProviderFilter(_EventFilter):
 
     def __init__(
         self,
-        providers: str | list[str],
+        providers: str | Sequence[str] = (),
         exclude: bool = False,
         foreign: bool = False,
         **unknown: Any,
@@ -207,7 +207,7 @@ class ModelFilter(_EventFilter):
 
     def __init__(
         self,
-        models: str | list[str],
+        models: str | Sequence[str] = (),
         exclude: bool = False,
         foreign: bool = False,
         **unknown: Any,
@@ -234,7 +234,7 @@ class SessionFilter(_EventFilter):
 
     def __init__(
         self,
-        sessions: str | list[str],
+        sessions: str | Sequence[str] = (),
         exclude: bool = False,
         foreign: bool = False,
         **unknown: Any,
@@ -262,9 +262,9 @@ class SessionSampler(logging.Filter):
         ConfigurationError: for a rate that is no number from 0 to 1.
     """
 
-    def __init__(self, rate: float, salt: str = "", **unknown: Any) -> None:
+    def __init__(self, rate: float | None = None, salt: str = "", **unknown: Any) -> None:
         reject_unknown("SessionSampler", unknown, ("rate", "salt"))
-        if type(rate) not in (int, float) or not 0 <= rate <= 1:
+        if rate is None or type(rate) not in (int, float) or not 0 <= rate <= 1:
             raise ConfigurationError("rate", rate, "Must be a number from 0 to 1")
         if type(salt) is not str:
             raise ConfigurationError("salt", salt, "Must be a string")
@@ -308,7 +308,8 @@ def _matcher(
 ) -> Callable[[str], Any]:
     given = list(values)
     if not given:
-        raise ConfigurationError(option, given, "Must not be empty")
+        what = f"one or several of: {', '.join(allowed)}" if allowed else "one or several strings"
+        raise ConfigurationError(option, given, f"Must be {what}")
     for value in given:
         if type(value) is not str or value.startswith(("ext://", "cfg://")):
             raise ConfigurationError(option, value, "Must be a string or a list of strings")

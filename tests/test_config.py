@@ -92,6 +92,8 @@ class TestBasicConfig:
             ({"level": None}, "Invalid level: None. Must be a level of logging"),
             ({"level": 1.5}, "Invalid level: 1.5. Must be a level of logging"),
             ({"colour": 1}, "Invalid option of HILTFileHandler: 'colour'. Must be one of: "),
+            ({"console": "no"}, "Invalid console: 'no'. Must be true or false"),
+            ({"propagate": "false"}, "Invalid propagate: 'false'. Must be true or false"),
             ({"filename": ""}, "Invalid filename: ''. Must be the path of a file"),
         ],
     )

@@ -43,6 +43,24 @@ def test_configuration_error():
     assert "foreign" == error.option
 
 
+def test_configuration_error_asks_no_foreign_class():
+    """A value of a foreign class may hold a secret, or refuse to be shown: its name is told."""
+
+    class User:
+        def __repr__(self) -> str:
+            raise RuntimeError("password")
+
+    error = ConfigurationError("user_id", User(), "Must be a string")
+    assert str(error).startswith("Invalid user_id: {'$type': '")
+    assert str(error).endswith("User'}. Must be a string")
+
+
+def test_configuration_error_is_short():
+    """A value of any size makes a message of one line."""
+    assert len(str(ConfigurationError("user_id", "x" * 100_000, "Must be short"))) < 300
+    assert len(str(ConfigurationError("user_id", 10**100_000, "Must be short"))) < 300
+
+
 def test_invalid_event_error():
     """Each fault can be had for itself, and the text holds them all."""
     error = InvalidEventError("$.action: is required", "$.actor: is required")

@@ -110,7 +110,18 @@ def test_only_hilt(an_event):
 
 WRONG = [
     (lambda: ActionFilter("promt"), "Invalid actions: 'promt'. Must be one of: prompt, completion"),
-    (lambda: ActionFilter([]), "Invalid actions: []. Must not be empty"),
+    (lambda: ActionFilter([]), "Invalid actions: []. Must be one or several of: prompt, "),
+    (lambda: ActionFilter(), "Invalid actions: []. Must be one or several of: prompt, "),
+    (lambda: SessionFilter(), "Invalid sessions: []. Must be one or several strings"),
+    (
+        lambda: ActionFilter(action="prompt"),
+        "Invalid option of ActionFilter: 'action'. Must be one of: actions, exclude, foreign",
+    ),
+    (
+        lambda: SessionSampler(rat=0.5),
+        "Invalid option of SessionSampler: 'rat'. Must be one of: rate, salt",
+    ),
+    (lambda: SessionSampler(), "Invalid rate: None. Must be a number from 0 to 1"),
     (lambda: ActionFilter([1]), "Invalid actions: 1. Must be a string or a list of strings"),
     (lambda: ActionFilter(None), "Invalid actions: None. Must be a string or a list"),
     (lambda: ActorFilter("robot"), "Invalid types: 'robot'. Must be one of: human, agent, tool, "),
@@ -122,8 +133,8 @@ WRONG = [
     ),
     (lambda: ProviderFilter("cfg://a.b"), "Invalid providers: 'cfg://a.b'. Must be a string or"),
     (lambda: SessionFilter(["ext://a"]), "Invalid sessions: 'ext://a'. Must be a string or a"),
-    (lambda: OnlyHILT(x=1), "Invalid option of OnlyHILT: 'x'. Must be one of: "),
-    (lambda: HILTContextFilter(x=1), "Invalid option of HILTContextFilter: 'x'. Must be one"),
+    (lambda: OnlyHILT(x=1), "Invalid option of OnlyHILT: 'x'. It has none"),
+    (lambda: HILTContextFilter(x=1), "Invalid option of HILTContextFilter: 'x'. It has none"),
     (lambda: SessionSampler(1.5), "Invalid rate: 1.5. Must be a number from 0 to 1"),
     (lambda: SessionSampler(-0.1), "Invalid rate: -0.1. Must be a number from 0 to 1"),
     (lambda: SessionSampler(float("nan")), "Invalid rate: nan. Must be a number from 0 to 1"),

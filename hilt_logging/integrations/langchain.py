@@ -82,7 +82,7 @@ class HILTCallbackHandler(BaseCallbackHandler):
     ) -> None:
         super().__init__()
         if session is not None and not callable(getattr(session, "append", None)):
-            raise ConfigurationError("session", type(session), "Must have append(event)")
+            raise ConfigurationError("session", session, "Must have append(event)")
         if session_id is not None and (not isinstance(session_id, str) or not session_id):
             raise ConfigurationError("session_id", session_id, "Must be a string that is not empty")
         if not isinstance(include_metrics, bool):
