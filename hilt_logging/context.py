@@ -8,7 +8,6 @@ See Also:
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 
 from collections.abc import AsyncIterator, Callable, Generator
@@ -122,6 +121,8 @@ class bind:  # noqa: N801 -- used as a function, like contextlib.suppress
 
     def __call__(self, function: F) -> F:
         """Return the function with everything bound while its own code runs."""
+        import inspect  # here and not above, as it takes milliseconds
+
         if inspect.isasyncgenfunction(function):
             wrapper: Any = self._around_async_generator(function)
         elif inspect.isgeneratorfunction(function):

@@ -11,16 +11,9 @@ from __future__ import annotations
 
 import base64
 import datetime
-import decimal
 import enum
-import fractions
-import hashlib
-import ipaddress
-import pathlib
 import sys
 import types
-import uuid
-import zoneinfo
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -187,7 +180,7 @@ class _Walk:
         if cls is list or cls is tuple:
             return self.container(value, depth, _Walk.sequence)
         try:
-            simple = _EXACT.get(id(cls))
+            simple = _EXACT.get(id(cls)) or _late_reader(cls)
             if simple is not None:
                 return self.atom(simple(value))
             return self.foreign(value, cls, depth)
@@ -370,12 +363,18 @@ def _bytes(value: bytes | bytearray | memoryview) -> dict[str, Any]:
     out: dict[str, Any] = {"$type": f"builtins.{type(value).__name__}", "size": len(data)}
     if len(data) <= _INLINE_BYTES:
         return {**out, "base64": base64.b64encode(data).decode()}
+    import hashlib  # here and not above, as it takes milliseconds and is seldom needed
+
     return {**out, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _moment(value: datetime.datetime | datetime.time) -> str:
     zone = value.tzinfo
-    if zone is None or type(zone) is datetime.timezone or type(zone) is zoneinfo.ZoneInfo:
+    if (
+        zone is None
+        or type(zone) is datetime.timezone
+        or _is_stdlibs(type(zone), "zoneinfo", "ZoneInfo")
+    ):
         return value.isoformat()
     return f"{value.replace(tzinfo=None).isoformat()}[{type_name(type(zone))}]"
 
@@ -406,21 +405,42 @@ _READERS: dict[type, Callable[[Any], Any]] = {
     datetime.time: _moment,
     datetime.date: datetime.date.isoformat,
     datetime.timedelta: datetime.timedelta.total_seconds,
-    decimal.Decimal: str,
-    fractions.Fraction: str,
     complex: str,
     range: repr,
-    uuid.UUID: str,
-    pathlib.PosixPath: str,
-    pathlib.WindowsPath: str,
-    pathlib.PurePosixPath: str,
-    pathlib.PureWindowsPath: str,
-    ipaddress.IPv4Address: str,
-    ipaddress.IPv6Address: str,
-    ipaddress.IPv4Network: str,
-    ipaddress.IPv6Network: str,
 }
 _EXACT = {id(cls): read for cls, read in _READERS.items()}  # a metaclass may have a __hash__
+
+# Of modules that whoever has such a value has loaded: importing them here would take milliseconds.
+_LATE = {
+    ("decimal", "Decimal"),
+    ("fractions", "Fraction"),
+    ("ipaddress", "IPv4Address"),
+    ("ipaddress", "IPv4Network"),
+    ("ipaddress", "IPv6Address"),
+    ("ipaddress", "IPv6Network"),
+    ("pathlib", "PosixPath"),
+    ("pathlib", "PurePosixPath"),
+    ("pathlib", "PureWindowsPath"),
+    ("pathlib", "WindowsPath"),
+    ("uuid", "UUID"),
+}
+
+
+def _late_reader(cls: type) -> Callable[[Any], Any] | None:
+    """What reads a class of the stdlib that is known by its exact type; remembered from then on."""
+    name = _qualname(cls)
+    if type(name) is not str:
+        return None
+    for module, known in _LATE:
+        if name == known and _is_stdlibs(cls, module, name):
+            _EXACT[id(cls)] = str
+            return str
+    return None
+
+
+def _is_stdlibs(cls: type, module: str, name: str) -> bool:
+    return vars(sys.modules.get(module, sys)).get(name) is cls
+
 
 _BUILTIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
