@@ -23,6 +23,7 @@ from ..context import current
 from ..emit import emit
 from ..errors import RecordingError
 from ..events import Actor, Content, Event, Metrics, new_id
+from ..snapshot import snapshot, type_name
 from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult
 from ._pricing import cost_of
 
@@ -167,13 +168,13 @@ class Call:
     ) -> None:
         self.recorder = recorder
         self.call_id = new_id()
-        self.session_id, self._session_source = _session(session_id, named_session, within)
+        self.session_id, self._session_source = _session(_id(session_id), named_session, within)
         self.prompt_id: str | None = None
         self.completion_id: str | None = None
         self._user_id: str | None = (
-            user_id or current().user_id or (within._user_id if within else None)
+            _id(user_id) or current().user_id or (within._user_id if within else None)
         )
-        self._assistant_id = assistant_id
+        self._assistant_id = _id(assistant_id)
         self._provider = provider
         self._request_model = request_model
         self._common = _present(
@@ -417,6 +418,14 @@ class Call:
             metrics=metrics if self._measured else None,
             extensions=_present({**more, **extensions}),
         )
+
+
+def _id(given: object) -> str | None:
+    """A key of a database or a UUID is as good an id as a text; of anything else its type."""
+    plain = snapshot(given)
+    if plain is None or type(plain) is str:
+        return plain or None
+    return str(plain) if type(plain) is int else type_name(type(given))
 
 
 def _session(given: str | None, named: str | None, within: Call | None) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-__all__ = ["count", "decoded", "field", "items", "text", "type_of"]
+__all__ = ["as_messages", "count", "decoded", "field", "items", "text", "type_of"]
 
 
 def field(source: Any, *names: str) -> Any:
@@ -61,6 +61,14 @@ def items(source: Any, *names: str) -> list[Any]:
         return [value[index] for index in range(len(value))]
     except Exception:
         return []
+
+
+def as_messages(said: Any) -> list[Any]:
+    """Return what a person said as messages: a text or parts of one message, or messages already."""
+    given = said if isinstance(said, list) else [said]
+    if given and all(field(each, "role") is not None for each in given):
+        return given
+    return [{"role": "user", "content": said}]
 
 
 def text(source: Any, *names: str) -> str | None:

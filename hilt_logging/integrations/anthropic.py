@@ -11,7 +11,7 @@ from typing import Any
 
 from ._answers import Answer, Choice, Failure, Prompt, ToolCall, ToolResult, choices_answer, part
 from ._calls import Call, Recorder, safely
-from ._fields import count, decoded, field, items, text, type_of
+from ._fields import as_messages, count, decoded, field, items, text, type_of
 from ._media import media_of, reference
 
 
@@ -35,7 +35,7 @@ def log_claude_interaction(
     Args:
         session: Anything with `append(event)`; the logger `hilt.anthropic` has the events in any
             case.
-        user_message: What the person asked: a text, or content blocks.
+        user_message: What the person asked: a text, content blocks, or messages.
         response: A message, a dict of one, or a list of the events of a stream.
         session_id: The conversation; by default what is bound, else a new one.
         user_id: The person.
@@ -52,7 +52,7 @@ def log_claude_interaction(
         assistant_id=assistant_id,
         timed=False,
     )
-    asked = {"messages": [{"role": "user", "content": user_message}]}
+    asked = {"messages": as_messages(user_message)}
     call.asked(safely(prompt_of, asked, Prompt()))
     call.answered(safely(answer_of, response, Answer()))
     return call.completion_id
@@ -87,14 +87,15 @@ def answer_of(response: Any) -> Answer:
         return fold.answer()
     usage = field(response, "usage")
     stop_reason = text(response, "stop_reason")
-    if usage is None and stop_reason is None and field(response, "content") is None:
+    content = field(response, "content", "completion")  # the latter of the old completions
+    if usage is None and stop_reason is None and content is None:
         return choices_answer([], extensions={"unrecognised_response": type_of(response)})
     blocks = items(response, "content")
     refusal = None
     if stop_reason == "refusal":
         refusal = text(field(response, "stop_details"), "explanation")
     answer = choices_answer(
-        [Choice(_parts(field(response, "content")), stop_reason, refusal)],
+        [Choice(_parts(content), stop_reason, refusal)],
         tokens=tokens_of(usage),
         tool_results=[result for result in _results(blocks) if result.server],
         model=text(response, "model"),

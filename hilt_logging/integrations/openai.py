@@ -23,7 +23,7 @@ from ._answers import (
     part,
 )
 from ._calls import Call, Recorder, safely
-from ._fields import count, decoded, field, items, text, type_of
+from ._fields import as_messages, count, decoded, field, items, text, type_of
 from ._media import media_of, reference
 from ._providers import provider_of_url
 from ._streams import Watched, WatchedAsync
@@ -70,7 +70,7 @@ def log_openai_call(
 
     Args:
         session: Anything with `append(event)`; the logger `hilt.openai` has the events in any case.
-        user_message: What the person asked.
+        user_message: What the person asked: a text, parts of a message, or messages.
         messages: The messages of the request, in place of *user_message*.
         response: What came back: a chat completion, a completion, a response, a dict of one, or a
             list of the pieces of a stream.
@@ -91,7 +91,7 @@ def log_openai_call(
         Exception: whatever the call raises, unchanged.
     """
     if messages is None and user_message is not None and "input" not in request:
-        messages = [{"role": "user", "content": user_message}]
+        messages = as_messages(user_message)
     if response is None and client is None:
         client = _default_client()
     sent = {"model": model, "messages": messages, **request}

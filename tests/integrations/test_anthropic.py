@@ -168,3 +168,18 @@ def test_extensions_of_one_answer_are_its_own():
     """What one answer adds does not show in the next one."""
     answer_of(message(stop_sequence="###"))
     assert {} == answer_of(message({"type": "text", "text": "a"})).extensions
+
+
+def test_old_completion():
+    """What the text completions of before answered is read as well."""
+    answer = answer_of(
+        {"completion": "Hello!", "stop_reason": "stop_sequence", "model": "claude-2"}
+    )
+    assert ("Hello!", "stop_sequence", {}) == (answer.text, answer.finish_reason, answer.extensions)
+
+
+def test_messages_as_the_users_message(collected):
+    """Messages in place of a text lose nothing."""
+    turns = [{"role": "user", "content": "Hello"}]
+    log_claude_interaction(user_message=turns, response=message())
+    assert {"text": "Hello"} == collected.of("prompt")[0]["content"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 
 from typing import Any
 
@@ -23,6 +24,9 @@ from hilt_logging.integrations._calls import Call, Recorder
 from hilt_logging.integrations._streams import Watched
 
 
+ID = uuid.UUID(int=7)
+
+
 def call(**options: Any) -> Call:
     return Call(Recorder("hilt.app.test"), provider="acme", request_model="m", **options)
 
@@ -35,6 +39,26 @@ def test_life_of_a_call(collected):
     assert ["prompt", "completion", "tool_call"] == [e["action"] for e in collected.events]
     assert [] == [fault for event in collected.events for fault in validate_event(event)]
     assert one.completion_id == collected.events[1]["event_id"]
+
+
+@pytest.mark.parametrize(("given", "known"), [(7, "7"), (ID, str(ID)), ("", None)], ids=repr)
+def test_ids_of_other_types(given, known, collected):
+    """A database's key or a UUID for an id costs no event."""
+    one = Call(Recorder("hilt.app.test"), session_id=given, user_id=given, assistant_id=given)
+    one.asked(Prompt(text="Hi"))
+    one.answered(Answer(text="Ho"))
+    prompt, completion = collected.events
+    assert known == prompt["extensions"].get("user_id")
+    assert (known or "user", known or "assistant") == (
+        prompt["actor"]["id"],
+        completion["actor"]["id"],
+    )
+    assert known in (None, prompt["session_id"])
+
+
+def test_id_that_is_none():
+    """Of anything else its type is the id."""
+    assert "builtins.object" == Call(Recorder("hilt.app.test"), session_id=object()).session_id
 
 
 def test_each_end_is_recorded_once(collected):

@@ -437,3 +437,19 @@ def test_nobody_listens(provider):
     client = client_of(provider, "openai/chat_text")
     response = log_openai_call(client=client, model="m", user_message="Hi")
     assert response.created > 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Hello",
+        [{"type": "text", "text": "Hello"}],
+        {"role": "user", "content": "Hello"},
+        [{"role": "user", "content": "Hello"}],
+    ],
+    ids=["text", "parts", "message", "messages"],
+)
+def test_users_message_in_any_form(said, collected):
+    """A text, the parts of a message, a message and messages are all understood."""
+    log_openai_call(user_message=said, response={"choices": []})
+    assert {"text": "Hello"} == collected.of("prompt")[0]["content"]
