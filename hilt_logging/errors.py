@@ -5,10 +5,13 @@ The errors that hilt_logging raises: all of them are `HILTError`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .snapshot import snapshot
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 __all__ = [
