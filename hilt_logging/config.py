@@ -13,6 +13,15 @@ from typing import Any, Literal
 import msgspec
 
 from .errors import ConfigurationError
+from .filters import (
+    ActionFilter,
+    ActorFilter,
+    ModelFilter,
+    OnlyHILT,
+    ProviderFilter,
+    SessionFilter,
+    SessionSampler,
+)
 from .formatters import HILTFormatter, HILTTextFormatter
 from .handlers import HILTFileHandler
 
@@ -86,6 +95,17 @@ def event_logger(name: object) -> logging.Logger:
     return logging.getLogger(name)
 
 
+_FILTERS = (
+    ActionFilter,
+    ActorFilter,
+    ModelFilter,
+    OnlyHILT,
+    ProviderFilter,
+    SessionFilter,
+    SessionSampler,
+)
+
+
 class Finding(msgspec.Struct, frozen=True):
     """
     One thing that `check_config` found.
@@ -125,6 +145,8 @@ def _check(name: str) -> Iterator[Finding]:
     elif not logger.isEnabledFor(logging.INFO) and not logger.disabled:
         level = logging.getLevelName(logger.getEffectiveLevel())
         yield Finding("error", name, f"is enabled for {level} only; set its level to INFO")
+    if any(isinstance(each, _FILTERS) for each in logger.filters):
+        yield Finding("warning", name, "its filters do not see its children; put them on handlers")
     handlers = list(_reachable(logger))
     if not any(_writes_lines(handler) for _, handler in handlers):
         yield Finding("error", name, "no handler that it reaches writes events")
@@ -161,6 +183,12 @@ def _writes_lines(handler: logging.Handler) -> bool:
 
 def _check_handler(name: str, owner: str, handler: logging.Handler) -> Iterator[Finding]:
     where = f"{type(handler).__name__} of {owner!r}"
+    if any(type(each) is logging.Filter and not each.name for each in handler.filters):
+        yield Finding(
+            "warning",
+            name,
+            f"{where} has a filter that lets all pass; in a config write it with ()",
+        )
     if isinstance(handler, HILTFileHandler):
         if not _writable(handler.baseFilename):
             yield Finding("error", name, f"{where} can't write {handler.baseFilename}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 import logging.handlers
 import os
 import queue
@@ -223,6 +224,31 @@ class TestCheckConfig:
         HILT.addHandler(handler)
         HILT.setLevel("INFO")
         assert [] == check_config()
+
+    def test_filter_of_a_logger(self, path):
+        """A filter on the logger does not see what its children log: it is told."""
+        basic_config(path)
+        HILT.addFilter(hilt_logging.ActionFilter("prompt"))
+        try:
+            (finding,) = check_config()
+        finally:
+            HILT.filters.clear()
+        assert "its filters do not see its children; put them on handlers" == finding.message
+
+    def test_filter_without_effect(self, path):
+        """What `class:` in place of `()` makes of a filter lets everything pass: it is told."""
+        config = {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"f": {"class": "hilt_logging.ActionFilter", "actions": ["prompt"]}},
+            "handlers": {
+                "h": {"class": "hilt_logging.HILTFileHandler", "filename": path, "filters": ["f"]}
+            },
+            "loggers": {"hilt": {"level": "INFO", "handlers": ["h"]}},
+        }
+        logging.config.dictConfig(config)
+        (finding,) = check_config()
+        assert finding.message.startswith("HILTFileHandler of 'hilt' has a filter that lets all")
 
     def test_order(self, path):
         """What is most severe comes first, and nothing comes twice."""
