@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hilt_logging.integrations import set_prices
+from hilt_logging.integrations._pricing import cost_of
+
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -109,3 +112,14 @@ def test_first_forty_lines():
     assert len(re.findall(r"^- \*\*\w+\.\*\* ", begin, re.M)) == 3
     assert begin.count("(docs/") >= 5
     assert "![" not in README
+
+
+def test_prices():
+    """The file of prices that is shown can be read, and its prices count."""
+    try:
+        set_prices(tomllib.loads(first_block("toml")))
+        own = cost_of("openai", "gpt-4o-mini", {"prompt": 1000, "completion": 100})
+        assert (0.0035, "user") == (own.usd, own.price["source"])
+        assert 0 == cost_of("127.0.0.1", "any", {"prompt": 1, "completion": 1}).usd
+    finally:
+        set_prices(None)
