@@ -35,7 +35,7 @@ def basic_config(
     logger: str = "hilt",
     level: int | str = logging.INFO,
     console: bool = False,
-    propagate: bool = False,
+    propagate: bool | None = None,
     **handler_options: Any,
 ) -> HILTFileHandler:
     """
@@ -48,8 +48,9 @@ def basic_config(
         logger: `hilt` or a child of it, e.g. `hilt.openai`.
         level: From which level on; DEBUG adds the pieces of streams.
         console: Show a line about each event on stderr, without content.
-        propagate: Let the handlers of the root logger have the events too. Off by default: a JSON
-            formatter there would print their whole content.
+        propagate: Let the handlers of the loggers above have the events too. By default those of
+            `hilt` have what its children log, and those of the root logger have nothing: a JSON
+            formatter there would print the whole content.
         handler_options: Any option of `HILTFileHandler`.
 
     Returns:
@@ -64,7 +65,7 @@ def basic_config(
     except (ValueError, TypeError):
         raise ConfigurationError("level", level, "Must be a level of logging") from None
     for option, value in {"console": console, "propagate": propagate}.items():
-        if type(value) is not bool:
+        if type(value) is not bool and not (value is None and option == "propagate"):
             raise ConfigurationError(option, value, "Must be true or false")
     handler = HILTFileHandler(filename, **handler_options)
     for present in target.handlers:
@@ -79,7 +80,10 @@ def basic_config(
         shown.setFormatter(HILTTextFormatter())
         target.addHandler(shown)
     target.setLevel(levelno)
-    target.propagate = propagate
+    root = logging.getLogger("hilt")
+    target.propagate = (
+        (target is not root and not root.propagate) if propagate is None else propagate
+    )
     return handler
 
 

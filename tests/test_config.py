@@ -64,6 +64,22 @@ class TestBasicConfig:
         emit(prompt(), logger="hilt.openai")
         assert 1 == len(lines(path))
 
+    def test_child_beside_all(self, path, lines):
+        """What a child with a file of its own logs stays in the file of all events."""
+        child = path.with_name("child")
+        basic_config(path)
+        basic_config(child, logger="hilt.openai")
+        emit(prompt(), logger="hilt.openai")
+        assert lines(path) == lines(child)
+        assert 1 == len(lines(child))
+
+    def test_child_alone(self, path, caplog):
+        """Where `hilt` hands on to the root logger, a child keeps its events to itself."""
+        HILT.propagate = True
+        basic_config(path, logger="hilt.openai")
+        emit(prompt(), logger="hilt.openai")
+        assert [] == caplog.records
+
     def test_console(self, path, capsys):
         """The console shows a line without content, once."""
         for _ in range(2):
