@@ -25,7 +25,7 @@ from .filters import (
     SessionSampler,
 )
 from .formatters import HILTFormatter, HILTTextFormatter
-from .handlers import HILTFileHandler
+from .handlers import BackgroundHandler, HILTFileHandler
 from .schema import validate_event
 
 
@@ -37,6 +37,7 @@ __all__ = [
     "ActionFilter",
     "Actor",
     "ActorFilter",
+    "BackgroundHandler",
     "ConfigurationError",
     "Content",
     "Event",

@@ -43,16 +43,19 @@ class Troubles:
         self._untold = 0
         self._tallies: dict[str, Tally] = {}
 
-    def count(self, cause: str, where: str) -> None:
+    def count(self, cause: str, where: str, times: int = 1) -> None:
         """
-        Count one failure; never raises.
+        Count one failure, or several; never raises.
 
         Args:
             cause: A word that tells the kind, e.g. the name of an exception class or of an errno.
             where: Which part of the software.
+            times: How many.
         """
-        self._tallies.setdefault(cause, Tally()).add()
-        self._untold += 1
+        tally = self._tallies.setdefault(cause, Tally())
+        for _ in range(times):
+            tally.add()
+        self._untold += times
         now = time.monotonic()
         if now - self._told_at < _EVERY_S:
             return

@@ -10,6 +10,7 @@ import time
 
 from typing import Any
 
+from ._background import BackgroundHandler
 from ._diagnostics import Tally, Troubles, to_stderr
 from ._failures import Gap, Policy
 from .emit import note_failure
@@ -19,7 +20,7 @@ from .records import HILTRecord, completed, event_of, key_of
 from .storage.appender import Appender, acquire, cause_of, release
 
 
-__all__ = ["HILTFileHandler"]
+__all__ = ["BackgroundHandler", "HILTFileHandler"]
 
 UTF_8 = (None, "utf-8", "utf8", "UTF-8")
 _OPTIONS = (

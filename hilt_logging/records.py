@@ -7,6 +7,7 @@ unharmed through other people's formatters, queues, sockets and pickles.
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -23,6 +24,7 @@ from .context import Context, current, trace_ids
 from .errors import InvalidEventError
 from .events import (
     Event,
+    encode,
     new_id,
     timestamp,
     to_timestamp,
@@ -33,7 +35,7 @@ from .schema import FIELDS, HILT_VERSION, is_valid, validate_event
 from .snapshot import clean_text, snapshot
 
 
-__all__ = ["HILTRecord", "complete", "event_of", "level_of", "make", "summary"]
+__all__ = ["HILTRecord", "complete", "detached", "event_of", "level_of", "make", "summary"]
 
 _LEVELS = {
     "failed": logging.ERROR,
@@ -83,10 +85,20 @@ class HILTRecord(logging.LogRecord):
         """Return the event as its line, as long as nobody has asked for it as a dict."""
         return None if "hilt" in _held(self) else self._line
 
+    def twin(self, line: bytes) -> HILTRecord:
+        """Return a copy that has the line which this record had, whatever became of it since."""
+        made = HILTRecord(self.name, self.levelno, None, line, self.event_id, self._caller)
+        held = _held(made)
+        held.update(_held(self))
+        held.pop("hilt", None)
+        made.key = self.key
+        return made
+
     def _read(self) -> dict[str, Any]:
         """The event as a dict; from then on it may be changed, and its line is made anew."""
-        if self._line is not None:
-            event: dict[str, Any] = msgspec.json.decode(self._line)
+        line = self._line
+        if line is not None:  # by now another thread may have read it too
+            event: dict[str, Any] = msgspec.json.decode(line)
             self._made = event
             if _held(self).setdefault("hilt", event) is event:
                 _twins.put(event, self.key)
@@ -276,6 +288,43 @@ def complete(record: logging.LogRecord) -> dict[str, Any] | None:
     elif type(record).__hash__ is object.__hash__:
         _made[record] = plain
     return plain
+
+
+def detached(record: logging.LogRecord) -> logging.LogRecord:
+    """
+    Return a copy of a record that another thread may handle later, whatever happens to this one.
+
+    The event is completed with what is bound here, and the message is merged with its arguments;
+    a message that is a dict, as structlog's, stays one.
+    """
+    event = complete(record)
+    copied = copy.copy(record)
+    if type(copied.msg) is dict:
+        copied.msg = dict(copied.msg)
+    elif copied.args or type(copied.msg) is not str:
+        _merge(copied)
+    place, _ = _find(copied)
+    if event is not None:
+        place["hilt"] = fresh = _copy_of(event)
+        _twins.put(fresh, key_of(record))
+        if type(copied).__hash__ is object.__hash__:
+            _made[copied] = fresh
+    return copied
+
+
+def _merge(record: logging.LogRecord) -> None:
+    try:
+        record.msg, record.args = record.getMessage(), None
+    except Exception:  # as wrong as "%d" % "x": the target says so in its own way
+        return
+
+
+def _copy_of(event: dict[str, Any]) -> dict[str, Any]:
+    try:
+        copied: dict[str, Any] = msgspec.json.decode(encode(event))
+    except Exception:  # a filter put something into it that is no JSON
+        copied = snapshot(event)
+    return copied
 
 
 _made: WeakKeyDictionary[logging.LogRecord, dict[str, Any]] = WeakKeyDictionary()

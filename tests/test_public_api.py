@@ -88,6 +88,7 @@ def test_unknown_name():
 
 PATHS = [
     "hilt_logging.Actor",
+    "hilt_logging.BackgroundHandler",
     "hilt_logging.Event",
     "hilt_logging.HILTFileHandler",
     "hilt_logging.HILTFormatter",
@@ -99,6 +100,7 @@ PATHS = [
     "hilt_logging.emit",
     "hilt_logging.filters.ActionFilter",
     "hilt_logging.formatters.HILTFormatter",
+    "hilt_logging.handlers.BackgroundHandler",
     "hilt_logging.handlers.HILTFileHandler",
     "hilt_logging.io.reader.read",
     "hilt_logging.io.session.Session",
