@@ -25,11 +25,12 @@ from .filters import (
     SessionSampler,
 )
 from .formatters import HILTFormatter, HILTTextFormatter
-from .handlers import BackgroundHandler, HILTFileHandler
+from .handlers import HILTFileHandler
 from .schema import validate_event
 
 
 if TYPE_CHECKING:
+    from ._background import BackgroundHandler
     from .io.session import Session
 
 
@@ -66,7 +67,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LATE = {"Session": ".io.session"}
+_LATE = {"BackgroundHandler": "._background", "Session": ".io.session"}
 
 
 def __getattr__(name: str) -> Any:

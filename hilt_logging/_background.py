@@ -114,6 +114,10 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
                 target,
                 "Must be another handler; in a dictConfig its name, beside `class:` and not `()`",
             )
+        if getattr(getattr(target, "_policy", None), "raises", False):
+            raise ConfigurationError(
+                "on_error", "raise", "Must be another one here: the caller has gone on"
+            )
 
     def setTarget(self, target: logging.Handler | None) -> None:  # noqa: N802 -- logging's name
         """

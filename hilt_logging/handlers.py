@@ -8,9 +8,8 @@ import logging
 import os
 import time
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._background import BackgroundHandler
 from ._diagnostics import Tally, Troubles, to_stderr
 from ._failures import Gap, Policy
 from .emit import note_failure
@@ -18,6 +17,10 @@ from .errors import ConfigurationError, RecordingError, reject_unknown
 from .formatters import HILTFormatter
 from .records import HILTRecord, completed, event_of, key_of
 from .storage.appender import Appender, acquire, cause_of, release
+
+
+if TYPE_CHECKING:
+    from ._background import BackgroundHandler
 
 
 __all__ = ["BackgroundHandler", "HILTFileHandler"]
@@ -71,7 +74,7 @@ class HILTFileHandler(logging.Handler):
 
     def __init__(
         self,
-        filename: str | os.PathLike[str],
+        filename: str | os.PathLike[str] = "",
         level: int | str = logging.NOTSET,
         *,
         foreign: str = "drop",
@@ -152,7 +155,7 @@ class HILTFileHandler(logging.Handler):
         try:
             passed = self.filter(record)
         except Exception as error:  # it may be one that redacts: nothing passes
-            self._troubles.count(type(error).__name__, self.baseFilename)
+            self._count_lost(type(error).__name__)
             return False
         if isinstance(passed, logging.LogRecord):
             self.emit(passed)
@@ -161,7 +164,8 @@ class HILTFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the event of a record; never raises."""
         try:
-            if not self._wraps and type(record) is not HILTRecord and event_of(record) is None:
+            ready = type(record) is HILTRecord and record.line() is not None
+            if not ready and not self._wraps and event_of(record) is None:
                 return
             line = self.formatter.line(record)
             if self._append(line, key_of(record)):
@@ -252,7 +256,7 @@ def absolute(filename: str | os.PathLike[str]) -> str:
         name = os.fspath(filename)
     except TypeError:
         name = ""
-    if not isinstance(name, str) or not name or "\0" in name or name.startswith("cfg://"):
+    if not isinstance(name, str) or not name or "\0" in name or name.startswith(("cfg://", "ext://")):
         raise ConfigurationError("filename", filename, "Must be the path of a file")
     return os.path.abspath(os.path.expanduser(name))
 
@@ -293,3 +297,12 @@ def open_shared(path: str, permissions: int, create_dirs: bool, *, delay: bool) 
                 "filename", path, f"It can't be opened: {error.strerror or cause_of(error)}"
             ) from error
     return appender
+
+
+def __getattr__(name: str) -> Any:
+    if name != "BackgroundHandler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _background  # it needs logging.handlers, which takes as long as all the rest
+
+    globals()[name] = _background.BackgroundHandler
+    return _background.BackgroundHandler

@@ -153,6 +153,13 @@ class TestOptions:
             BackgroundHandler(**{"target": Target(), **options})
         assert str(caught.value).startswith(text)
 
+    def test_target_that_would_raise(self, tmp_path):
+        """Nobody is there to raise to when the event is written."""
+        file = HILTFileHandler(tmp_path / "x", on_error="raise")
+        with pytest.raises(ConfigurationError, match="Invalid on_error: 'raise'"):
+            BackgroundHandler(file)
+        file.close()
+
     @pytest.mark.parametrize(
         ("when_full", "seconds"),
         [("drop", 0), ("block:1s", 1), ("block:500ms", 0.5), ("block:0.25s", 0.25)],

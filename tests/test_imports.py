@@ -164,6 +164,16 @@ def test_import_loads_msgspec_alone(in_child):
     assert (0, "['hilt_logging']\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
+def test_import_leaves_logging_handlers(in_child):
+    """`logging.handlers`, which loads sockets and pickle, is loaded by what needs it."""
+    done = in_child(
+        "import sys, hilt_logging as h; print('logging.handlers' in sys.modules)\n"
+        "h.handlers.BackgroundHandler; print('logging.handlers' in sys.modules)\n"
+        "print(h.BackgroundHandler is h.handlers.BackgroundHandler)"
+    )
+    assert ("False\nTrue\nTrue\n", "") == (done.stdout, done.stderr)
+
+
 CONFIGURED = """
 import logging
 import hilt_logging
