@@ -9,8 +9,9 @@ next line, so that a fragment is at most one line of its own.
 The careful way takes the lock between processes, looks at the end of the file, reserves room and
 writes. A sole writer does not need it: as long as the file ends where this process's own last line
 ended, nobody else has written, its end is whole, and one `os.write` is all there is to do. That
-question is one `lseek`. What happens between it and the write (the process may be stopped there for
-ten seconds) can only be that others append whole lines before ours.
+question is one `lseek`. A second one after the write tells where the line came to stand: between
+the two others may have written (the process may be stopped there for ten seconds), and one of them
+may have died amid its line. Then ours stands behind a fragment, and is written once more.
 
 Two ways to know that one is alone were measured: a counter that newcomers raise, read through a
 shared mapping of the lock file (20 ns a line), and this one (200 to 300 ns). The mapping asks only whether somebody *came*, so that a torn tail of an earlier peer has to be
@@ -31,7 +32,7 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakSet
 
-from .exclusion import Exclusion
+from .exclusion import Exclusion, above_stdio
 from .room import reserve
 
 
@@ -41,6 +42,7 @@ _FOLLOW_EVERY_S = 0.1
 _REMEMBERED = 32
 _LOOKS = 20
 _LOOK_EVERY_S = 0.001
+_AGAIN = 3
 _FAILURES_IN_A_ROW = 3
 _PAUSE_S = 0.5
 _FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -65,6 +67,7 @@ class Appender:
         self._inode = (-1, -1)
         self._exclusion = Exclusion(path, permissions)
         self._begin_anew()
+        self._inherited = False
         _appenders.add(self)
 
     def _begin_anew(self) -> None:
@@ -75,6 +78,7 @@ class Appender:
         self._recent: dict[int, object] = {}
         self._older: dict[int, object] = {}
         self._end = -1  # where our last line ended; -1 when that is not known
+        self._inherited = True  # a descriptor of another process, with which it shares its position
         self._room = -1  # up to where there is room on the disk
         self._look_at = float("-inf")  # when to look again what the path names
         self._failures = 0
@@ -154,12 +158,13 @@ class Appender:
         try:
             end = self._end
             if end >= 0 and self._is_alone(end) and end + len(data) <= self._room:
-                self._end = -1
-                written = os.write(self._fd, data)  # type: ignore[arg-type]
-                if written == len(data):
+                self._end, fd = -1, self._fd
+                assert fd is not None
+                written = os.write(fd, data)
+                if written == len(data) == _position(fd) - end:
                     self._end = end + written
                     return
-                self._finish(data, end, written)
+                self._finish(fd, data, end, written)
             else:
                 self._write_carefully(data)
             self._failures = 0
@@ -189,63 +194,84 @@ class Appender:
         if time.monotonic() < self._retry_at:
             raise OSError(self._reason, os.strerror(self._reason))
         fd = self._followed()
-        locked = self._exclusion.take()
         try:
-            if self._ends_torn(fd):
+            self._exclusion.take()
+            found = self._found(fd)
+            if found is None:  # somebody closed all descriptors, as a daemon does
+                self._look_at = float("-inf")
+                fd = self._followed()
+                found = os.fstat(fd)
+            if self._ends_torn(fd, found):
                 data = b"\n" + data
             end, self._end = self._end, -1
             if end >= 0 and end + len(data) > self._room:
                 self._room = reserve(fd, end, len(data))
-            self._append_all(fd, data)
-            if end >= 0:
-                self._end = end + len(data)
+            self._end = self._completed(fd, data, end, os.write(fd, data))
         finally:
-            if locked:
-                self._exclusion.give()
+            self._exclusion.give()
 
-    def _append_all(self, fd: int, data: bytes) -> None:
-        written = os.write(fd, data)
-        while written < len(data):
-            more = os.write(fd, data[written:])
-            if more == 0:
+    def _finish(self, fd: int, data: bytes, end: int, written: int) -> None:
+        try:
+            self._exclusion.take()
+            self._end = self._completed(fd, data, end, written)
+        finally:
+            self._exclusion.give()
+
+    def _completed(self, fd: int, data: bytes, end: int, written: int) -> int:
+        """
+        Complete a line that was written in part, or write it again where it does not stand alone.
+
+        Returns where it ends; -1 where that is not known.
+
+        Args:
+            fd: The file.
+            data: The line.
+            end: Where the file ended before; -1 if that is not known.
+            written: How much of the line was written.
+        """
+        left, again = data, 0
+        while True:
+            if written == 0:
                 raise OSError(errno.EIO, "nothing written")
-            written += more
+            here = _position(fd) if end >= 0 else -1
+            if here < 0 or here - written == end:
+                alone = True
+            else:  # others wrote between our look at the end, or our last part, and this part
+                alone = left is data and not _is_glued(fd, here - written, data[:written])
+            if alone:
+                if written == len(left):
+                    return here
+                left, end = left[written:], here
+                alone = here < 0 or _end_of(fd) == here
+            if not alone:  # what was written stays a fragment
+                again += 1
+                if again > _AGAIN:
+                    raise OSError(errno.EIO, "others write in between")
+                bare = data.lstrip(b"\n")
+                left = data = b"\n" + bare if self._is_torn(fd) else bare
+                end = self._end
+            written = os.write(fd, left)
 
-    def _finish(self, data: bytes, begin: int, written: int) -> None:
-        """End a line of which only the beginning was written, unless others wrote after it."""
-        fd = self._fd
-        assert fd is not None
-        locked = self._exclusion.take()
-        try:
-            if os.lseek(fd, 0, os.SEEK_END) == begin + written:
-                self._append_all(fd, data[written:])
-            else:  # the beginning stays a fragment; the whole line comes once more
-                torn = self._is_torn(fd)
-                self._append_all(fd, b"\n" + data if torn else data)
-        finally:
-            if locked:
-                self._exclusion.give()
-
-    def _ends_torn(self, fd: int) -> bool:
+    def _ends_torn(self, fd: int, found: os.stat_result) -> bool:
         """Whether the file ends without a newline; read only where it is not as we left it."""
-        try:
-            end = os.lseek(fd, 0, os.SEEK_END)
-        except OSError:  # a pipe or a terminal has no end
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a terminal has no end
             self._end = -1
             return False
-        known, self._end = self._end, end
-        if end == known or end == 0:
+        known, self._end = self._end, found.st_size
+        if self._end < known:
+            self._room = -1  # somebody emptied the file, and the room behind it went too
+        if self._end in (known, 0):
             return False
         try:
             return self._is_torn(fd)
-        except OSError:  # opened for writing only
-            return False
+        except OSError:  # opened for writing only: rather an empty line than one that is glued
+            return True
 
     def _is_torn(self, fd: int) -> bool:
         """Whether the end stays without a newline: another process may be amid a long write."""
         for _ in range(_LOOKS):
-            self._end = os.lseek(fd, 0, os.SEEK_END)
-            if _last_byte(fd, self._end) == b"\n":
+            self._end = _end_of(fd)
+            if self._end <= 0 or _last_byte(fd, self._end) == b"\n":
                 return False
             time.sleep(_LOOK_EVERY_S)
         return True
@@ -257,22 +283,23 @@ class Appender:
             return self._fd
         self._look_at = now + _FOLLOW_EVERY_S
         self._exclusion.check()
-        if self._fd is not None and self._is_current(self._fd):
+        if self._fd is not None and not self._inherited and self._is_current(self._fd):
             return self._fd
         try:
             fresh = self._opened()
         except OSError:
-            if self._fd is not None and self._is_ours(self._fd):
+            if self._fd is not None and self._found(self._fd) is not None:
                 return self._fd  # better the renamed file than none
             self._drop()
             raise
         self._drop()
-        self._fd, self._inode, self._end, self._room = fresh, _inode(os.fstat(fresh)), -1, -1
+        self._fd, self._inode, self._inherited = fresh, _inode(os.fstat(fresh)), False
+        self._end, self._room = -1, -1
         return fresh
 
     def _drop(self) -> None:
         fd, self._fd, self._end = self._fd, None, -1
-        if fd is not None and self._is_ours(fd, links=0):
+        if fd is not None and self._found(fd, links=0) is not None:
             os.close(fd)
 
     def _is_current(self, fd: int) -> bool:
@@ -281,13 +308,13 @@ class Appender:
         except OSError:
             return False
 
-    def _is_ours(self, fd: int, *, links: int = 1) -> bool:
-        """Whether the descriptor is still what we opened, in a file with so many names or more."""
+    def _found(self, fd: int, *, links: int = 1) -> os.stat_result | None:
+        """What the descriptor is, if it is still what we opened and has so many names or more."""
         try:
             found = os.fstat(fd)
-        except OSError:  # somebody closed all descriptors, as a daemon does
-            return False
-        return _inode(found) == self._inode and found.st_nlink >= links
+        except OSError:
+            return None
+        return found if _inode(found) == self._inode and found.st_nlink >= links else None
 
     def _opened(self) -> int:
         try:
@@ -303,6 +330,7 @@ class Appender:
             fd = os.open(self.path, os.O_RDWR | _FLAGS, self.permissions)
         except PermissionError:  # write permission alone is enough to append
             fd = os.open(self.path, os.O_WRONLY | _FLAGS, self.permissions)
+        fd = above_stdio(fd)
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             os.close(fd)
             raise IsADirectoryError(errno.EISDIR, "Is a directory", self.path)
@@ -311,6 +339,29 @@ class Appender:
 
 def _inode(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
+
+
+def _position(fd: int) -> int:
+    """Where our last write ended; -1 if that can't be told."""
+    try:
+        return os.lseek(fd, 0, os.SEEK_CUR)
+    except OSError:
+        return -1
+
+
+def _end_of(fd: int) -> int:
+    return os.lseek(fd, 0, os.SEEK_END)
+
+
+def _is_glued(fd: int, begin: int, data: bytes) -> bool:
+    """Whether what was written begins there, and behind something that is no whole line."""
+    if begin <= 0 or data.startswith(b"\n") or not hasattr(os, "pread"):
+        return False
+    try:
+        seen = os.pread(fd, 1 + len(data), begin - 1)
+    except OSError:  # opened for writing only
+        return False
+    return not seen.startswith(b"\n") and seen[1:] == data
 
 
 def _last_byte(fd: int, end: int) -> bytes:

@@ -18,7 +18,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-__all__ = ["Exclusion"]
+__all__ = ["Exclusion", "above_stdio"]
 
 _WAIT_S = 2.0
 _WITHOUT_S = 10.0
@@ -40,6 +40,7 @@ class Exclusion:
         self.path = os.path.join(folder, f".{name}.lock")
         self._permissions = permissions
         self._fd: int | None = None
+        self._inode = (-1, -1)
         self._without_until = float("-inf")
 
     def take(self) -> bool:
@@ -75,30 +76,53 @@ class Exclusion:
             nap = min(nap * 2, _LONGEST_NAP_S)
 
     def give(self) -> None:
-        """Give the lock back."""
-        if self._fd is not None:
+        """Give the lock back, if it was had; never raises."""
+        if self._fd is None:
+            return
+        try:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
+        except OSError:
+            self.forget()
 
     def check(self) -> None:
         """Forget a lock file that somebody took away: others would lock another one."""
         if self._fd is None:
-            return None
+            return
         try:
-            ours, there = os.fstat(self._fd), os.stat(self.path)
+            there = _inode(os.stat(self.path))
         except OSError:
-            return self.forget()
-        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+            there = None
+        if there != self._inode or not self._is_ours(self._fd):
             self.forget()
-        return None
 
     def forget(self) -> None:
         """Close the lock file; it is opened again when it is needed."""
         fd, self._fd = self._fd, None
-        if fd is not None:
-            try:
-                os.close(fd)
-            except OSError:  # somebody closed all descriptors, as a daemon does
-                return
+        if fd is not None and self._is_ours(fd):
+            os.close(fd)
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            return _inode(os.fstat(fd)) == self._inode
+        except OSError:  # somebody closed all descriptors, as a daemon does
+            return False
 
     def _opened(self) -> int:
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._permissions)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._permissions)
+        fd = above_stdio(fd)
+        self._inode = _inode(os.fstat(fd))
+        return fd
+
+
+def above_stdio(fd: int) -> int:
+    """Move a descriptor away from 0, 1 and 2, to which others print whatever these are."""
+    if fd > 2 or fcntl is None:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
