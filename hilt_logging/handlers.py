@@ -8,6 +8,7 @@ import logging
 import os
 import time
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._diagnostics import Tally, Troubles, to_stderr
@@ -17,6 +18,7 @@ from .errors import ConfigurationError, RecordingError, reject_unknown
 from .formatters import HILTFormatter
 from .records import HILTRecord, completed, event_of, key_of
 from .storage.appender import Appender, acquire, cause_of, release
+from .storage.options import FileOptions, file_options
 
 
 if TYPE_CHECKING:
@@ -35,6 +37,16 @@ _OPTIONS = (
     "create_dirs",
     "delay",
     "encoding",
+    "max_bytes",
+    "when",
+    "utc",
+    "backup_count",
+    "max_total_bytes",
+    "retain_days",
+    "compress",
+    "namer",
+    "rotator",
+    "external_rotation",
 )
 _TRY_AGAIN_EVERY_S = 0.05
 
@@ -60,6 +72,17 @@ class HILTFileHandler(logging.Handler):
         create_dirs: Create missing directories.
         delay: Open the file at the first event rather than now.
         encoding: There for its likeness to `logging.FileHandler`; the file is UTF-8.
+        max_bytes: Rotate before a file gets larger; 0 or None: never.
+        when: Rotate at `midnight`, `hourly`, or at each interval like `30m`, `6h`, `7d`.
+        utc: Whether `when` means UTC rather than local time.
+        backup_count: How many rotated files are kept; 0 or None: all.
+        max_total_bytes: Delete the oldest rotated files when all are larger; 0 or None: never.
+        retain_days: Delete files that were rotated longer ago; 0 or None: never.
+        compress: `gzip` or `zstd` the rotated files.
+        namer: Returns another name for a rotated file, given the usual one.
+        rotator: Is called with a renamed file, to which nobody writes any more, and the name that
+            it has to get.
+        external_rotation: `follow` what others rename within 100 ms, or `strict`, at the next event.
         formatter_options: Content options, for the `HILTFormatter` that is made.
 
     Attributes:
@@ -83,6 +106,16 @@ class HILTFileHandler(logging.Handler):
         create_dirs: bool = True,
         delay: bool = False,
         encoding: str | None = "utf-8",
+        max_bytes: int | None = None,
+        when: str | None = None,
+        utc: bool = True,
+        backup_count: int | None = None,
+        max_total_bytes: int | None = None,
+        retain_days: float | None = None,
+        compress: str | None = None,
+        namer: Callable[[str], str] | None = None,
+        rotator: Callable[[str, str], object] | None = None,
+        external_rotation: str = "follow",
         **formatter_options: Any,
     ) -> None:
         unknown = [name for name in formatter_options if name not in HILTFormatter.OPTIONS]
@@ -95,6 +128,18 @@ class HILTFileHandler(logging.Handler):
         for option, value in {"create_dirs": create_dirs, "delay": delay}.items():
             if type(value) is not bool:
                 raise ConfigurationError(option, value, "Must be true or false")
+        options = file_options(
+            max_bytes=max_bytes,
+            when=when,
+            utc=utc,
+            backup_count=backup_count,
+            max_total_bytes=max_total_bytes,
+            retain_days=retain_days,
+            compress=compress,
+            namer=namer,
+            rotator=rotator,
+            external_rotation=external_rotation,
+        )
         super().__init__()
         try:
             self.setLevel(level)
@@ -107,7 +152,7 @@ class HILTFileHandler(logging.Handler):
         self._forwarded = sorted(formatter_options)
         self.formatter: HILTFormatter = HILTFormatter(**formatter_options)
         self._appender = open_shared(
-            self.baseFilename, mode_bits(permissions), create_dirs, delay=delay
+            self.baseFilename, mode_bits(permissions), create_dirs, delay=delay, options=options
         )
         self._released = False
         self._written = Tally()
@@ -221,6 +266,8 @@ class HILTFileHandler(logging.Handler):
 
         Returns:
             `accepted`, `written`, `pending`, `dropped`, and `dropped_by` from cause to count.
+            `rotation_failures`, from cause to count, tells how often a rotation or what comes after
+            it failed; this costs no event.
         """
         dropped_by = self._troubles.by_cause()
         dropped = sum(dropped_by.values())
@@ -231,6 +278,7 @@ class HILTFileHandler(logging.Handler):
             "pending": 0,
             "dropped": dropped,
             "dropped_by": dropped_by,
+            "rotation_failures": self._appender.rotation_troubles.by_cause(),
         }
 
     def close(self) -> None:
@@ -256,7 +304,12 @@ def absolute(filename: str | os.PathLike[str]) -> str:
         name = os.fspath(filename)
     except TypeError:
         name = ""
-    if not isinstance(name, str) or not name or "\0" in name or name.startswith(("cfg://", "ext://")):
+    if (
+        not isinstance(name, str)
+        or not name
+        or "\0" in name
+        or name.startswith(("cfg://", "ext://"))
+    ):
         raise ConfigurationError("filename", filename, "Must be the path of a file")
     return os.path.abspath(os.path.expanduser(name))
 
@@ -277,7 +330,14 @@ def mode_bits(permissions: int | str) -> int:
     return bits
 
 
-def open_shared(path: str, permissions: int, create_dirs: bool, *, delay: bool) -> Appender:
+def open_shared(
+    path: str,
+    permissions: int,
+    create_dirs: bool,
+    *,
+    delay: bool,
+    options: FileOptions | None = None,
+) -> Appender:
     """
     Return the appender of a file that is opened now, or with *delay* at its first line.
 
@@ -285,7 +345,7 @@ def open_shared(path: str, permissions: int, create_dirs: bool, *, delay: bool) 
         ConfigurationError: if it can't be opened, or is in use here with other options.
     """
     try:
-        appender = acquire(path, permissions, create_dirs)
+        appender = acquire(path, permissions, create_dirs, options)
     except ValueError as error:
         raise ConfigurationError("filename", path, f"It {error}") from None
     if not delay:

@@ -81,7 +81,7 @@ class Session:
             appender = open_shared(self.path, 0o600, self._create_dirs, delay=True)
             try:
                 if self._mode == "w":
-                    move_aside(appender)
+                    move_aside(appender.path, appender.options)
                 appender.open()
             except OSError as error:
                 release(appender)

@@ -32,8 +32,12 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakSet
 
-from .exclusion import Exclusion, above_stdio
+from .._diagnostics import Troubles, to_stderr
+from .exclusion import Exclusion, above_stdio, register
+from .options import FileOptions
 from .room import reserve
+from .rotation import Files, move_aside, stamp_of
+from .upkeep import Upkeep
 
 
 __all__ = ["Appender", "acquire", "cause_of", "release"]
@@ -45,6 +49,8 @@ _LOOK_EVERY_S = 0.001
 _AGAIN = 3
 _FAILURES_IN_A_ROW = 3
 _PAUSE_S = 0.5
+_ROTATE_AGAIN_S = 1.0
+_OPENINGS = 20
 _FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -56,9 +62,19 @@ class Appender:
         path: An absolute path.
         permissions: Mode bits for a file that is created.
         create_dirs: Create missing directories.
+        options: How the file is rotated and followed.
+
+    Attributes:
+        rotation_troubles: Failed rotations and failures in the upkeep of rotated files.
     """
 
-    def __init__(self, path: str, permissions: int, create_dirs: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        permissions: int,
+        create_dirs: bool,
+        options: FileOptions | None = None,
+    ) -> None:
         self.path = path
         self.permissions = permissions
         self.create_dirs = create_dirs
@@ -66,9 +82,22 @@ class Appender:
         self._fd: int | None = None
         self._inode = (-1, -1)
         self._exclusion = Exclusion(path, permissions)
+        self.rotation_troubles = Troubles(to_stderr)
+        self.adopt(options)
         self._begin_anew()
         self._inherited = False
         _appenders.add(self)
+
+    def adopt(self, options: FileOptions | None) -> None:
+        """Take options over; None are those of somebody who does not mind."""
+        self.options = options
+        self._rotation = options or FileOptions()
+        self._follow_every = 0.0 if self._rotation.strict else _FOLLOW_EVERY_S
+        self._upkeep = Upkeep(self.path, self._rotation, self._count_trouble)
+
+    def _count_trouble(self, error: Exception) -> None:
+        cause = cause_of(error) if isinstance(error, OSError) else type(error).__name__
+        self.rotation_troubles.count(cause, self.path)
 
     def _begin_anew(self) -> None:
         """Forget what threads do, as a forked child must: one of the parent may hold the lock."""
@@ -84,7 +113,11 @@ class Appender:
         self._failures = 0
         self._reason = 0
         self._retry_at = float("-inf")
+        self._rotate_at = float("-inf")  # when a rotation that failed is tried again
+        self._period = float("-inf")  # when the period began to which the file is known to belong
+        self._overdue = False  # its period is over; also once the next one is written into it
         self._exclusion.forget()
+        self._upkeep.begin_anew()
 
     def open(self) -> None:
         """
@@ -102,6 +135,7 @@ class Appender:
         with self._lock:
             self._drop()
             self._exclusion.forget()
+        self._upkeep.close()
 
     def append(self, line: bytes, lost: Callable[[OSError], None], key: object = None) -> bool:
         """
@@ -195,20 +229,89 @@ class Appender:
             raise OSError(self._reason, os.strerror(self._reason))
         fd = self._followed()
         try:
-            self._exclusion.take()
+            locked = self._exclusion.take()
             found = self._found(fd)
             if found is None:  # somebody closed all descriptors, as a daemon does
                 self._look_at = float("-inf")
                 fd = self._followed()
                 found = os.fstat(fd)
-            if self._ends_torn(fd, found):
+            fd, torn = self._with_room(fd, found, len(data), locked)
+            if torn:
                 data = b"\n" + data
             end, self._end = self._end, -1
             if end >= 0 and end + len(data) > self._room:
                 self._room = reserve(fd, end, len(data))
+                if locked and self._rotation.max_bytes:  # there the short way ends, too
+                    self._room = min(self._room, self._rotation.max_bytes)
             self._end = self._completed(fd, data, end, os.write(fd, data))
         finally:
             self._exclusion.give()
+        if time.monotonic() >= self._upkeep.due_at:
+            self._upkeep.start()
+
+    def _with_room(
+        self, fd: int, found: os.stat_result, length: int, locked: bool
+    ) -> tuple[int, bool]:
+        """The descriptor to write so many bytes to, and whether the file ends torn."""
+        while True:
+            torn = self._ends_torn(fd, found)
+            if not self._rotation.rotates:
+                return fd, torn
+            due = self._is_due(fd, length + torn)
+            if not (due and locked) or time.monotonic() < self._rotate_at:
+                return fd, torn
+            fd = self._rotated(fd, torn, length)
+            found = os.fstat(fd)
+
+    def _is_due(self, fd: int, length: int) -> bool:
+        return self._end > 0 and (self._is_full(length) or self._is_overdue(fd))
+
+    def _is_full(self, length: int) -> bool:
+        return 0 < self._rotation.max_bytes < self._end + length
+
+    def _is_overdue(self, fd: int) -> bool:
+        """Whether the last line was written in an earlier period than the present one."""
+        period = self._rotation.period
+        if period is None:
+            return False
+        now = time.time()
+        start = period.start(now)
+        self._look_at = min(self._look_at, time.monotonic() + start + period.seconds - now)
+        if start != self._period and not self._overdue:
+            self._overdue = os.fstat(fd).st_mtime < start
+            self._period = start
+        return self._overdue
+
+    def _rotated(self, fd: int, torn: bool, length: int) -> int:
+        """The descriptor of the next file; after a failure the same one, and a pause."""
+        try:
+            if self._is_current(fd) and not self._move(fd, torn, length):
+                self._end = -1
+                return fd
+            self._look_at = float("-inf")
+            fresh = self._followed()
+        except Exception as error:  # a hook may raise anything
+            if self._fd is None:
+                raise
+            self._count_trouble(error)
+            fresh = fd
+        if fresh == fd:
+            self._end = -1  # it may end torn, whatever was known
+            self._rotate_at = time.monotonic() + _ROTATE_AGAIN_S
+        return fresh
+
+    def _move(self, fd: int, torn: bool, length: int) -> bool:
+        """Rename the file, unless only its time seemed to be over: a clock of files lags behind."""
+        if not self._is_full(length):
+            files = Files(self.path, self._rotation.namer)
+            if files.newest(until=stamp_of(time.time_ns())) >= stamp_of(int(self._period * 1e9)):
+                self._overdue = False
+                return False
+        if torn:
+            os.write(fd, b"\n")
+        move_aside(self.path, self._rotation)
+        self._upkeep.ask()
+        return True
 
     def _finish(self, fd: int, data: bytes, end: int, written: int) -> None:
         try:
@@ -281,7 +384,7 @@ class Appender:
         now = time.monotonic()
         if self._fd is not None and now < self._look_at:
             return self._fd
-        self._look_at = now + _FOLLOW_EVERY_S
+        self._look_at = now + self._follow_every
         self._exclusion.check()
         if self._fd is not None and not self._inherited and self._is_current(self._fd):
             return self._fd
@@ -295,6 +398,7 @@ class Appender:
         self._drop()
         self._fd, self._inode, self._inherited = fresh, _inode(os.fstat(fresh)), False
         self._end, self._room = -1, -1
+        self._period, self._overdue = float("-inf"), False
         return fresh
 
     def _drop(self) -> None:
@@ -326,6 +430,21 @@ class Appender:
             return self._open_once()
 
     def _open_once(self) -> int:
+        """Open and register; anew if it was renamed and claimed in between."""
+        for _ in range(_OPENINGS):
+            fd = self._open_any()
+            if not stat.S_ISREG(os.fstat(fd).st_mode) or (register(fd) and self._is_named(fd)):
+                return fd
+            os.close(fd)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), self.path)
+
+    def _is_named(self, fd: int) -> bool:
+        try:
+            return _inode(os.stat(self.path)) == _inode(os.fstat(fd))
+        except FileNotFoundError:
+            return False
+
+    def _open_any(self) -> int:
         try:
             fd = os.open(self.path, os.O_RDWR | _FLAGS, self.permissions)
         except PermissionError:  # write permission alone is enough to append
@@ -381,7 +500,9 @@ _shared: dict[str, Appender] = {}
 _sharing = threading.Lock()
 
 
-def acquire(path: str, permissions: int, create_dirs: bool) -> Appender:
+def acquire(
+    path: str, permissions: int, create_dirs: bool, options: FileOptions | None = None
+) -> Appender:
     """
     Return the one appender of a file in this process; `release` it as often as it is acquired.
 
@@ -389,6 +510,7 @@ def acquire(path: str, permissions: int, create_dirs: bool) -> Appender:
         path: The file; made absolute and free of links.
         permissions: Mode bits for a file that is created.
         create_dirs: Create missing directories.
+        options: How it is rotated and followed; None by somebody who leaves that to others.
 
     Raises:
         ValueError: if the file is in use here with other options.
@@ -397,9 +519,13 @@ def acquire(path: str, permissions: int, create_dirs: bool) -> Appender:
     with _sharing:
         found = _shared.get(real)
         if found is None:
-            found = _shared[real] = Appender(real, permissions, create_dirs)
-        elif (found.permissions, found.create_dirs) != (permissions, create_dirs):
+            found = _shared[real] = Appender(real, permissions, create_dirs, options)
+        elif (found.permissions, found.create_dirs) != (permissions, create_dirs) or (
+            options is not None and found.options not in (None, options)
+        ):
             raise ValueError("is in use in this process with other options")
+        elif found.options is None:
+            found.adopt(options)
         found.users += 1
     return found
 

@@ -18,7 +18,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-__all__ = ["Exclusion", "above_stdio"]
+__all__ = ["Exclusion", "above_stdio", "claim", "register", "unclaim"]
 
 _WAIT_S = 2.0
 _WITHOUT_S = 10.0
@@ -112,6 +112,39 @@ class Exclusion:
         fd = above_stdio(fd)
         self._inode = _inode(os.fstat(fd))
         return fd
+
+
+def register(fd: int) -> bool:
+    """
+    Let other processes see that a descriptor is open for writing, until its last copy is closed.
+
+    Returns False if somebody has claimed the file, which then is no log any more.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: there nobody can claim either
+        return True
+    return True
+
+
+def claim(fd: int) -> bool:
+    """Claim a file, unless it is open for writing or claimed in any process."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def unclaim(fd: int) -> None:
+    """Give a claim up, also where a forked child has inherited the descriptor."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def above_stdio(fd: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from pathlib import Path
@@ -23,7 +24,7 @@ def appender(tmp_path):
 def test_name(appender, tmp_path):
     """The new name is the old one plus the time in UTC; nothing of the content changes."""
     (tmp_path / "a.jsonl").write_bytes(b"x\n")
-    aside = move_aside(appender)
+    aside = move_aside(appender.path)
     assert re.fullmatch(r".*/a\.jsonl\.\d{8}T\d{6}\.\d{9}Z", aside)
     assert [aside] == [str(path) for path in tmp_path.iterdir()]
     with open(aside, "rb") as file:
@@ -35,7 +36,7 @@ def test_never_twice(appender, tmp_path):
     names = []
     for number in range(50):
         (tmp_path / "a.jsonl").write_text(f"{number}\n")
-        names.append(move_aside(appender))
+        names.append(move_aside(appender.path))
     assert sorted(set(names)) == names
     assert [f"{number}\n" for number in range(50)] == [Path(name).read_text() for name in names]
 
@@ -50,21 +51,18 @@ def test_nothing_to_move(appender, tmp_path, there):
         path.mkdir()
         (path / "precious").touch()
     before = sorted(tmp_path.rglob("*"))
-    assert move_aside(appender) is None
+    assert move_aside(appender.path) is None
     assert before == sorted(tmp_path.rglob("*"))
 
 
 def test_another_was_first(appender, tmp_path, monkeypatch):
     """Where another process moves it at the same moment, there is nothing left to do."""
-    import os
-
     (tmp_path / "a.jsonl").write_bytes(b"x\n")
-    stat = os.stat
+    rename = os.rename
 
-    def gone(path, **options):
-        found = stat(path, **options)
-        os.unlink(path)
-        return found
+    def gone(source, target):
+        os.unlink(appender.path)
+        rename(source, target)
 
-    monkeypatch.setattr(os, "stat", gone)
-    assert move_aside(appender) is None
+    monkeypatch.setattr(os, "rename", gone)
+    assert move_aside(appender.path) is None

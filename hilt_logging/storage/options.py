@@ -1,0 +1,169 @@
+"""
+How a log is rotated, kept and followed: the options and what they may be.
+"""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigurationError
+from .compression import require
+
+
+__all__ = ["FileOptions", "Period", "file_options"]
+
+_DAY_S = 86_400
+_UNITS = {"m": 60, "h": 3600, "d": _DAY_S}
+_LONGEST_S = 3650 * _DAY_S
+_WHEN = 'Must be midnight, hourly, or up to 24 hours or whole days, as in "30m", "6h", "7d"'
+
+
+class Period(msgspec.Struct, frozen=True):
+    """
+    A stretch of time that gets a file of its own; shorter ones than a day begin at midnight.
+
+    Attributes:
+        seconds: Its length: up to a day, or whole days.
+        utc: Whether its days are those of UTC rather than of the local time zone.
+    """
+
+    seconds: int
+    utc: bool = True
+
+    def start(self, now: float) -> float:
+        """Return when the period began that a time belongs to."""
+        at = datetime.fromtimestamp(now, timezone.utc if self.utc else None)
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.seconds >= _DAY_S:
+            days = midnight.toordinal() % (self.seconds // _DAY_S)
+            return (midnight - timedelta(days=days)).timestamp()
+        passed = at.hour * 3600 + at.minute * 60 + at.second
+        began = midnight + timedelta(seconds=passed - passed % self.seconds)
+        return min(now, began.timestamp())
+
+
+class FileOptions(msgspec.Struct, frozen=True):
+    """
+    How a log is rotated, kept and followed; the default rotates and deletes nothing.
+
+    Attributes:
+        max_bytes: How large a file may get; 0 for any size.
+        period: Which stretches of time get files of their own.
+        backup_count: How many rotated files are kept; 0 for all.
+        max_total_bytes: How large all files may be together; 0 for any size.
+        retain_days: For how long rotated files are kept; 0 for ever.
+        compress: How rotated files are compressed: `gzip`, `zstd`, or None.
+        namer: Gives a rotated file another name.
+        rotator: Makes the rotated file of one that nobody writes to any more.
+        strict: Whether a file that was renamed is noticed at the very next line.
+    """
+
+    max_bytes: int = 0
+    period: Period | None = None
+    backup_count: int = 0
+    max_total_bytes: int = 0
+    retain_days: float = 0
+    compress: str | None = None
+    namer: Callable[[str], str] | None = None
+    rotator: Callable[[str, str], object] | None = None
+    strict: bool = False
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the log is rotated at all."""
+        return bool(self.max_bytes or self.period)
+
+    @property
+    def deletes(self) -> bool:
+        """Whether rotated files are deleted."""
+        return bool(self.backup_count or self.max_total_bytes or self.retain_days)
+
+    @property
+    def needs_upkeep(self) -> bool:
+        """Whether there is something to do with a file once it is rotated."""
+        return bool(self.compress or self.rotator or self.deletes)
+
+
+def file_options(
+    *,
+    max_bytes: Any,
+    when: Any,
+    utc: Any,
+    backup_count: Any,
+    max_total_bytes: Any,
+    retain_days: Any,
+    compress: Any,
+    namer: Any,
+    rotator: Any,
+    external_rotation: Any,
+) -> FileOptions:
+    """
+    Return the options as they stand in a configuration.
+
+    Raises:
+        ConfigurationError: for a wrong value.
+        MissingDependencyError: if the compression is not installed.
+    """
+    if type(utc) is not bool:
+        raise ConfigurationError("utc", utc, "Must be true or false")
+    if compress is not None:
+        _one_of("compress", compress, "gzip", "zstd")
+        if rotator is not None:
+            raise ConfigurationError("compress", compress, "Must be left out beside a rotator")
+        require(compress)
+    _one_of("external_rotation", external_rotation, "follow", "strict")
+    return FileOptions(
+        max_bytes=_amount("max_bytes", max_bytes, "bytes"),
+        period=_period(when, utc),
+        backup_count=_amount("backup_count", backup_count, "files"),
+        max_total_bytes=_amount("max_total_bytes", max_total_bytes, "bytes"),
+        retain_days=_days(retain_days),
+        compress=compress,
+        namer=_callable("namer", namer),
+        rotator=_callable("rotator", rotator),
+        strict=external_rotation == "strict",
+    )
+
+
+def _one_of(option: str, value: object, *allowed: str) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise ConfigurationError(option, value, f"Must be one of: {', '.join(allowed)}")
+
+
+def _amount(option: str, value: Any, unit: str) -> int:
+    if value is None:
+        return 0
+    if type(value) is not int or value < 0:
+        raise ConfigurationError(option, value, f"Must be a number of {unit}, or 0 for any")
+    return value
+
+
+def _days(value: Any) -> float:
+    if value is None:
+        return 0
+    if type(value) not in (int, float) or not 0 <= value <= 36_500:
+        raise ConfigurationError("retain_days", value, "Must be a number of days, or 0 for ever")
+    return float(value)
+
+
+def _callable(option: str, value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise ConfigurationError(option, value, 'Must be callable; "ext://..." in dictConfig')
+    return value
+
+
+def _period(when: Any, utc: bool) -> Period | None:
+    if when is None:
+        return None
+    text = {"midnight": "1d", "hourly": "1h"}.get(when, when) if isinstance(when, str) else ""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_S or (seconds > _DAY_S and seconds % _DAY_S):
+        raise ConfigurationError("when", when, _WHEN)
+    return Period(seconds, utc)
