@@ -30,7 +30,7 @@ def emit(
     event: Event | dict[str, Any],
     *,
     logger: str | logging.Logger = "hilt",
-    level: int | None = None,
+    level: int | str | None = None,
     find_caller: bool = False,
 ) -> str | None:
     """
@@ -43,12 +43,14 @@ def emit(
     Args:
         event: An `Event`, or a dict of its fields.
         logger: `hilt` or a child of it, by name or itself.
-        level: A level of `logging`; by default that of the event: DEBUG for a chunk, INFO for what
+        level: A level of `logging`, a number or a name; by default that of the event: DEBUG for a chunk, INFO for what
             went well, WARNING for what was cut short or refused, ERROR for what failed.
         find_caller: Look up path, line and function of the caller for the record.
     """
     try:
         target = _loggers.get(logger) or _logger(logger)
+        if isinstance(level, str):
+            level = logging.getLevelNamesMapping().get(level.upper())
         levelno = level_of(event) if level is None else level
         if not target.isEnabledFor(levelno):
             return None
@@ -107,7 +109,9 @@ def _count(error: Exception) -> None:
         return
 
 
-def _logger(logger: str | logging.Logger) -> logging.Logger:
+def _logger(logger: Any) -> logging.Logger:
+    if isinstance(logger, logging.LoggerAdapter):
+        return _logger(logger.logger)
     if isinstance(logger, logging.Logger):
         return logger
     found = _loggers[logger] = logging.getLogger(logger)

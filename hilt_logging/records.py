@@ -219,6 +219,10 @@ class _Twins:
         if len(self._known) > 64:
             self._known.popitem(last=False)
 
+    def knows(self, event: object) -> bool:
+        """Whether it was read from a line, and so is complete."""
+        return self._known.get(id(event), (None, None))[0] is event
+
     def key(self, event: object) -> object:
         known, key = self._known.get(id(event), (None, None))
         return key if known is event else event
@@ -279,8 +283,8 @@ def complete(record: logging.LogRecord) -> dict[str, Any] | None:
     place, event = _find(record)
     if event is None:
         return None
-    if _made_of(record) is event:
-        return cast(dict[str, Any], event)
+    if _made_of(record) is event or _twins.knows(event):
+        return cast("dict[str, Any]", event)
     name = record.name if type(record.name) is str else "hilt"
     place["hilt"] = plain = completed(event, name, created_ns(record))
     if type(record) is HILTRecord:

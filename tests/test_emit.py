@@ -420,3 +420,16 @@ def test_fork_within_a_handler(hilt, kept, forked):
     hilt.addFilter(fork)
     assert emit(prompt())
     assert [0] == codes
+
+
+class TestForms:
+    def test_level_by_name(self, kept):
+        """A level may be given by its name; an unknown one is the event's own."""
+        for level in ("WARNING", "error", "LOUD"):
+            emit(prompt(), level=level)
+        assert ["WARNING", "ERROR", "INFO"] == [record.levelname for record in kept.records]
+
+    def test_logger_adapter(self, kept):
+        """The logger of an adapter gets the event."""
+        emit(prompt(), logger=logging.LoggerAdapter(logging.getLogger("hilt.app.adapted"), {}))
+        assert ["hilt.app.adapted"] == [record.name for record in kept.records]

@@ -621,3 +621,8 @@ class TestLine:
         event.content = Content(text="é")
         record = records.make(event, logging.getLogger("hilt"))
         assert b"\\u00e9" in HILTFormatter(ascii=True).line(record)
+
+    def test_copy_is_complete(self):
+        """A copy that went through a queue is not completed again."""
+        twin = copy.copy(self.record())
+        assert twin.hilt is complete(twin)

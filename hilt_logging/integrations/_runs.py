@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..context import current
 from ..events import Actor
 from ._answers import Answer, failure_of
 from ._calls import Call, Recorder
@@ -151,7 +152,7 @@ class Runs:
 
     Args:
         recorder: Where their events go.
-        session_id: The conversation of all of them, where it is known beforehand.
+        session_id: The conversation of those runs whose metadata name none.
         measured: Whether events say what it took.
         library: For `provenance.library`.
     """
@@ -219,10 +220,11 @@ class Runs:
         around = None if parent_id is None else self.get(parent_id)
         parent = None if parent_id is None else str(parent_id)
         named = named_session or (around.named if around else None)
+        given = None if named else self._session_id
         provenance = {"run_id": str(run_id), "library": self._library}
         call = Call(
             self._recorder,
-            session_id=self._session_id,
+            session_id=current().session_id or given,
             named_session=named,
             within=around.call if around else None,
             provenance=provenance | ({} if parent is None else {"parent_run_id": parent}),

@@ -13,7 +13,7 @@ from ._answers import Answer, failure_of
 from ._calls import Call
 
 
-__all__ = ["Pieces", "Watched", "WatchedAsync"]
+__all__ = ["Pieces", "Watched", "WatchedAsync", "tell_of_close"]
 
 
 class Pieces(Protocol):
@@ -101,8 +101,11 @@ class Watched:
         self._watch.saw(piece)
         return piece
 
-    def __del__(self) -> None:
+    def left(self) -> None:
+        """Record that nobody reads on, if the end has not come."""
         self._watch.left()
+
+    __del__ = left
 
 
 class WatchedAsync:
@@ -127,5 +130,27 @@ class WatchedAsync:
         self._watch.saw(piece)
         return piece
 
-    def __del__(self) -> None:
+    def left(self) -> None:
+        """Record that nobody reads on, if the end has not come."""
         self._watch.left()
+
+    __del__ = left
+
+
+def tell_of_close(stream: Any, watched: Watched | WatchedAsync) -> None:
+    """Let an SDK's stream tell when it is closed: by `close()`, and at the end of its `with`."""
+    close = stream.close
+
+    async def close_async() -> None:
+        try:
+            await close()
+        finally:
+            watched.left()
+
+    def close_sync() -> None:
+        try:
+            close()
+        finally:
+            watched.left()
+
+    stream.close = close_async if isinstance(watched, WatchedAsync) else close_sync

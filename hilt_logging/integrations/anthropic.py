@@ -85,6 +85,8 @@ def answer_of(response: Any) -> Answer:
         for event in response:
             fold.add(event)
         return fold.answer()
+    if isinstance(response, str):
+        return choices_answer([Choice([part("text", content=response)])])
     usage = field(response, "usage")
     stop_reason = text(response, "stop_reason")
     content = field(response, "content", "completion")  # the latter of the old completions

@@ -164,6 +164,8 @@ def answer_of(response: Any) -> Answer:
         for chunk in response:
             fold.add(chunk)
         return fold.answer()
+    if isinstance(response, str):
+        return choices_answer([Choice([part("text", content=response)])])
     feedback = field(response, "prompt_feedback")
     usage = field(response, "usage_metadata")
     candidates = items(response, "candidates")

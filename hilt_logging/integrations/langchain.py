@@ -64,9 +64,9 @@ class HILTCallbackHandler(BaseCallbackHandler):
     Args:
         session: Anything with `append(event)`; the logger `hilt.langchain` has the events in any
             case.
-        session_id: The conversation; by default the one that is bound, else the `session_id`,
-            `thread_id` or `conversation_id` of a run's metadata, else a new one for each outermost
-            run.
+        session_id: The conversation of runs that name none. What is bound comes first, then the
+            `session_id`, `thread_id` or `conversation_id` of a run's metadata, then this one, else
+            each outermost run is a conversation of its own.
         include_metrics: Whether events say what it took: tokens, cost, time.
 
     Raises:

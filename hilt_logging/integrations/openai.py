@@ -26,7 +26,7 @@ from ._calls import Call, Recorder, safely
 from ._fields import as_messages, count, decoded, field, items, text, type_of
 from ._media import media_of, reference
 from ._providers import provider_of_url
-from ._streams import Watched, WatchedAsync
+from ._streams import Watched, WatchedAsync, tell_of_close
 
 
 __all__ = ["answer_of", "log_openai_call", "prompt_of"]
@@ -152,9 +152,11 @@ def _recorded(call: Call, result: Any, sent: dict[str, Any]) -> Any:
     stream = safely(_parsed, result, result)
     inner = getattr(stream, "_iterator", None)
     if isinstance(inner, AsyncIterator):
-        stream._iterator = WatchedAsync(inner, call, pieces)
+        stream._iterator = watched = WatchedAsync(inner, call, pieces)
+        tell_of_close(stream, watched)
     elif isinstance(inner, Iterator):
-        stream._iterator = Watched(inner, call, pieces)
+        stream._iterator = seen = Watched(inner, call, pieces)
+        tell_of_close(stream, seen)
     return result
 
 
@@ -270,6 +272,8 @@ def answer_of(response: Any) -> Answer:
     if isinstance(response, (list, tuple)):
         return _folded(response)
     response = _parsed(response)
+    if isinstance(response, str):
+        return choices_answer([Choice([part("text", content=response)])])
     if items(response, "choices"):
         return _chat_answer(response)
     if text(response, "object") == "response" or items(response, "output"):

@@ -933,13 +933,17 @@ def test_session_of_the_metadata(way, key, collected):
 
 
 def test_session_precedence(way, collected):
-    """The constructor's session wins over the bound one, which wins over the metadata's."""
+    """The bound session wins over the metadata's, which wins over the constructor's."""
+    handler = way.handler(session_id="given")
     with bind(session_id="bound"):
-        way.invoke(chain_of(), "Go", metadata={"session_id": "named"})
-        assert {("bound", "bound")} == sessions(collected)
-        handler = way.handler(session_id="given")
         way.invoke(chain_of(), "Go", metadata={"session_id": "named"}, handler=handler)
-    assert {("bound", "bound"), ("given", "bound")} == sessions(collected)
+    assert {("bound", "bound")} == sessions(collected)
+    collected.records.clear()
+    way.invoke(chain_of(), "Go", metadata={"session_id": "named"}, handler=handler)
+    assert {("named", "request")} == sessions(collected)
+    collected.records.clear()
+    way.invoke(chain_of(), "Go", handler=handler)
+    assert {("given", "bound")} == sessions(collected)
 
 
 def test_session_where_nothing_is_bound(collected):

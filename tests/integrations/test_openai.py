@@ -453,3 +453,37 @@ def test_users_message_in_any_form(said, collected):
     """A text, the parts of a message, a message and messages are all understood."""
     log_openai_call(user_message=said, response={"choices": []})
     assert {"text": "Hello"} == collected.of("prompt")[0]["content"]
+
+
+@pytest.mark.parametrize("how", ["close", "with"])
+def test_closing_a_stream_is_its_end(how, provider, collected):
+    """A stream that is closed is recorded at once, although somebody still holds it."""
+    client = client_of(provider, "openai/chat_stream_text")
+    stream = log_openai_call(client=client, model="m", user_message="Hi", stream=True)
+    if how == "with":
+        with stream:
+            next(stream)
+    else:
+        next(stream)
+        stream.close()
+    assert "closed_early" == collected.of("completion")[0]["extensions"]["outcome"]
+
+
+def test_closing_an_async_stream_is_its_end(provider, collected):
+    """The same for an asynchronous stream."""
+
+    async def run() -> None:
+        url = f"{provider.url('openai/chat_stream_text')}/v1"
+        async with openai.AsyncOpenAI(api_key="k", base_url=url) as client:
+            stream = await log_openai_call(client=client, model="m", user_message="?", stream=True)
+            async with stream:
+                await anext(stream)
+            assert "closed_early" == collected.of("completion")[0]["extensions"]["outcome"]
+
+    asyncio.run(run())
+
+
+def test_text_as_the_response(collected):
+    """A plain text is a response too."""
+    log_openai_call(user_message="Hi", response="Hello")
+    assert "Hello" == collected.of("completion")[0]["content"]["text"]
