@@ -54,6 +54,27 @@ class TestLine:
         record = record_of(an_event(content={"text": "é"}))
         assert formatter.format(record).encode() == formatter.line(record)
 
+    @pytest.mark.parametrize("ascii", [False, True])
+    @pytest.mark.parametrize("unit", ["x", "é", "\u2028", '"'])
+    def test_limit(self, an_event, unit, ascii):
+        """The newline counts: a line that just fits is whole, and one that does not is cut."""
+        event = an_event(content={"text": unit * 500})
+        size = len(HILTFormatter(ascii=ascii).line(record_of(event))) + 1
+        for limit in (max(1024, size), max(1024, size - 1)):
+            form = HILTFormatter(max_line_bytes=limit, ascii=ascii)
+            line = form.line(record_of(event))
+            assert len(line) < limit
+            assert (size > limit) is (b'"cut"' in line)
+
+    def test_wrapped_limit(self, formatter):
+        """An ordinary record with a long message is cut to the default limit."""
+        line = formatter.line(record_of(msg="語" * 2_000_000))
+        event = json.loads(line)
+        assert 1024 * 1024 - 4 < len(line) + 1 <= 1024 * 1024
+        assert [] == validate_event(event)
+        (mark,) = event["extensions"]["cut"]
+        assert ("extensions.log.message", 6_000_000) == (mark["field"], mark["bytes"])
+
     @pytest.mark.parametrize("value", [object(), {1: 2}, "\ud800", {1, 2}, 2**70, float("nan")])
     def test_spoiled_in_place(self, formatter, hilt, kept, strict_json, value):
         """What a filter changes on the event itself can't make the line less than JSON."""
@@ -117,6 +138,16 @@ class TestOptions:
         [
             ({"asci": True}, "Invalid option of HILTFormatter: 'asci'. Must be one of: ascii"),
             ({"ascii": "yes"}, "Invalid ascii: 'yes'. Must be true or false"),
+            (
+                {"max_line_bytes": 1023},
+                "Invalid max_line_bytes: 1023. Must be a whole number from 10",
+            ),
+            (
+                {"max_line_bytes": "1 MiB"},
+                "Invalid max_line_bytes: '1 MiB'. Must be a whole number",
+            ),
+            ({"max_line_bytes": True}, "Invalid max_line_bytes: True. Must be a whole number"),
+            ({"max_line_bytes": None}, "Invalid max_line_bytes: None. Must be a whole number"),
             ({"fmt": "%(message)s"}, "Invalid fmt: '%(message)s'. A line of HILT has one form"),
             ({"datefmt": "%H"}, "Invalid datefmt: '%H'. A line of HILT has one form"),
             ({"defaults": {}}, "Invalid defaults: {}. A line of HILT has one form"),
@@ -271,3 +302,16 @@ def test_public():
     """Both are where YAML files look for them."""
     assert hilt_logging.HILTFormatter is HILTFormatter
     assert hilt_logging.HILTTextFormatter is HILTTextFormatter
+
+
+def test_text_shows_no_traceback_of_an_event():
+    """A traceback beside an event may hold content: it is left out with the rest of it."""
+    try:
+        raise ValueError("SECRET")
+    except ValueError:
+        record = logging.getLogger("hilt.app").makeRecord(
+            "hilt.app", logging.ERROR, "a.py", 1, "rated", (), sys.exc_info()
+        )
+    record.hilt = {"actor": {"type": "human", "id": "a"}, "action": "feedback"}
+    assert "SECRET" not in HILTTextFormatter(color=False).format(record)
+    assert record.exc_info is not None

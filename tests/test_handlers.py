@@ -171,6 +171,13 @@ class TestFormatter:
         emit(prompt("é"))
         assert b"\\u00e9" in path.read_bytes()
 
+    def test_limit_forwarded(self, path, attached, lines):
+        """So is the limit for the length of a line."""
+        attached(path, max_line_bytes=1024)
+        emit(prompt("x" * 9000))
+        assert 1024 == path.stat().st_size
+        assert "content.text" == lines(path)[0]["extensions"]["cut"][0]["field"]
+
     def test_another(self, path):
         """Another HILTFormatter is taken."""
         handler, formatter = HILTFileHandler(path), HILTFormatter(ascii=True)
@@ -832,3 +839,48 @@ class TestTrouble:
         ids = [emit(prompt()) for _ in range(3)]
         found = [e.event_id for e in reader.read(path, errors="skip")]
         assert ids == found
+
+
+class TestTakenAway:
+    @pytest.mark.parametrize("how", ["del", "pop", "none"])
+    def test_event_taken_away(self, path, attached, lines, how):
+        """An event that a filter takes from its record is not written, nor is the bare record."""
+
+        class Takes(logging.Filter):
+            def filter(self, record):
+                if how == "del":
+                    del record.hilt
+                elif how == "pop":
+                    record.__dict__.pop("hilt")
+                else:
+                    record.hilt = None
+                return True
+
+        handler = attached(path)
+        handler.addFilter(Takes())
+        emit(prompt())
+        assert [] == lines(path)
+
+    def test_filter_that_raises_is_a_loss(self, path, attached, lines):
+        """What a filter costs is told in the file as any other loss."""
+        handler = attached(path)
+        handler.addFilter(broken := lambda record: 1 / 0)
+        emit(prompt())
+        handler.removeFilter(broken)
+        emit(prompt())
+        found = [event.get("extensions", {}) for event in lines(path)]
+        (notice,) = (each["notice"] for each in found if "notice" in each)
+        assert {"ZeroDivisionError": 1} == notice["by_cause"]
+
+    def test_misspelt_filename(self):
+        """A misspelt `filename` is named, and so is a missing one."""
+        with pytest.raises(ConfigurationError, match="filenam"):
+            HILTFileHandler(filenam="x")
+        with pytest.raises(ConfigurationError, match="filename"):
+            HILTFileHandler()
+
+    @pytest.mark.parametrize("name", ["ext://a.b", "cfg://handlers.x"])
+    def test_unresolved_reference(self, name):
+        """A reference that nobody resolved is no file name."""
+        with pytest.raises(ConfigurationError, match="filename"):
+            HILTFileHandler(name)
