@@ -8,7 +8,6 @@ them raises; records without an event pass only with `foreign=True`.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import logging
 import re
 
@@ -287,6 +286,8 @@ class SessionSampler(logging.Filter):
         return marked
 
     def _keeps(self, session_id: str) -> bool:
+        import hashlib  # here and not above, as it takes milliseconds
+
         digest = hashlib.sha256(f"{self._salt}\0{session_id}".encode(errors="replace")).digest()
         return int.from_bytes(digest[:8], "big") < self._limit
 
