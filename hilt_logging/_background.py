@@ -337,9 +337,11 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
     def _close(self, *, ends: bool) -> None:
         self._closed = True
         thread = self._thread
+        if self._hander == get_ident():  # from within the target: what waits comes next anyway
+            return
         if thread is None:
             self._hand_over_here()
-        elif self._hander != get_ident():
+        else:
             self._ring()
             flushed = time.monotonic() - self._flushed_at < 1  # as logging.shutdown does before
             thread.join(0 if flushed else self._drain_timeout)

@@ -712,6 +712,27 @@ class TestTrouble:
         assert handler.flush()
         assert ({"recursion": 5}, 20) == (balanced(handler)["dropped_by"], len(target.records))
 
+    def test_target_that_closes(self, background, log):
+        """A target that closes the handler in front of it, and logs, is not called by itself."""
+
+        class Closes(Target):
+            depth = 0
+
+            def emit(self, record):
+                self.depth += 1
+                assert self.depth == 1
+                super().emit(record)
+                handler.close()
+                if record.getMessage() == "x":
+                    log.info("more")
+                self.depth -= 1
+
+        target = Closes()
+        handler = background(target)
+        handler.close()
+        log.info("x")
+        assert (["x", "more"], {}) == (target.said(), balanced(handler)["dropped_by"])
+
     def test_target_that_flushes(self, background, log):
         """A target that flushes or closes the handler in front of it does not hang."""
 
