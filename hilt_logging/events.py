@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 
-def encode(event: Mapping[str, Any], *, ascii: bool = False) -> bytes:
+def encode(event: Any, *, ascii: bool = False) -> bytes:
     """
     Return JSON values as the bytes of one line, without its newline.
 
@@ -82,12 +82,12 @@ def encode(event: Mapping[str, Any], *, ascii: bool = False) -> bytes:
 _LINE_BREAKS = tuple(
     (c.encode()[:1], c.encode(), f"\\u{ord(c):04x}".encode()) for c in "\u2028\u2029\u0085"
 )
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def _escape(match: re.Match[str]) -> str:
-    units = match[0].encode("utf-16-be")
-    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+    units = match[0].encode("utf-16-be").hex("\\", 2)
+    return "\\u" + units.replace("\\", "\\u")
 
 
 class _Part(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True):

@@ -10,6 +10,7 @@ import sys
 
 from typing import Any, Literal
 
+from ._cutting import LEAST_BYTES, cut
 from .errors import ConfigurationError, reject_unknown
 from .events import encode
 from .records import HILTRecord, complete, completed, created_ns, summary
@@ -33,12 +34,13 @@ class HILTFormatter(logging.Formatter):
         validate: Likewise; has no effect.
         defaults: Likewise; must be None.
         ascii: Escape every character that is not ASCII, for streams that are not UTF-8.
+        max_line_bytes: How long a line may be with its newline; what is longer is cut and marked.
 
     Raises:
         ConfigurationError: for an option that does not exist or has a wrong value.
     """
 
-    OPTIONS = ("ascii",)
+    OPTIONS = ("ascii", "max_line_bytes")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class HILTFormatter(logging.Formatter):
         *,
         defaults: None = None,
         ascii: bool = False,
+        max_line_bytes: int = 1024 * 1024,
         **unknown: Any,
     ) -> None:
         reject_unknown("HILTFormatter", unknown, self.OPTIONS)
@@ -60,8 +63,13 @@ class HILTFormatter(logging.Formatter):
             raise ConfigurationError("style", style, "Must be left out")
         if type(ascii) is not bool:
             raise ConfigurationError("ascii", ascii, "Must be true or false")
+        if type(max_line_bytes) is not int or max_line_bytes < LEAST_BYTES:
+            raise ConfigurationError(
+                "max_line_bytes", max_line_bytes, f"Must be a whole number from {LEAST_BYTES}"
+            )
         super().__init__()
         self._ascii = ascii
+        self._most = max_line_bytes - 1  # the newline is one
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without its newline."""
@@ -72,15 +80,18 @@ class HILTFormatter(logging.Formatter):
         if type(record) is HILTRecord and not self._ascii:
             line = record.line()
             if line is not None:
-                return line
+                return line if len(line) <= self._most else cut(line, self._most)
         return self.serialize(complete(record) or self.wrap(record))
 
     def serialize(self, event: dict[str, Any]) -> bytes:
         """Return the line of a complete event."""
         try:
-            return encode(event, ascii=self._ascii)
+            line = encode(event)
         except Exception:  # a filter put something on the record that is no JSON
-            return encode(snapshot(event), ascii=self._ascii)
+            line = encode(event := snapshot(event))
+        if self._ascii and len(line) <= self._most:
+            line = encode(event, ascii=True)
+        return line if len(line) <= self._most else cut(line, self._most, ascii=self._ascii)
 
     def wrap(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the `system` event that stands for an ordinary record."""
@@ -188,6 +199,7 @@ class HILTTextFormatter(logging.Formatter):
                 text = f"{text} {_one_line(said, self._max_text)}"
         shown = logging.makeLogRecord(dict(record.__dict__))
         shown.msg, shown.args = text, ()
+        shown.exc_info = shown.exc_text = shown.stack_info = None
         return shown
 
 
