@@ -96,7 +96,8 @@ def _is_plain_event(event: Event, bound: Context) -> bool:
     actor, content, metrics, when = event.actor, event.content, event.metrics, event.timestamp
     room = [_MOST_ITEMS]
     return (
-        event.hilt_version == HILT_VERSION
+        type(event.hilt_version) is type(event.action) is type(actor.type) is str
+        and event.hilt_version == HILT_VERSION
         and event.action in _ACTIONS
         and _is_name(event.event_id)
         and _is_name(event.session_id)
