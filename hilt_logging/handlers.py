@@ -17,7 +17,7 @@ from .emit import note_failure
 from .errors import ConfigurationError, RecordingError, reject_unknown
 from .formatters import HILTFormatter
 from .records import HILTRecord, completed, event_of, key_of
-from .storage.appender import Appender, acquire, cause_of, release
+from .storage.appender import Appender, NotSyncedError, acquire, cause_of, release
 from .storage.options import FileOptions, file_options
 
 
@@ -47,6 +47,7 @@ _OPTIONS = (
     "namer",
     "rotator",
     "external_rotation",
+    "durability",
 )
 _TRY_AGAIN_EVERY_S = 0.05
 
@@ -83,6 +84,9 @@ class HILTFileHandler(logging.Handler):
         rotator: Is called with a renamed file, to which nobody writes any more, and the name that
             it has to get.
         external_rotation: `follow` what others rename within 100 ms, or `strict`, at the next event.
+        durability: What an event outlives once it is written: `process`, the death of the process;
+            `disk`, that of the machine, at the price of an fdatasync for each event; `disk:100`,
+            one for every hundred.
         formatter_options: Content options, for the `HILTFormatter` that is made.
 
     Attributes:
@@ -116,6 +120,7 @@ class HILTFileHandler(logging.Handler):
         namer: Callable[[str], str] | None = None,
         rotator: Callable[[str, str], object] | None = None,
         external_rotation: str = "follow",
+        durability: str = "process",
         **formatter_options: Any,
     ) -> None:
         unknown = [name for name in formatter_options if name not in HILTFormatter.OPTIONS]
@@ -139,6 +144,7 @@ class HILTFileHandler(logging.Handler):
             namer=namer,
             rotator=rotator,
             external_rotation=external_rotation,
+            durability=durability,
         )
         super().__init__()
         try:
@@ -227,8 +233,8 @@ class HILTFileHandler(logging.Handler):
         while True:
             try:
                 return self._appender.append(line, self._lost, key)
-            except OSError:
-                if time.monotonic() >= until:
+            except OSError as error:
+                if isinstance(error, NotSyncedError) or time.monotonic() >= until:
                     raise
             time.sleep(_TRY_AGAIN_EVERY_S)
 

@@ -40,7 +40,7 @@ from .rotation import Files, move_aside, stamp_of
 from .upkeep import Upkeep
 
 
-__all__ = ["Appender", "acquire", "cause_of", "release"]
+__all__ = ["Appender", "NotSyncedError", "acquire", "cause_of", "release"]
 
 _FOLLOW_EVERY_S = 0.1
 _REMEMBERED = 32
@@ -52,6 +52,18 @@ _PAUSE_S = 0.5
 _ROTATE_AGAIN_S = 1.0
 _OPENINGS = 20
 _FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)
+
+
+class NotSyncedError(OSError):
+    """
+    A line that is in the file, but perhaps not on the disk.
+
+    The kernel may have thrown away what it could not write, and says so only once: what is asked
+    again succeeds, and means nothing.
+    """
 
 
 class Appender:
@@ -110,6 +122,7 @@ class Appender:
         self._inherited = True  # a descriptor of another process, with which it shares its position
         self._room = -1  # up to where there is room on the disk
         self._look_at = float("-inf")  # when to look again what the path names
+        self._unsynced = 0  # lines since they were brought to the disk
         self._failures = 0
         self._reason = 0
         self._retry_at = float("-inf")
@@ -133,6 +146,11 @@ class Appender:
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         with self._lock:
+            if self._unsynced and self._fd is not None:
+                try:
+                    _fdatasync(self._fd)
+                except OSError as error:
+                    self._count_trouble(error)
             self._drop()
             self._exclusion.forget()
         self._upkeep.close()
@@ -161,6 +179,8 @@ class Appender:
                 return True
             try:
                 self._write(line + b"\n")
+            except NotSyncedError:
+                raise
             except BaseException:
                 if key is not None:
                     self._recent.pop(id(key), None)  # nothing came of it
@@ -197,16 +217,31 @@ class Appender:
                 written = os.write(fd, data)
                 if written == len(data) == _position(fd) - end:
                     self._end = end + written
-                    return
-                self._finish(fd, data, end, written)
+                else:
+                    self._finish(fd, data, end, written)
             else:
                 self._write_carefully(data)
             self._failures = 0
+            if self._rotation.sync_every:
+                self._sync()
+        except NotSyncedError:
+            raise
         except OSError as error:
             self._count_failure(error)
             raise
         finally:
             self._writing = False
+
+    def _sync(self) -> None:
+        """Bring what was written to the disk itself, if it is time; never tried twice."""
+        self._unsynced += 1
+        if self._unsynced < self._rotation.sync_every or self._fd is None:
+            return
+        self._unsynced = 0
+        try:
+            _fdatasync(self._fd)
+        except OSError as error:
+            raise NotSyncedError(error.errno, error.strerror) from error
 
     def _count_failure(self, error: OSError) -> None:
         """After some failures nothing is tried for a moment: a full disk costs next to nothing."""
@@ -422,12 +457,29 @@ class Appender:
 
     def _opened(self) -> int:
         try:
-            return self._open_once()
+            fd = self._open_once()
         except FileNotFoundError:
             if not self.create_dirs:
                 raise
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            return self._open_once()
+            fd = self._open_once()
+        if self._rotation.sync_every:
+            self._sync_folder()
+        return fd
+
+    def _sync_folder(self) -> None:
+        """Bring the names in the folder to the disk: after a file was made or renamed."""
+        try:
+            folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
+        except OSError as error:
+            return self._count_trouble(error)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            self._count_trouble(error)
+        finally:
+            os.close(folder)
+        return None
 
     def _open_once(self) -> int:
         """Open and register; anew if it was renamed and claimed in between."""

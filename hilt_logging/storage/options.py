@@ -62,6 +62,7 @@ class FileOptions(msgspec.Struct, frozen=True):
         namer: Gives a rotated file another name.
         rotator: Makes the rotated file of one that nobody writes to any more.
         strict: Whether a file that was renamed is noticed at the very next line.
+        sync_every: After how many lines they are brought to the disk itself; 0 for never.
     """
 
     max_bytes: int = 0
@@ -73,6 +74,7 @@ class FileOptions(msgspec.Struct, frozen=True):
     namer: Callable[[str], str] | None = None
     rotator: Callable[[str, str], object] | None = None
     strict: bool = False
+    sync_every: int = 0
 
     @property
     def rotates(self) -> bool:
@@ -102,6 +104,7 @@ def file_options(
     namer: Any,
     rotator: Any,
     external_rotation: Any,
+    durability: Any,
 ) -> FileOptions:
     """
     Return the options as they stand in a configuration.
@@ -128,7 +131,16 @@ def file_options(
         namer=_callable("namer", namer),
         rotator=_callable("rotator", rotator),
         strict=external_rotation == "strict",
+        sync_every=_sync_every(durability),
     )
+
+
+def _sync_every(durability: Any) -> int:
+    match = re.fullmatch(r"process|disk(:([1-9][0-9]{0,8}))?", str(durability))
+    if match is None:
+        allowed = 'Must be one of: process, disk, disk:LINES (as "disk:100")'
+        raise ConfigurationError("durability", durability, allowed)
+    return 0 if durability == "process" else int(match[2] or 1)
 
 
 def _one_of(option: str, value: object, *allowed: str) -> None:
