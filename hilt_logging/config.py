@@ -193,12 +193,11 @@ def _check_handler(name: str, owner: str, handler: logging.Handler) -> Iterator[
             name,
             f"{where} has a filter that lets all pass; in a config write it with ()",
         )
+    if _is_ours(handler) and (dropped := handler.stats()["dropped"]):  # type: ignore[attr-defined]
+        yield Finding("error", name, f"{where} has dropped {dropped} event(s)")
     if isinstance(handler, HILTFileHandler):
         if not _writable(handler.baseFilename):
             yield Finding("error", name, f"{where} can't write {handler.baseFilename}")
-        dropped = handler.stats()["dropped"]
-        if dropped:
-            yield Finding("error", name, f"{where} has dropped {dropped} event(s)")
     elif _shows_extras(handler):
         yield Finding(
             "warning",
@@ -206,6 +205,11 @@ def _check_handler(name: str, owner: str, handler: logging.Handler) -> Iterator[
             f"{where} prints records with all their extras, the content of events included; "
             f"set propagate: false on 'hilt', or take the handler away",
         )
+
+
+def _is_ours(handler: logging.Handler) -> bool:
+    """Whether it is a file handler or a `BackgroundHandler`, which is loaded only by who uses it."""
+    return any(base.__module__.startswith("hilt_logging.") for base in type(handler).__mro__)
 
 
 def _writable(path: str) -> bool:

@@ -174,7 +174,12 @@ class HILTTextFormatter(logging.Formatter):
             raise ConfigurationError("max_text", max_text, "Must be a whole number from 1")
         if fmt is None and style == "%":
             fmt = "%(asctime)s %(levelname)-7s %(message)s"
-        super().__init__(fmt, datefmt, style, validate, defaults=defaults)
+        try:
+            super().__init__(fmt, datefmt, style, validate, defaults=defaults)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigurationError(
+                "fmt", fmt, f"Must be as in logging.Formatter: {error}"
+            ) from None
         self._content = content
         self._max_text = max_text
         self._color = _is_terminal() if color is None else color

@@ -288,3 +288,14 @@ def test_public():
     """Both are where the README says."""
     assert hilt_logging.basic_config is basic_config
     assert hilt_logging.check_config is check_config
+
+
+def test_queue_that_dropped():
+    """A queue in front of a handler that has dropped events is named."""
+    handler = hilt_logging.BackgroundHandler(target=logging.NullHandler())
+    handler.stats = lambda: {"dropped": 3}
+    logging.getLogger("hilt").addHandler(handler)
+    found = [str(finding) for finding in hilt_logging.check_config()]
+    logging.getLogger("hilt").removeHandler(handler)
+    handler.close()
+    assert any("BackgroundHandler of 'hilt' has dropped 3 event(s)" in each for each in found)

@@ -315,3 +315,12 @@ def test_text_shows_no_traceback_of_an_event():
     record.hilt = {"actor": {"type": "human", "id": "a"}, "action": "feedback"}
     assert "SECRET" not in HILTTextFormatter(color=False).format(record)
     assert record.exc_info is not None
+
+
+@pytest.mark.parametrize(
+    "options", [{"fmt": 3}, {"style": "x"}, {"fmt": "%(nothing", "style": "%"}]
+)
+def test_wrong_text_format(options):
+    """What logging.Formatter would not take is an error at set-up of our kind."""
+    with pytest.raises(hilt_logging.ConfigurationError, match="fmt"):
+        HILTTextFormatter(**options)
