@@ -515,6 +515,7 @@ class TestCompress:
 
         def holds():
             write("b")
+            handler._appender._upkeep.close()  # what it does itself is done
             os.write(first[1], b".")
             os.read(second[0], 1)
 
