@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import threading
 import time
@@ -47,6 +48,8 @@ _REMEMBERED = 32
 _LOOKS = 20
 _LOOK_EVERY_S = 0.001
 _AGAIN = 3
+_READER_S = 1.0
+_WITHOUT_READER_S = 10.0
 _FAILURES_IN_A_ROW = 3
 _PAUSE_S = 0.5
 _ROTATE_AGAIN_S = 1.0
@@ -123,6 +126,8 @@ class Appender:
         self._room = -1  # up to where there is room on the disk
         self._look_at = float("-inf")  # when to look again what the path names
         self._unsynced = 0  # lines since they were brought to the disk
+        self._is_amid = False  # of a line, in a pipe, of which no end can be read
+        self._wait_at = float("-inf")  # when the reader of a pipe is waited for again
         self._failures = 0
         self._reason = 0
         self._retry_at = float("-inf")
@@ -278,7 +283,7 @@ class Appender:
                 self._room = reserve(fd, end, len(data))
                 if locked and self._rotation.max_bytes:  # there the short way ends, too
                     self._room = min(self._room, self._rotation.max_bytes)
-            self._end = self._completed(fd, data, end, os.write(fd, data))
+            self._end = self._completed(fd, data, end, self._put(fd, data))
         finally:
             self._exclusion.give()
         if time.monotonic() >= self._upkeep.due_at:
@@ -377,7 +382,8 @@ class Appender:
             else:  # others wrote between our look at the end, or our last part, and this part
                 alone = left is data and not _is_glued(fd, here - written, data[:written])
             if alone:
-                if written == len(left):
+                self._is_amid = written < len(left)
+                if not self._is_amid:
                     return here
                 left, end = left[written:], here
                 alone = here < 0 or _end_of(fd) == here
@@ -388,13 +394,26 @@ class Appender:
                 bare = data.lstrip(b"\n")
                 left = data = b"\n" + bare if self._is_torn(fd) else bare
                 end = self._end
-            written = os.write(fd, left)
+            written = self._put(fd, left)
+
+    def _put(self, fd: int, data: bytes) -> int:
+        """Write, to a pipe as soon as there is room; a reader that is stuck is waited for once."""
+        try:
+            return os.write(fd, data)
+        except BlockingIOError:
+            if time.monotonic() < self._wait_at:
+                raise
+            room = select.poll()
+            room.register(fd, select.POLLOUT)
+            if not room.poll(_READER_S * 1000):
+                self._wait_at = time.monotonic() + _WITHOUT_READER_S
+            return os.write(fd, data)
 
     def _ends_torn(self, fd: int, found: os.stat_result) -> bool:
         """Whether the file ends without a newline; read only where it is not as we left it."""
         if not stat.S_ISREG(found.st_mode):  # a pipe or a terminal has no end
             self._end = -1
-            return False
+            return self._is_amid
         known, self._end = self._end, found.st_size
         if self._end < known:
             self._room = -1  # somebody emptied the file, and the room behind it went too
@@ -500,9 +519,13 @@ class Appender:
         try:
             fd = os.open(self.path, os.O_RDWR | _FLAGS, self.permissions)
         except PermissionError:  # write permission alone is enough to append
-            fd = os.open(self.path, os.O_WRONLY | _FLAGS, self.permissions)
+            waits_not = getattr(os, "O_NONBLOCK", 0)  # for a reader, where it is a pipe
+            fd = os.open(self.path, os.O_WRONLY | waits_not | _FLAGS, self.permissions)
         fd = above_stdio(fd)
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISFIFO(mode):
+            os.set_blocking(fd, False)
+        if stat.S_ISDIR(mode):
             os.close(fd)
             raise IsADirectoryError(errno.EISDIR, "Is a directory", self.path)
         return fd
