@@ -290,6 +290,35 @@ class TestMaxBytes:
         assert (20, 20, 0) == tuple(stats[name] for name in ("accepted", "written", "dropped"))
         assert {} == stats["rotation_failures"]
 
+    def test_durability(self, tmp_path, attached, monkeypatch):
+        """What is to be brought to the disk every so many events is there before a rotation, too."""
+        synced = []
+        sync = os.fdatasync if hasattr(os, "fdatasync") else os.fsync
+        monkeypatch.setattr(
+            appender_module, "_fdatasync", lambda fd: synced.append(os.fstat(fd).st_ino) or sync(fd)
+        )
+        attached(max_bytes=1, durability="disk:100")
+        write(*"abcd")
+        *old, _live = sorted_by_stamp(tmp_path)
+        assert [each.stat().st_ino for each in old] == synced
+
+    def test_one_write(self, attached, monkeypatch):
+        """A sole writer notices that rotation is due without asking: an event is one write."""
+        attached(max_bytes=1_000_000, when="midnight")
+        write("a", "b")
+        asked = []
+        for name in ("fstat", "stat", "open", "listdir"):
+            call = getattr(os, name)
+            monkeypatch.setattr(
+                os, name, lambda *a, call=call, **o: asked.append(call.__name__) or call(*a, **o)
+            )
+        for _ in range(5):  # it looks every 100 ms at what the path names
+            asked.clear()
+            write("c")
+            if not asked:
+                break
+        assert [] == asked
+
     def test_no_file(self, attached, tmp_path, path):
         """What is no regular file is never rotated."""
         os.mkfifo(path)

@@ -151,11 +151,6 @@ class Appender:
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         with self._lock:
-            if self._unsynced and self._fd is not None:
-                try:
-                    _fdatasync(self._fd)
-                except OSError as error:
-                    self._count_trouble(error)
             self._drop()
             self._exclusion.forget()
         self._upkeep.close()
@@ -457,7 +452,15 @@ class Appender:
 
     def _drop(self) -> None:
         fd, self._fd, self._end = self._fd, None, -1
-        if fd is not None and self._found(fd, links=0) is not None:
+        unsynced, self._unsynced = self._unsynced, 0
+        if fd is None or self._found(fd, links=0) is None:
+            return
+        try:
+            if unsynced:
+                _fdatasync(fd)
+        except OSError as error:
+            self._count_trouble(error)
+        finally:
             os.close(fd)
 
     def _is_current(self, fd: int) -> bool:
