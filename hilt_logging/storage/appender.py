@@ -263,13 +263,13 @@ class Appender:
         if time.monotonic() < self._retry_at:
             raise OSError(self._reason, os.strerror(self._reason))
         fd = self._followed()
+        found = self._found(fd)
+        if found is None:  # somebody closed all descriptors, as a daemon does
+            self._look_at = float("-inf")
+            fd = self._followed()
+            found = os.fstat(fd)
         try:
             locked = self._exclusion.take()
-            found = self._found(fd)
-            if found is None:  # somebody closed all descriptors, as a daemon does
-                self._look_at = float("-inf")
-                fd = self._followed()
-                found = os.fstat(fd)
             fd, torn = self._with_room(fd, found, len(data), locked)
             if torn:
                 data = b"\n" + data
@@ -409,7 +409,11 @@ class Appender:
         if not stat.S_ISREG(found.st_mode):  # a pipe or a terminal has no end
             self._end = -1
             return self._is_amid
-        known, self._end = self._end, found.st_size
+        known, self._end = self._end, -1
+        try:
+            self._end = _end_of(fd)
+        except OSError:
+            return False
         if self._end < known:
             self._room = -1  # somebody emptied the file, and the room behind it went too
         if self._end in (known, 0):

@@ -524,6 +524,8 @@ class TestDescriptors:
 
     def test_replaced(self, path, attached, forked):
         """A file that a program puts over our descriptor is not written to, locked or closed."""
+        import fcntl
+
         handler = attached(path)
         mine = path.with_name("mine")
 
@@ -540,9 +542,17 @@ class TestDescriptors:
             for each in taken:
                 assert os.path.samestat(os.fstat(file), os.fstat(each))
             assert 0 == handler.stats()["dropped"]
+            with open(mine) as another:
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(another, fcntl.LOCK_UN)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                time.sleep(0.12)
+                emit(prompt())
+                with pytest.raises(BlockingIOError):
+                    fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
         assert 0 == forked.run(child)
-        assert 5 == len(content_of(path)[0])
+        assert 6 == len(content_of(path)[0])
         assert b"" == mine.read_bytes()
 
     def test_none_left(self, path, attached, forked):
