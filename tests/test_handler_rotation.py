@@ -617,6 +617,20 @@ class TestCompress:
         assert [["a"], ["b"]] == rotated(tmp_path)
         assert 1 == len(list(tmp_path.glob("*.gz")))
 
+    def test_no_time(self, tmp_path, attached, monkeypatch):
+        """What takes too long at the end is given up, and leaves the original alone."""
+        monkeypatch.setattr(upkeep, "_LAST_S", -1)
+
+        def refuse(*args):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        monkeypatch.setattr(upkeep._thread, "start_new_thread", refuse)
+        handler = attached(max_bytes=1, compress="gzip")
+        write("a", "b")
+        handler.close()
+        assert [["a"], ["b"]] == rotated(tmp_path)
+        assert [] == list(tmp_path.glob("*.gz*"))
+
     def test_at_the_end_of_a_program(self, tmp_path, path, in_child):
         """A program that simply ends leaves whole files, all compressed."""
         done = in_child(

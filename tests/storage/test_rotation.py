@@ -197,3 +197,20 @@ def test_claim(tmp_path):
     assert claim(other)
     os.close(one)
     os.close(other)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
+def test_opening_what_is_claimed(appender, tmp_path):
+    """A file that is being put away is not opened, but the one that comes after it."""
+    (tmp_path / "a.jsonl").write_text("old\n")
+    fd = os.open(tmp_path / "a.jsonl", os.O_RDONLY)
+    assert claim(fd)
+    with pytest.raises(OSError, match="busy"):
+        appender.open()
+    (tmp_path / "a.jsonl").rename(tmp_path / "old")
+    appender.append(b"new", None)
+    os.close(fd)
+    assert ("old\n", "new\n") == (
+        (tmp_path / "old").read_text(),
+        (tmp_path / "a.jsonl").read_text(),
+    )
