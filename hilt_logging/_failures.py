@@ -4,11 +4,13 @@ What a handler does about an event that it can't write.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 
 from collections import Counter
 from typing import Any
+from weakref import WeakSet
 
 from ._ids import timestamp
 from .errors import ConfigurationError
@@ -50,9 +52,14 @@ class Policy:
 
 
 class Gap:
-    """The events that were lost since something was last written."""
+    """The events that this process lost since it last wrote something."""
 
     def __init__(self) -> None:
+        self._begin_anew()
+        _gaps.add(self)
+
+    def _begin_anew(self) -> None:
+        """Forget all, as a forked child must: its parent tells it, and a thread may hold the lock."""
         self._lock = threading.RLock()
         self._first = ""
         self._last = ""
@@ -89,3 +96,15 @@ class Gap:
             self._first = told["from"]
             self._last = self._last if self._by_cause else told["to"]
             self._by_cause.update(told["by_cause"])
+
+
+_gaps: WeakSet[Gap] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for gap in list(_gaps):
+        gap._begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

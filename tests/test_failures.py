@@ -133,6 +133,34 @@ def test_notice_that_fails_is_told_later():
     assert not gap
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_forked_while_a_loss_is_counted(hilt, tmp_path, full, forked):
+    """A child forked while a thread counts a loss does not hang, and leaves that to its parent."""
+    handler = attached(hilt, tmp_path / "a.jsonl")
+    emit(prompt())
+    full.clear()
+    held, done = threading.Event(), threading.Event()
+
+    def count():
+        with handler._gap._lock:
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    held.wait()
+    try:
+        assert 0 == forked.run(lambda: emit(prompt()), timeout=20)
+    finally:
+        done.set()
+        thread.join()
+    assert ["prompt"] == [event["action"] for event in lines(tmp_path / "a.jsonl")]
+    emit(prompt())
+    *_, notice = lines(tmp_path / "a.jsonl")
+    assert 1 == notice["extensions"]["notice"]["dropped"]
+
+
 def test_raise(hilt, tmp_path, full):
     """Under `raise`, `emit` raises when all handlers had the event; nothing else does."""
     attached(hilt, tmp_path / "a.jsonl", on_error="raise")
