@@ -289,6 +289,14 @@ class _Event(msgspec.Struct, gc=False):
     integrity: _Object | UnsetType = UNSET
 
 
+# msgspec works out at the first question what a Struct is, and lets other threads see it half done:
+# they would crash. While this is imported, there are none.
+try:
+    msgspec.convert({}, _Event)
+except msgspec.ValidationError:
+    pass
+
+
 def is_valid(event: object) -> bool:
     """Return whether a dict of JSON values is an event: what `validate_event` says, but fast."""
     try:

@@ -247,3 +247,30 @@ def test_agreement_on_anything(event):
 def test_every_action_of_every_actor(action, actor):
     """The fast check knows the same words as the schema."""
     assert is_valid({**VALID, "action": action, "actor": {"type": actor, "id": "x"}})
+
+
+FIRST_ASKED = """
+import json, sys, threading
+from hilt_logging.schema import is_valid
+
+event, answers = json.loads(sys.argv[1]), []
+
+def ask_elsewhere(frame, what, argument):
+    if what == "call" and frame.f_code.co_name != "is_valid":
+        sys.setprofile(None)
+        thread = threading.Thread(target=lambda: answers.append(is_valid(event)))
+        thread.start()
+        thread.join()
+        sys.setprofile(ask_elsewhere)
+
+sys.setprofile(ask_elsewhere)
+answers.append(is_valid(event))
+sys.setprofile(None)
+assert set(answers) == {True}, answers
+"""
+
+
+def test_first_events_of_several_threads(in_child):
+    """A process lives on when its first event is checked while another thread checks one."""
+    done = in_child(FIRST_ASKED, json.dumps(FULL))
+    assert (0, "") == (done.returncode, done.stderr)
