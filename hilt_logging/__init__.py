@@ -31,6 +31,7 @@ from .schema import validate_event
 
 if TYPE_CHECKING:
     from ._background import BackgroundHandler
+    from .integrations import instrument, suppress, uninstrument
     from .io.session import Session
 
 
@@ -62,12 +63,21 @@ __all__ = [
     "check_config",
     "current",
     "emit",
+    "instrument",
+    "suppress",
+    "uninstrument",
     "validate_event",
 ]
 
 __version__ = "0.1.0"
 
-_LATE = {"BackgroundHandler": "._background", "Session": ".io.session"}
+_LATE = {
+    "BackgroundHandler": "._background",
+    "Session": ".io.session",
+    "instrument": ".integrations",
+    "suppress": ".integrations",
+    "uninstrument": ".integrations",
+}
 
 
 def __getattr__(name: str) -> Any:

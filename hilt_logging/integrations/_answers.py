@@ -73,12 +73,15 @@ class Prompt(msgspec.Struct):
         messages: `{"role": ..., "parts": [...]}` where the text alone would lose something.
         media: References to images, sound and files.
         tool_results: Results that are new with this request.
+        turns: The whole request in order, the system prompt first, in the shape of *messages*:
+            what of it is new is found by comparing it with what is on record.
     """
 
     text: str | None = None
     messages: list[dict[str, Any]] | None = None
     media: list[dict[str, Any]] | None = None
     tool_results: list[ToolResult] = []
+    turns: list[dict[str, Any]] = []
 
 
 class Failure(msgspec.Struct):

@@ -7,16 +7,20 @@ events these become, and how they are linked, is decided here alone.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
 import math
+import os
 import time
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextvars import ContextVar, Token
 from threading import Lock
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from .._diagnostics import Troubles, to_logger
 from ..context import current
@@ -24,11 +28,13 @@ from ..emit import emit
 from ..errors import RecordingError
 from ..events import Actor, Content, Event, Metrics, new_id
 from ..snapshot import snapshot, type_name
-from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult
+from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of
+from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer
+from ._media import inlined
 from ._pricing import cost_of
 
 
-__all__ = ["Call", "Recorder", "safely"]
+__all__ = ["Call", "Recorder", "begun", "in_progress", "is_on_record", "safely"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -56,6 +62,7 @@ class Recorder:
 
     def __init__(self, logger: str, session: Any = None) -> None:
         self.logger = logger
+        self._target = logging.getLogger(logger)
         self._session = session
         self._append = getattr(session, "append", None)
         self._hands_on = _takes_logger(self._append)
@@ -68,7 +75,11 @@ class Recorder:
         """
         if self._session is not None and level > logging.DEBUG:
             return True
-        return logging.getLogger(self.logger).isEnabledFor(level)
+        return self._target.isEnabledFor(level)
+
+    def hears(self) -> bool:
+        """Return whether anybody would get any event."""
+        return self._session is not None or hears(self._target)
 
     def send(self, event: Event) -> str:
         """
@@ -81,7 +92,7 @@ class Recorder:
         """
         if self._session is not None and self._sent_to_session(event) and self._hands_on:
             return event.event_id
-        emit(event, logger=self.logger)
+        emit(event, logger=self._target)
         return event.event_id
 
     def _sent_to_session(self, event: Event) -> bool:
@@ -127,9 +138,51 @@ def _quiet(
     return quiet
 
 
+_recorders: dict[str, Recorder] = {}
+_in_progress: ContextVar[Call | None] = ContextVar("hilt_logging_call", default=None)
+_process = [0]
+if hasattr(os, "register_at_fork"):
+    # a forked child has the parent's calls, and they end in the parent
+    os.register_at_fork(after_in_child=lambda: _process.append(_process.pop() + 1))
+
+
+def begun(target: Target, settings: Settings, request: Any, **known: Any) -> Call:
+    """
+    Return a call of an instrumented SDK that begins here.
+
+    Args:
+        target: The SDK.
+        settings: What `Target.settings` told of it.
+        request: The very object that the SDK's function is given.
+        known: Further arguments of `Call`.
+    """
+    around = outer()
+    name = target.logger.name
+    if around is not None and around.session is not None:
+        recorder = Recorder(name, around.session)
+    else:
+        recorder = _recorders.get(name) or _recorders.setdefault(name, Recorder(name))
+    call = Call(recorder, settings=settings, around=around, **known)
+    call.request = request
+    return call
+
+
+def in_progress() -> Call | None:
+    """Return the call whose request is on its way here."""
+    return _in_progress.get()
+
+
+def is_on_record(request: Any) -> bool:
+    """Return whether a request is the one whose call is on its way: another tool hid our layer."""
+    call = _in_progress.get()
+    return call is not None and call.request is request
+
+
 class Call:
     """
     One call of a model. Each step is recorded at most once, and none of them raises.
+
+    As a `with` block it is what surrounds the request: an exception is recorded as the call's end.
 
     Args:
         recorder: Where the events go.
@@ -144,6 +197,8 @@ class Call:
         extensions: Further fields of every event.
         timed: Whether the call happens now, so that its latency can be measured.
         within: The call that this one is a part of: it goes on with its conversation.
+        settings: How it is recorded.
+        around: The run of a framework that it stands for.
         measured: Whether its events say what it took.
         source: Which part of the software has something to say; the provider by default.
     """
@@ -163,11 +218,20 @@ class Call:
         extensions: dict[str, Any] | None = None,
         timed: bool = True,
         within: Call | None = None,
+        settings: Settings = EVERYTHING,
+        around: Outer | None = None,
         measured: bool = True,
         source: str | None = None,
     ) -> None:
         self.recorder = recorder
         self.call_id = new_id()
+        if around is not None:
+            around.taken_by = self
+            within = around.call
+            provenance = {**around.call.run(), **(provenance or {})}
+            extensions = {**around.call.extensions, **(extensions or {})}
+        self._settings = settings
+        self._has_content = settings.capture != "metadata"
         self.session_id, self._session_source = _session(_id(session_id), named_session, within)
         self.prompt_id: str | None = None
         self.completion_id: str | None = None
@@ -186,12 +250,50 @@ class Call:
                 **(provenance or {}),
             }
         )
-        self._extensions = extensions or {}
+        self.extensions: dict[str, Any] = extensions or {}
         self._started = time.perf_counter() if timed else None
         self._attempts: int | None = None
         self._measured = measured
         self._source = source or provider or recorder.logger
-        self._ended = False
+        self._process = _process[0]
+        self._end = [True]
+        self._token: Token[Call | None] | None = None
+        self.request: Any = None
+
+    def __enter__(self) -> Self:
+        self._token = _in_progress.set(self)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            _in_progress.reset(token)
+        self.request = None
+        if exc is not None:
+            self.broke(exc)
+
+    def run(self) -> dict[str, Any]:
+        """Return the ids of the framework's run that it is, for `provenance`."""
+        return {k: self._common[k] for k in ("run_id", "parent_run_id") if k in self._common}
+
+    def read(self, translate: Callable[[S], T], source: S, otherwise: T) -> T:
+        """Return what *translate* makes of a thing of the SDK, as `safely`, with media as wanted."""
+        if self._settings.media == "reference":
+            return safely(translate, source, otherwise)
+        with inlined():
+            return safely(translate, source, otherwise)
+
+    def _may_end(self) -> bool:
+        """Whether the end is not on record yet; from now on it is."""
+        try:
+            return self._end.pop() and self._process == _process[0]
+        except IndexError:
+            return False
 
     @_quiet
     def asked(self, prompt: Prompt) -> None:
@@ -215,7 +317,7 @@ class Call:
     @_quiet
     def chunk(self, piece: str) -> None:
         """Record one piece of a stream, at DEBUG."""
-        if self.recorder.listens(logging.DEBUG):
+        if self._has_content and self.recorder.listens(logging.DEBUG):
             event = self._event(
                 "completion_chunk", self._agent(None), reply_to=self.prompt_id, text=piece
             )
@@ -224,9 +326,8 @@ class Call:
     @_quiet
     def answered(self, answer: Answer) -> None:
         """Record an answer: a completion, a tool call for each tool, an error if it says so."""
-        if self._ended:
+        if not self._may_end():
             return
-        self._ended = True
         self._completion(answer)
         if answer.failure is not None:
             self._error(answer.failure, answer)
@@ -241,13 +342,34 @@ class Call:
     @_quiet
     def failed(self, failure: Failure, /, partial: Answer | None = None, **extensions: Any) -> None:
         """Record a failure, after what had come of the answer."""
-        if self._ended:
+        if not self._may_end():
             return
-        self._ended = True
         if partial is not None:
             partial.outcome = failure.outcome
             self._completion(partial)
         self._error(failure, partial, **extensions)
+
+    @_quiet
+    def rejected(self, answer: Answer, error: BaseException, /) -> None:
+        """Record an answer that came whole, and the exception that the SDK made of it."""
+        if self._may_end():
+            self._completion(answer)
+            self._error(failure_of(error), answer)
+
+    @_quiet
+    def broke(self, error: BaseException, /, partial: Answer | None = None) -> None:
+        """Record that it ended with an exception, or was cancelled, after what had come."""
+        if partial is None or not isinstance(error, asyncio.CancelledError):
+            self.failed(failure_of(error), partial)
+        elif self._may_end():
+            partial.outcome = "cancelled"
+            self._completion(partial)
+
+    @_quiet
+    def embedded(self, prompt: Prompt, answer: Answer, /, **extensions: Any) -> None:
+        """Record that texts were embedded; the vectors are not kept."""
+        if self._may_end():
+            self._completion(answer, "embedding", prompt, **extensions)
 
     @_quiet
     def tool_called(self, tool: ToolCall) -> None:
@@ -289,7 +411,14 @@ class Call:
             return None
         return round((time.perf_counter() - self._started) * 1000)
 
-    def _completion(self, answer: Answer) -> None:
+    def _completion(
+        self,
+        answer: Answer,
+        action: str = "completion",
+        prompt: Prompt | None = None,
+        **extensions: Any,
+    ) -> None:
+        said = answer if prompt is None else prompt
         cost = None
         if answer.cost_usd is None and self._measured:
             cost = cost_of(self._provider, answer.model or self._request_model, answer.tokens)
@@ -303,18 +432,19 @@ class Call:
             attempts=self._attempts,
         )
         event = self._event(
-            "completion",
+            action,
             self._agent(answer),
-            content=_content(answer.text, answer.media, answer.messages),
+            content=_content(said.text, said.media, said.messages),
             metrics=metrics if metrics != Metrics() else None,
             answer=answer,
             price=None if cost is None else cost.price,
             reply_to=self.prompt_id,
             finish_reason=answer.finish_reason,
             outcome=answer.outcome,
-            refusal=answer.refusal,
+            refusal=answer.refusal if self._has_content else None,
             usage=None if answer.tokens else "not_reported",
             **answer.extensions,
+            **extensions,
         )
         self.completion_id = self.recorder.send(event)
         for tool in answer.tool_calls:
@@ -328,7 +458,7 @@ class Call:
             self._agent(answer),
             answer=answer,
             reply_to=self.completion_id,
-            tool=_tool(tool.name, tool.call_id, tool.server, arguments=tool.arguments),
+            tool=self._tool(tool.name, tool.call_id, tool.server, arguments=tool.arguments),
         )
         sent = self.recorder.send(event)
         _asked_for.put(tool.call_id, sent, tool.name)
@@ -347,7 +477,7 @@ class Call:
             metrics=metrics,
             reply_to=asked_id or known_id,
             outcome="failed" if result.failed else None,
-            tool=_tool(
+            tool=self._tool(
                 name,
                 result.call_id,
                 result.server,
@@ -360,7 +490,7 @@ class Call:
         error = {
             "type": failure.type,
             "code": failure.code,
-            "message": failure.message,
+            "message": failure.message if self._has_content else None,
             "retry_after_s": failure.retry_after_s,
         }
         seen = partial or Answer()
@@ -369,7 +499,7 @@ class Call:
             "system",
             Actor(type="system", id=self._source),
             answer=seen,
-            metrics=_latency(self.latency_ms()),
+            metrics=_latency(self.latency_ms(), self._attempts),
             reply_to=self.prompt_id,
             outcome=failure.outcome,
             status_code=failure.status_code,
@@ -377,6 +507,10 @@ class Call:
             **extensions,
         )
         self.recorder.send(event)
+
+    def _tool(self, name: str, call_id: str | None, server: bool, **content: Any) -> dict[str, Any]:
+        told = content if self._has_content else {}
+        return _present({"name": name, "call_id": call_id, "server": server or None, **told})
 
     def _agent(self, answer: Answer | None) -> Actor:
         model = answer.model if answer is not None else None
@@ -405,7 +539,7 @@ class Call:
             }
             provenance.update(_present(served))
         more = {
-            **self._extensions,
+            **self.extensions,
             "user_id": self._user_id,
             "session_source": self._session_source,
         }
@@ -413,11 +547,14 @@ class Call:
             action=action,
             actor=actor,
             session_id=self.session_id,
-            content=Content(text=text) if text is not None else content,
+            content=self._kept(content if text is None else Content(text=text)),
             provenance=provenance,
             metrics=metrics if self._measured else None,
             extensions=_present({**more, **extensions}),
         )
+
+    def _kept(self, content: Content | None) -> Content | None:
+        return content if self._has_content else None
 
 
 def _id(given: object) -> str | None:
@@ -470,12 +607,10 @@ def _content(
     return Content(text=text, media=media or None, messages=messages or None)
 
 
-def _latency(latency_ms: int | None) -> Metrics | None:
-    return None if latency_ms is None else Metrics(latency_ms=latency_ms)
-
-
-def _tool(name: str, call_id: str | None, server: bool, **fields: Any) -> dict[str, Any]:
-    return _present({"name": name, "call_id": call_id, "server": server or None, **fields})
+def _latency(latency_ms: int | None, attempts: int | None = None) -> Metrics | None:
+    if latency_ms is None and attempts is None:
+        return None
+    return Metrics(latency_ms=latency_ms, attempts=attempts)
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """
-Images, sound and files as references: type, size and digest; the bytes themselves are not kept.
+Images, sound and files as references: type, size and digest; the bytes only where they are wanted.
 """
 
 from __future__ import annotations
@@ -8,12 +8,27 @@ import base64
 import binascii
 import hashlib
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ._answers import part
 
 
-__all__ = ["media_of", "reference"]
+__all__ = ["inlined", "media_of", "reference"]
+
+_inline: ContextVar[bool] = ContextVar("hilt_logging_inline", default=False)
+
+
+@contextmanager
+def inlined() -> Iterator[None]:
+    """Let references made within carry the bytes in base64 as well."""
+    token = _inline.set(True)
+    try:
+        yield
+    finally:
+        _inline.reset(token)
 
 
 def reference(
@@ -42,7 +57,8 @@ def reference(
     if raw is None:
         return part(kind, mime_type=mime_type, uri=uri, file_id=file_id)
     digest = hashlib.sha256(raw).hexdigest()
-    return part(kind, mime_type=mime_type, sha256=digest, bytes=len(raw))
+    inline = base64.b64encode(raw).decode() if _inline.get() else None
+    return part(kind, mime_type=mime_type, sha256=digest, bytes=len(raw), data=inline)
 
 
 def _bytes(data: str | bytes | None) -> bytes | None:

@@ -1,19 +1,25 @@
 """
 Streams on their way to the caller: each piece is passed on as it comes, and the end is recorded.
+
+Pieces are kept as they are and read some hundreds at a time, and not while the caller waits for
+the next one.
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
+import weakref
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol, Self
 
-from ._answers import Answer, failure_of
+from ._answers import Answer
 from ._calls import Call
 
 
-__all__ = ["Pieces", "Watched", "WatchedAsync", "tell_of_close"]
+__all__ = ["Pieces", "Watched", "WatchedAsync", "watch"]
+
+_AT_ONCE = 256
 
 
 class Pieces(Protocol):
@@ -29,127 +35,208 @@ class Pieces(Protocol):
 class _Watch:
     """What is seen of one stream."""
 
-    def __init__(self, call: Call, pieces: Pieces) -> None:
+    __slots__ = (
+        "__weakref__",
+        "_add",
+        "_call",
+        "_count",
+        "_first_ms",
+        "_is_over",
+        "_is_waiting",
+        "_kept",
+        "_next",
+        "_pieces",
+        "_stream",
+    )
+
+    def __init__(self, stream: Any, call: Call, pieces: Pieces) -> None:
+        self._stream = stream
         self._call = call
         self._pieces = pieces
+        self._add: Callable[[Any], str] = pieces.add
+        self._kept: list[Any] = []
         self._count = 0
         self._first_ms: int | None = None
+        self._is_waiting = True  # for the first piece with text
         self._is_over = False
 
-    def saw(self, piece: Any) -> None:
-        """Take one piece; never raises."""
+    def _saw(self, piece: Any) -> None:
+        """Read one piece at once: until there is text, and where pieces are recorded themselves."""
         self._count += 1
         try:
-            said = self._pieces.add(piece)
+            said = self._add(piece)
         except Exception:  # a piece of a form that nobody has seen: the rest may still be read
             return
-        if said and self._first_ms is None:
-            self._first_ms = self._call.latency_ms()
         if said:
-            self._call.chunk(said)
+            if self._first_ms is None:
+                self._first_ms = self._call.latency_ms()
+            if self._call.recorder.listens(logging.DEBUG):
+                self._call.chunk(said)
+            else:
+                self._is_waiting = False
 
-    def ended(self, error: BaseException | None = None) -> None:
+    def _read(self) -> None:
+        """Read what was kept."""
+        kept, self._kept = self._kept, []
+        self._count += len(kept)
+        add = self._add
+        for piece in kept:
+            try:
+                add(piece)
+            except Exception:  # noqa: S112 -- as above
+                continue
+
+    def _ended(self, error: BaseException | None = None) -> None:
         """Record the end; never raises."""
+        if self._is_over:
+            return
         self._is_over = True
         if error is None:
             self._call.answered(self._answer())
-        elif isinstance(error, asyncio.CancelledError):
-            self._call.answered(self._answer("cancelled"))
         else:
-            self._call.failed(failure_of(error), self._answer())
+            self._call.broke(error, self._answer())
 
     def left(self) -> None:
         """Record that nobody reads on, if the end has not come; never raises."""
         if not self._is_over:
             self._is_over = True
-            self._call.answered(self._answer("closed_early" if self._count else "abandoned"))
+            any_came = self._count or self._kept
+            self._call.answered(self._answer("closed_early" if any_came else "abandoned"))
 
     def _answer(self, outcome: str | None = None) -> Answer:
-        try:
-            answer = self._pieces.answer()
-        except Exception:
-            answer = Answer()
+        self._read()
+        answer = self._call.read(_answer_of, self._pieces, Answer())
         answer.outcome = outcome or answer.outcome
         answer.chunks = self._count
         answer.time_to_first_token_ms = self._first_ms
         return answer
 
+    def __del__(self) -> None:
+        if not self._is_over:
+            self.left()
 
-class Watched:
+
+def _answer_of(pieces: Pieces) -> Answer:
+    return pieces.answer()
+
+
+class Watched(_Watch):
     """
     Yields what *stream* yields, and records its end, however it comes.
 
     No generator: one that was never begun, or an asynchronous one, is not told when it is let go.
     """
 
+    __slots__ = ()
+
     def __init__(self, stream: Iterator[Any], call: Call, pieces: Pieces) -> None:
-        self._stream = stream
-        self._watch = _Watch(call, pieces)
+        super().__init__(stream, call, pieces)
+        self._next = stream.__next__
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
         try:
-            piece = next(self._stream)
+            piece = self._next()
         except StopIteration:
-            self._watch.ended()
+            self._ended()
             raise
         except BaseException as error:
-            self._watch.ended(error)
+            self._ended(error)
             raise
-        self._watch.saw(piece)
+        if self._is_waiting:
+            self._saw(piece)
+        else:
+            kept = self._kept
+            kept.append(piece)
+            if len(kept) >= _AT_ONCE:
+                self._read()
         return piece
 
-    def left(self) -> None:
-        """Record that nobody reads on, if the end has not come."""
-        self._watch.left()
+    def close(self) -> None:
+        """Close the stream, as a generator would be."""
+        try:
+            self._stream.close()
+        finally:
+            self.left()
 
-    __del__ = left
 
-
-class WatchedAsync:
+class WatchedAsync(_Watch):
     """The same for an asynchronous stream."""
 
+    __slots__ = ()
+
     def __init__(self, stream: AsyncIterator[Any], call: Call, pieces: Pieces) -> None:
-        self._stream = stream
-        self._watch = _Watch(call, pieces)
+        super().__init__(stream, call, pieces)
+        self._next = stream.__anext__
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
         try:
-            piece = await anext(self._stream)
+            piece = await self._next()
         except StopAsyncIteration:
-            self._watch.ended()
+            self._ended()
             raise
         except BaseException as error:
-            self._watch.ended(error)
+            self._ended(error)
             raise
-        self._watch.saw(piece)
+        if self._is_waiting:
+            self._saw(piece)
+        else:
+            kept = self._kept
+            kept.append(piece)
+            if len(kept) >= _AT_ONCE:
+                self._read()
         return piece
 
-    def left(self) -> None:
-        """Record that nobody reads on, if the end has not come."""
-        self._watch.left()
+    async def aclose(self) -> None:
+        """Close the stream, as an asynchronous generator would be."""
+        try:
+            await self._stream.aclose()
+        finally:
+            self.left()
 
-    __del__ = left
+
+def watch(stream: Any, call: Call, pieces: Pieces) -> None:
+    """
+    Let an SDK's stream read on through ours, and tell when it is closed.
+
+    The SDK's own object goes on to the caller. It must have `_iterator`, as those of OpenAI and
+    Anthropic have.
+    """
+    inner = getattr(stream, "_iterator", None)
+    seen: Watched | WatchedAsync
+    if isinstance(inner, AsyncIterator):
+        seen = WatchedAsync(inner, call, pieces)
+    elif isinstance(inner, Iterator):
+        seen = Watched(inner, call, pieces)
+    else:
+        call.answered(Answer())
+        return
+    stream._iterator = seen
+    _tell_of_close(stream, seen)
 
 
-def tell_of_close(stream: Any, watched: Watched | WatchedAsync) -> None:
+def _tell_of_close(stream: Any, watched: Watched | WatchedAsync) -> None:
     """Let an SDK's stream tell when it is closed: by `close()`, and at the end of its `with`."""
-    close = stream.close
+    close = type(stream).close
+    # the stream is not held by what it holds: it must go as soon as nobody has it
+    known = weakref.ref(stream)
 
     async def close_async() -> None:
         try:
-            await close()
+            if (held := known()) is not None:
+                await close(held)
         finally:
             watched.left()
 
     def close_sync() -> None:
         try:
-            close()
+            if (held := known()) is not None:
+                close(held)
         finally:
             watched.left()
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import hilt_logging
+
 
 FIXTURES = Path(__file__).parent.parent / "provider_fixtures"
 MANIFEST = json.loads((FIXTURES / "manifest.json").read_text("utf-8"))["fixtures"]
@@ -60,3 +62,10 @@ def collected():
     logger.removeHandler(collector)
     logger.setLevel(level)
     logger.propagate = propagate
+
+
+@pytest.fixture
+def instrumented():
+    """`instrument`, undone at the end of the test."""
+    yield hilt_logging.instrument
+    hilt_logging.uninstrument()

@@ -1,0 +1,429 @@
+"""
+What OpenAI's requests, answers and streams say, in the words of the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._answers import (
+    Answer,
+    Choice,
+    Failure,
+    Prompt,
+    ToolCall,
+    ToolResult,
+    choices_answer,
+    outcome_of,
+    part,
+)
+from ._fields import count, decoded, field, items, text, type_of
+from ._media import reference
+from ._prompts import prompt_from
+
+
+__all__ = [
+    "ChatChunks",
+    "ResponseEvents",
+    "answer_of",
+    "named_session",
+    "params_of",
+    "parsed",
+    "prompt_of",
+    "tokens_of",
+]
+
+_PARAMS = (
+    "frequency_penalty",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "n",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "service_tier",
+    "stop",
+    "stream",
+    "temperature",
+    "tool_choice",
+    "top_p",
+    "verbosity",
+)
+
+
+def params_of(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a request that are on record."""
+    return {name: request[name] for name in _PARAMS if request.get(name) is not None}
+
+
+def parsed(response: Any) -> Any:
+    """Return what a raw response holds, which it parses once; anything else as it is."""
+    return response.parse() if type(response).__name__ == "LegacyAPIResponse" else response
+
+
+def named_session(request: Mapping[str, Any]) -> str | None:
+    """Return the conversation that a request names."""
+    conversation = request.get("conversation")
+    named = conversation if isinstance(conversation, str) else text(conversation, "id")
+    return named or text(request.get("metadata"), "session_id") or None
+
+
+def prompt_of(request: Mapping[str, Any]) -> Prompt:
+    """Return what the body of a request asks: `messages`, `input` or `prompt`."""
+    given = request.get("messages", request.get("input", request.get("prompt")))
+    turns = (
+        [{"role": "user", "content": given}]
+        if isinstance(given, str)
+        else items(request, "messages", "input")
+    )
+    messages = [_message(turn) for turn in turns]
+    instructions = text(request, "instructions")
+    if instructions:
+        messages.insert(0, {"role": "system", "parts": [part("text", content=instructions)]})
+    return prompt_from(messages, _new_results(turns))
+
+
+def _message(turn: Any) -> dict[str, Any]:
+    """A message, or an item of the Responses API, in the shape of the GenAI conventions."""
+    kind = text(turn, "type")
+    if kind in ("function_call", "custom_tool_call"):
+        return {"role": "assistant", "parts": [_item_call(turn)]}
+    result = _result(turn)
+    if result is not None:
+        told = part("tool_call_response", id=result.call_id, response=result.result)
+        return {"role": "tool", "parts": [told]}
+    parts = _parts(field(turn, "content"))
+    parts += [_chat_call(call) for call in items(turn, "tool_calls")]
+    return {"role": text(turn, "role") or "user", "parts": parts}
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [part("text", content=content)]
+    return [_part(block) for block in items({"content": content}, "content")]
+
+
+def _part(block: Any) -> dict[str, Any]:
+    if isinstance(block, str):
+        return part("text", content=block)
+    kind = text(block, "type") or ""
+    if kind in ("text", "input_text", "output_text"):
+        return part("text", content=text(block, "text") or "")
+    if kind == "refusal":
+        return part("refusal", content=text(block, "refusal") or "")
+    if kind in ("image_url", "input_image"):
+        url = field(block, "image_url")
+        return reference(
+            "image",
+            uri=url if isinstance(url, str) else text(url, "url"),
+            file_id=text(block, "file_id"),
+        )
+    if kind == "input_audio":
+        audio = field(block, "input_audio")
+        form = text(audio, "format")
+        return reference("audio", mime_type=form and f"audio/{form}", data=text(audio, "data"))
+    if kind in ("file", "input_file"):
+        file = field(block, "file") or block
+        data = text(file, "file_data")
+        return reference("file", uri=data or text(file, "file_url"), file_id=text(file, "file_id"))
+    return part(kind or "unknown")
+
+
+def _new_results(turns: list[Any]) -> list[ToolResult]:
+    """The results since the model spoke last: earlier ones were new in an earlier request."""
+    found: list[ToolResult] = []
+    for turn in reversed(turns):
+        result = _result(turn)
+        if result is not None:
+            found.insert(0, result)
+        elif text(turn, "role") == "assistant" or text(turn, "type") in _MODELS_ITEMS:
+            break
+    return found
+
+
+_MODELS_ITEMS = ("function_call", "custom_tool_call", "reasoning")
+
+
+def _result(turn: Any) -> ToolResult | None:
+    if text(turn, "role") in ("tool", "function"):
+        said = "".join(each.get("content", "") for each in _parts(field(turn, "content")))
+        return ToolResult(text(turn, "name"), text(turn, "tool_call_id"), said)
+    if text(turn, "type") in ("function_call_output", "custom_tool_call_output"):
+        return ToolResult(None, text(turn, "call_id"), field(turn, "output"))
+    return None
+
+
+def answer_of(response: Any) -> Answer:
+    """Return what a response says, whatever API, version or form it is of."""
+    if isinstance(response, (list, tuple)):
+        return _folded(response)
+    response = parsed(response)
+    if isinstance(response, str):
+        return choices_answer([Choice([part("text", content=response)])])
+    if items(response, "choices"):
+        return _chat_answer(response)
+    if text(response, "object") == "response" or items(response, "output"):
+        return _response_answer(response)
+    tokens, unknown = tokens_of(field(response, "usage")), type_of(response)
+    return choices_answer(
+        [], tokens=tokens, extensions={"unrecognised_response": unknown}, **_ids(response)
+    )
+
+
+def _ids(response: Any) -> dict[str, str | None]:
+    return {
+        "model": text(response, "model"),
+        "response_id": text(response, "id"),
+        "request_id": text(response, "_request_id"),
+    }
+
+
+def _chat_answer(response: Any) -> Answer:
+    choices = items(response, "choices")
+    ordered = sorted(choices, key=lambda choice: count(choice, "index") or 0)
+    usage = field(response, "usage")
+    cost = field(usage, "cost")  # OpenRouter tells it
+    return choices_answer(
+        [_choice(choice) for choice in ordered],
+        tokens=tokens_of(usage),
+        cost_usd=float(cost) if type(cost) in (int, float) else None,
+        **_ids(response),
+    )
+
+
+def _choice(choice: Any) -> Choice:
+    message = field(choice, "message")
+    finish_reason = text(choice, "finish_reason")
+    if message is None:  # of the old completions
+        said = [part("text", content=text(choice, "text") or "")]
+        return Choice(said, finish_reason)
+    reasoning = text(message, "reasoning_content", "reasoning")
+    parts = [part("reasoning", content=reasoning)] if reasoning else []
+    parts += _parts(field(message, "content"))
+    audio = field(message, "audio")
+    if audio is not None:
+        parts.append(part("text", content=text(audio, "transcript") or ""))
+        parts.append(reference("audio", data=text(audio, "data")))
+    parts += [_chat_call(call) for call in items(message, "tool_calls")]
+    older = field(message, "function_call")
+    if older is not None:
+        parts.append(_chat_call({"function": older}))
+    return Choice(parts, finish_reason, text(message, "refusal"))
+
+
+def _chat_call(call: Any) -> dict[str, Any]:
+    function = field(call, "function") or field(call, "custom")
+    arguments = field(function, "arguments")
+    given = decoded(arguments) if arguments is not None else field(function, "input")
+    return part(
+        "tool_call", id=text(call, "id"), name=text(function, "name") or "", arguments=given
+    )
+
+
+def _item_call(item: Any) -> dict[str, Any]:
+    arguments = field(item, "arguments")
+    given = decoded(arguments) if arguments is not None else field(item, "input")
+    return part(
+        "tool_call", id=text(item, "call_id"), name=text(item, "name") or "", arguments=given
+    )
+
+
+def _response_answer(response: Any) -> Answer:
+    parts: list[dict[str, Any]] = []
+    server_calls: list[ToolCall] = []
+    server_results: list[ToolResult] = []
+    for item in items(response, "output"):
+        kind = text(item, "type") or ""
+        if kind == "message":
+            parts += _parts(field(item, "content"))
+        elif kind in ("function_call", "custom_tool_call"):
+            parts.append(_item_call(item))
+        elif kind == "reasoning":
+            parts += _reasoning(item)
+        elif kind.endswith("_call"):
+            call, result = _server_tool(kind, item)
+            server_calls.append(call)
+            server_results += result
+    refusal = "".join(each["content"] for each in parts if each["type"] == "refusal") or None
+    parts = [each for each in parts if each["type"] != "refusal"]
+    status = text(response, "status")
+    reason = text(field(response, "incomplete_details"), "reason") or status
+    answer = choices_answer(
+        [Choice(parts, reason, refusal)],
+        tokens=tokens_of(field(response, "usage")),
+        tool_results=server_results,
+        outcome=outcome_of(reason, refusal),
+        failure=_said_failure(response) if status == "failed" else None,
+        **_ids(response),
+    )
+    answer.tool_calls = [*server_calls, *answer.tool_calls]
+    return answer
+
+
+def _reasoning(item: Any) -> list[dict[str, Any]]:
+    told = items(item, "content") or items(item, "summary")
+    said = [text(each, "text") for each in told]
+    return [part("reasoning", content=each) for each in said if each]
+
+
+_SERVER_RESULTS = ("results", "result", "outputs", "output", "error")
+_SERVER_ARGUMENTS = ("arguments", "action", "queries", "query", "code", "input")
+
+
+def _server_tool(kind: str, item: Any) -> tuple[ToolCall, list[ToolResult]]:
+    """A tool that ran at the provider's; computer and shell calls wait for the application."""
+    name = text(item, "name") or kind.removesuffix("_call")
+    runs_here = kind in ("computer_call", "local_shell_call", "shell_call", "apply_patch_call")
+    call_id = text(item, "call_id", "id")
+    call = ToolCall(name, call_id, decoded(field(item, *_SERVER_ARGUMENTS)), not runs_here)
+    result = field(item, *_SERVER_RESULTS)
+    if kind == "image_generation_call" and isinstance(result, str):
+        result = reference("image", data=result)
+    if result is None or runs_here:
+        return call, []
+    failed = text(item, "status") in ("failed", "incomplete")
+    return call, [ToolResult(name, call_id, result, True, failed)]
+
+
+def _said_failure(response: Any) -> Failure:
+    error = field(response, "error")
+    code = text(error, "code")
+    return Failure(type=code or "failed", code=code, message=text(error, "message"))
+
+
+def tokens_of(usage: Any) -> dict[str, int] | None:
+    """Return the tokens of a usage object, normalised; None where it reports none."""
+    prompt = count(usage, "prompt_tokens", "input_tokens")
+    completion = count(usage, "completion_tokens", "output_tokens")
+    if prompt is None and completion is None:
+        return None
+    into = field(usage, "prompt_tokens_details", "input_tokens_details")
+    out = field(usage, "completion_tokens_details", "output_tokens_details")
+    parts = {
+        "cached": count(into, "cached_tokens"),
+        "cache_write": count(into, "cache_write_tokens"),
+        "reasoning": count(out, "reasoning_tokens"),
+        "audio_prompt": count(into, "audio_tokens"),
+        "audio_completion": count(out, "audio_tokens"),
+    }
+    prompt, completion = prompt or 0, completion or 0
+    whole = {"prompt": prompt, "completion": completion, "total": prompt + completion}
+    return whole | {name: number for name, number in parts.items() if number}
+
+
+def _folded(pieces: Any) -> Answer:
+    first = next(iter(pieces), None)
+    fold = ChatChunks() if items(first, "choices") or field(first, "usage") else ResponseEvents()
+    for piece in pieces:
+        fold.add(piece)
+    return fold.answer()
+
+
+class ChatChunks:
+    """The pieces of a streamed chat completion, put together."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._whole: dict[str, Any] = {"choices": []}
+
+    def add(self, chunk: Any) -> str:
+        """Take one piece; return the text that it adds to the first choice."""
+        for name in ("id", "model", "usage"):
+            self._whole[name] = field(chunk, name) or self._whole.get(name)
+        said = ""
+        for choice in items(chunk, "choices"):
+            index = count(choice, "index") or 0
+            piece = self._add_choice(index, choice)
+            said += piece if index == 0 else ""
+        return said
+
+    def _add_choice(self, index: int, choice: Any) -> str:
+        known = self._choices.setdefault(index, {"content": [], "refusal": [], "calls": {}})
+        known["finish_reason"] = text(choice, "finish_reason") or known.get("finish_reason")
+        delta = field(choice, "delta")
+        said = text(delta, "content") or text(choice, "text") or ""
+        known["content"].append(said)
+        known["refusal"].append(text(delta, "refusal") or "")
+        for position, call in enumerate(items(delta, "tool_calls")):
+            at = count(call, "index")
+            self._add_call(known["calls"], position if at is None else at, call)
+        return said
+
+    def _add_call(self, calls: dict[int, dict[str, Any]], index: int, call: Any) -> None:
+        known = calls.setdefault(index, {"id": None, "name": "", "arguments": ""})
+        function = field(call, "function") or field(call, "custom")
+        known["id"] = text(call, "id") or known["id"]
+        known["name"] += text(function, "name") or ""
+        known["arguments"] += text(function, "arguments", "input") or ""
+
+    def answer(self) -> Answer:
+        """Return what has come so far."""
+        self._whole["choices"] = [
+            {
+                "index": index,
+                "finish_reason": known.get("finish_reason"),
+                "message": {
+                    "content": "".join(known["content"]),
+                    "refusal": "".join(known["refusal"]) or None,
+                    "tool_calls": [
+                        {"id": each["id"], "function": each}
+                        for _, each in sorted(known["calls"].items())
+                    ],
+                },
+            }
+            for index, known in self._choices.items()
+        ]
+        return _chat_answer(self._whole)
+
+
+class ResponseEvents:
+    """The events of a streamed response; the last one has it whole."""
+
+    def __init__(self) -> None:
+        self._response: Any = None
+        self._ended = False
+        self._texts: list[str] = []
+        self._refusals: list[str] = []
+        self._items: list[Any] = []
+        self._failure: Failure | None = None
+
+    def add(self, event: Any) -> str:
+        """Take one event; return the text that it adds."""
+        kind = text(event, "type") or ""
+        whole = field(event, "response")
+        if whole is not None:
+            self._response = whole
+            self._ended = kind in (
+                "response.completed",
+                "response.incomplete",
+                "response.failed",
+            )
+        delta = text(event, "delta") or ""
+        if kind == "response.output_text.delta":
+            self._texts.append(delta)
+            return delta
+        if kind == "response.refusal.delta":
+            self._refusals.append(delta)
+        elif kind == "response.output_item.done":
+            self._items.append(field(event, "item"))
+        elif kind == "error":  # is handed to the caller as an event; nothing is raised
+            self._failure = _said_failure({"error": event})
+        return ""
+
+    def answer(self) -> Answer:
+        """Return the whole response, or what has come so far."""
+        if self._ended:
+            return _response_answer(self._response)
+        calls = [_item_call(i) for i in self._items if text(i, "type") in _MODELS_ITEMS[:2]]
+        said = [part("text", content="".join(self._texts)), *calls]
+        refusal = "".join(self._refusals) or None
+        outcome = "completed" if self._failure is None else "failed"
+        return choices_answer(
+            [Choice(said, None, refusal)],
+            outcome="refused" if refusal else outcome,
+            failure=self._failure,
+            **_ids(self._response),
+        )
