@@ -98,35 +98,92 @@ def test_logrotate(directory, write):
     assert modes == {0o640}
 
 
-def test_rsyslog(directory, write):
-    """rsyslog passes every event on, byte for byte, across a rotation, and routes by action."""
+@pytest.fixture
+def rsyslog(directory):
+    """A running rsyslog with the page's configuration; returns where all lines arrive."""
     conf = directory / "rsyslog.conf"
     conf.write_text(configuration("rsyslog", directory), encoding="utf-8")
     pid = str(directory / "rsyslog.pid")
     process = subprocess.Popen([program("rsyslogd"), "-n", "-f", str(conf), "-i", pid])
-    arrived = directory / "central" / "all.jsonl"
-    try:
-        write(50)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not (
-            arrived.exists() and arrived.stat().st_size == len(source(directory))
-        ):
-            time.sleep(0.1)
-        rotate(directory)
-        time.sleep(0.2)
-        write(50)
-        while time.monotonic() < deadline and arrived.stat().st_size < len(source(directory)):
-            time.sleep(0.1)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    yield directory / "central" / "all.jsonl"
+    process.terminate()
+    process.wait(timeout=30)
 
-    assert source(directory) == arrived.read_bytes()
+
+def arrived(directory, path):
+    """Wait until as many bytes arrived as there are; return the lines."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (
+        path.exists() and path.stat().st_size >= len(source(directory))
+    ):
+        time.sleep(0.05)
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def test_rsyslog(directory, write, rsyslog):
+    """rsyslog passes every event on, byte for byte, across a rotation, and routes by action."""
+    write(50)
+    arrived(directory, rsyslog)
+    rotate(directory)
+    time.sleep(0.2)
+    write(50)
+
+    assert source(directory).splitlines(keepends=True) == arrived(directory, rsyslog)
     assert sorted(path.name for path in (directory / "central").iterdir()) == [
         "all.jsonl",
         "completion.jsonl",
         "index.tsv",
     ]
+
+
+@pytest.fixture
+def small_disk(directory):
+    """The directory of the log is a file system of half a mebibyte."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    folder = directory / "log"
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k,mode=755", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("tmpfs can't be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_rsyslog_gets_each_line_once(directory, small_disk, rsyslog):
+    """Own rotation, a rename by others and a full disk: rsyslog gets every line exactly once."""
+    path, filler = small_disk / "hilt.jsonl", small_disk / "filler"
+    handler = hilt_logging.HILTFileHandler(path, max_bytes=40_000, permissions="0640")
+    written = []
+
+    def write(count, pause=0.005):
+        for number in range(count):
+            event = events.completion(f"{number} " + "x" * (number * 997 % 2000), session_id="s")
+            record = hilt_logging.records.make(event, LOGGER)
+            before = handler.stats()["written"]
+            handler.handle(record)
+            if handler.stats()["written"] > before:
+                written.append(record.hilt["event_id"])
+            time.sleep(pause)
+
+    write(60)
+    path.rename(small_disk / "hilt.jsonl-1")
+    write(60)
+    filler.write_bytes(bytes(os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize))
+    write(60)
+    assert handler.stats()["dropped"] > 0
+    filler.unlink()
+    time.sleep(0.6)
+    write(60)
+    handler.close()
+
+    arrived(directory, rsyslog)
+    time.sleep(0.3)  # for lines that would come twice
+    lines = arrived(directory, rsyslog)
+    ids = [json.loads(line)["event_id"] for line in lines]
+    assert sorted(source(directory).splitlines(keepends=True)) == sorted(lines)
+    assert len(set(ids)) == len(ids)
+    assert set(written) <= set(ids)
+    assert len(list(small_disk.glob("hilt.jsonl.*"))) > 3
 
 
 def test_lnav(directory, write):
