@@ -28,10 +28,13 @@ from ..emit import emit
 from ..errors import RecordingError
 from ..events import Actor, Content, Event, Metrics, new_id
 from ..snapshot import snapshot, type_name
-from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of
+from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of, part
 from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer
+from ._conversations import Conversations, Place
+from ._latest import Latest
 from ._media import inlined
 from ._pricing import cost_of
+from ._prompts import prompt_from
 
 
 __all__ = ["Call", "Recorder", "begun", "in_progress", "is_on_record", "safely"]
@@ -141,9 +144,17 @@ def _quiet(
 _recorders: dict[str, Recorder] = {}
 _in_progress: ContextVar[Call | None] = ContextVar("hilt_logging_call", default=None)
 _process = [0]
+_conversations = Conversations()
+
+
+def _forked() -> None:
+    """A child has the parent's calls, but they end in the parent."""
+    _process[0] += 1
+    _conversations.unlock()
+
+
 if hasattr(os, "register_at_fork"):
-    # a forked child has the parent's calls, and they end in the parent
-    os.register_at_fork(after_in_child=lambda: _process.append(_process.pop() + 1))
+    os.register_at_fork(after_in_child=_forked)
 
 
 def begun(target: Target, settings: Settings, request: Any, **known: Any) -> Call:
@@ -156,6 +167,7 @@ def begun(target: Target, settings: Settings, request: Any, **known: Any) -> Cal
         request: The very object that the SDK's function is given.
         known: Further arguments of `Call`.
     """
+    known.setdefault("threaded", True)
     around = outer()
     name = target.logger.name
     if around is not None and around.session is not None:
@@ -198,6 +210,8 @@ class Call:
         timed: Whether the call happens now, so that its latency can be measured.
         within: The call that this one is a part of: it goes on with its conversation.
         settings: How it is recorded.
+        threaded: Whether its conversation is looked for, and is remembered.
+        previous: The provider's id of the answer that it goes on from.
         around: The run of a framework that it stands for.
         measured: Whether its events say what it took.
         source: Which part of the software has something to say; the provider by default.
@@ -219,6 +233,8 @@ class Call:
         timed: bool = True,
         within: Call | None = None,
         settings: Settings = EVERYTHING,
+        threaded: bool = False,
+        previous: str | None = None,
         around: Outer | None = None,
         measured: bool = True,
         source: str | None = None,
@@ -230,9 +246,14 @@ class Call:
             within = around.call
             provenance = {**around.call.run(), **(provenance or {})}
             extensions = {**around.call.extensions, **(extensions or {})}
+        self.session_id, self._session_source = _session(_id(session_id), named_session, within)
+        self._is_open = within is None and self._session_source == "new"
+        self._threaded = threaded
+        self._previous = previous
+        self._place: Place | None = None
+        self._has_system = False
         self._settings = settings
         self._has_content = settings.capture != "metadata"
-        self.session_id, self._session_source = _session(_id(session_id), named_session, within)
         self.prompt_id: str | None = None
         self.completion_id: str | None = None
         self._user_id: str | None = (
@@ -303,16 +324,57 @@ class Call:
         Raises:
             RecordingError: of a handler that was set up to raise.
         """
-        for result in prompt.tool_results:
-            self._tool_result(result)
-        event = self._event(
-            "prompt",
-            Actor(type="human", id=self._user_id or "user"),
-            content=_content(prompt.text, prompt.media, prompt.messages),
-        )
-        self.prompt_id = self.recorder.send(event)
+        if self.recorder.listens(logging.INFO):
+            told: dict[str, Any] = {}
+            if self._threaded and prompt.turns:
+                prompt, told = self._place_of(prompt)
+            for result in prompt.tool_results:
+                self._tool_result(result)
+            event = self._event(
+                "prompt",
+                Actor(type="human", id=self._user_id or "user"),
+                content=_content(prompt.text, prompt.media, prompt.messages),
+                **told,
+            )
+            self.prompt_id = self.recorder.send(event)
         if self._started is not None:
             self._started = time.perf_counter()
+
+    def _place_of(self, prompt: Prompt) -> tuple[Prompt, dict[str, Any]]:
+        """What is to be recorded of a prompt, and what it follows."""
+        session_id = None if self._is_open else self.session_id
+        self._place = place = _conversations.find(prompt.turns, session_id, self._previous)
+        if self._is_open and place.session_id is not None:
+            self.session_id = place.session_id
+            self._session_source = "history" if self._previous is None else "request"
+        if self._settings.capture != "new":
+            self._has_system = place.systems > 0
+            return prompt, {}
+        needed = place.systems > 0 and _conversations.needs_system(place, self.session_id)
+        self._has_system = needed
+        news = prompt.turns[place.systems + place.start :]
+        new_ids = _result_ids(news)
+        results = [
+            each
+            for each in prompt.tool_results
+            if each.call_id in new_ids and not self._is_given(each)
+        ]
+        if results:
+            here = {each.call_id for each in results}
+            news = [_referring(turn, here) for turn in news]
+        elif not place.start and needed == (place.systems > 0) and self._previous is None:
+            prompt.tool_results = results
+            return prompt, {}
+        told = prompt_from([*(prompt.turns[: place.systems] if needed else ()), *news], results)
+        return told, {
+            "follows": place.follows,
+            "history": place.history(self._previous, prompt.turns[: place.systems]),
+        }
+
+    def _is_given(self, result: ToolResult) -> bool:
+        """Whether the result is on record, as one that a framework's tool gave."""
+        known = _given.get((self.session_id, result.call_id))
+        return known is not None and bool(known == [result.result])
 
     @_quiet
     def chunk(self, piece: str) -> None:
@@ -447,6 +509,15 @@ class Call:
             **extensions,
         )
         self.completion_id = self.recorder.send(event)
+        if self._place is not None:
+            _conversations.answered(
+                self._place,
+                self.session_id,
+                self.completion_id,
+                _choices(answer),
+                answer.response_id,
+                has_system=self._has_system,
+            )
         for tool in answer.tool_calls:
             self._tool_call(tool, answer)
         for result in answer.tool_results:
@@ -462,6 +533,7 @@ class Call:
         )
         sent = self.recorder.send(event)
         _asked_for.put(tool.call_id, sent, tool.name)
+        _given.pop((self.session_id, tool.call_id))
         return sent
 
     def _tool_result(
@@ -485,6 +557,8 @@ class Call:
             ),
         )
         self.recorder.send(event)
+        if result.call_id:
+            _given.put((self.session_id, result.call_id), [given])
 
     def _error(self, failure: Failure, partial: Answer | None, **extensions: Any) -> None:
         error = {
@@ -573,6 +647,49 @@ def _session(given: str | None, named: str | None, within: Call | None) -> tuple
     if within is not None and (named is None or within._session_source == "bound"):
         return within.session_id, within._session_source
     return (named, "request") if named else (new_id(), "new")
+
+
+def _result_ids(turns: list[dict[str, Any]]) -> set[str | None]:
+    """Of which tools' calls the turns have results."""
+    return {
+        part.get("id")
+        for turn in turns
+        for part in turn["parts"]
+        if part["type"] == "tool_call_response"
+    }
+
+
+def _referring(turn: dict[str, Any], ids: set[str | None]) -> dict[str, Any]:
+    """A turn without the results that have an event of their own, which the part's id names."""
+    parts = [
+        {"type": part["type"], "id": part["id"]}
+        if part["type"] == "tool_call_response" and part.get("id") in ids
+        else part
+        for part in turn["parts"]
+    ]
+    return {**turn, "parts": parts}
+
+
+def _choices(answer: Answer) -> list[dict[str, Any]]:
+    """What was answered, one message for each choice, as the next request would repeat it."""
+    if answer.messages:
+        found = [{"role": "assistant", "parts": each["parts"]} for each in answer.messages]
+    else:
+        parts = [part("text", content=answer.text)] if answer.text else []
+        parts += [
+            part("tool_call", id=each.call_id, name=each.name, arguments=each.arguments)
+            for each in answer.tool_calls
+            if not each.server
+        ]
+        found = [{"role": "assistant", "parts": parts}]
+    if answer.refusal:
+        refusal = part("refusal", content=answer.refusal)
+        found[0] = {"role": "assistant", "parts": [*found[0]["parts"], refusal]}
+    return found
+
+
+_given = Latest()
+"""Results of tools that are on record, by session and the call's id."""
 
 
 class _AskedFor:

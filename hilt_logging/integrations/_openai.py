@@ -88,16 +88,43 @@ def prompt_of(request: Mapping[str, Any]) -> Prompt:
 
 def _message(turn: Any) -> dict[str, Any]:
     """A message, or an item of the Responses API, in the shape of the GenAI conventions."""
-    kind = text(turn, "type")
-    if kind in ("function_call", "custom_tool_call"):
-        return {"role": "assistant", "parts": [_item_call(turn)]}
-    result = _result(turn)
-    if result is not None:
-        told = part("tool_call_response", id=result.call_id, response=result.result)
-        return {"role": "tool", "parts": [told]}
+    role = text(turn, "role")
+    if role is None:
+        item = _item(turn)
+        if item is not None:
+            return item
+    if role in ("tool", "function"):
+        return _told(_result(turn))
     parts = _parts(field(turn, "content"))
+    refusal = text(turn, "refusal")
+    if refusal:
+        parts.append(part("refusal", content=refusal))
     parts += [_chat_call(call) for call in items(turn, "tool_calls")]
-    return {"role": text(turn, "role") or "user", "parts": parts}
+    name = text(turn, "name")
+    message = {"role": role or "user", "parts": parts}
+    return message if name is None else {**message, "name": name}
+
+
+def _item(item: Any) -> dict[str, Any] | None:
+    """An item of the Responses API that is no message."""
+    result = _result(item)
+    if result is not None:
+        return _told(result)
+    kind = text(item, "type") or ""
+    if kind in ("function_call", "custom_tool_call"):
+        return {"role": "assistant", "parts": [_item_call(item)]}
+    if kind == "reasoning":
+        return {"role": "assistant", "parts": _reasoning(item)}
+    if kind.endswith("_call"):
+        name = text(item, "name") or kind.removesuffix("_call")
+        return {"role": "assistant", "parts": [part("server_tool_call", name=name)]}
+    return None
+
+
+def _told(result: ToolResult | None) -> dict[str, Any]:
+    told = result or ToolResult()
+    response = part("tool_call_response", id=told.call_id, response=told.result)
+    return {"role": "tool", "parts": [response]}
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from collections import OrderedDict
-from threading import Lock
 from typing import Any
 
 import msgspec
@@ -17,43 +15,10 @@ from ..context import current
 from ..events import Actor
 from ._answers import Answer, failure_of
 from ._calls import Call, Recorder
+from ._latest import Latest
 
 
-__all__ = ["Latest", "Run", "Runs", "outcome_of_error"]
-
-_MOST = 10_000
-
-
-class Latest:
-    """The last 10,000 keys and their values, for threads."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def put(self, key: Any, value: Any) -> None:
-        """Take a value; the oldest one goes when there are too many."""
-        with self._lock:
-            self._known[key] = value
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
-
-    def get(self, key: Any) -> Any:
-        """Return the value of a key, or None."""
-        return self._known.get(key)
-
-    def pop(self, key: Any) -> Any:
-        """Return the value of a key, or None, and forget it."""
-        with self._lock:
-            return self._known.pop(key, None)
-
-    def items(self) -> list[tuple[Any, Any]]:
-        """Return all keys with their values."""
-        with self._lock:
-            return list(self._known.items())
+__all__ = ["Run", "Runs", "outcome_of_error"]
 
 
 class Run(msgspec.Struct):

@@ -27,7 +27,8 @@ from ._langchain import (
     said_in,
     tool_result,
 )
-from ._runs import Latest, Run, Runs, outcome_of_error
+from ._latest import Latest
+from ._runs import Run, Runs, outcome_of_error
 
 
 try:

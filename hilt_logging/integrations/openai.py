@@ -265,6 +265,7 @@ def _asked(client: Any, options: Any, known: dict[str, Any], settings: Settings)
         provider=provider_of_url(client.base_url) or "openai",
         request_model=text(body, "model"),
         named_session=named_session(body),
+        previous=text(body, "previous_response_id"),
         params=params_of(body),
     )
     call.asked(call.read(prompt_of, body, Prompt()))

@@ -11,6 +11,8 @@ import pytest
 
 import hilt_logging
 
+from hilt_logging.integrations import _calls, _conversations
+
 
 FIXTURES = Path(__file__).parent.parent / "provider_fixtures"
 MANIFEST = json.loads((FIXTURES / "manifest.json").read_text("utf-8"))["fixtures"]
@@ -62,6 +64,12 @@ def collected():
     logger.removeHandler(collector)
     logger.setLevel(level)
     logger.propagate = propagate
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(monkeypatch):
+    """No test recognises the conversations of another one."""
+    monkeypatch.setattr(_calls, "_conversations", _conversations.Conversations())
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
 
-from hilt_logging.integrations import _runs
+from hilt_logging.integrations import _latest
 from hilt_logging.integrations.langchain import AsyncHILTCallbackHandler, HILTCallbackHandler
 
 
@@ -1019,7 +1019,7 @@ def test_tasks(handler, collected):
 
 def test_runs_that_never_end(collected, monkeypatch):
     """Runs that never end are forgotten when there are too many; a late answer is still kept."""
-    monkeypatch.setattr(_runs, "_MOST", 5)
+    monkeypatch.setattr(_latest, "_MOST", 5)
     handler, first = HILTCallbackHandler(), uuid.uuid4()
     handler.on_chat_model_start(None, [[HumanMessage("first")]], run_id=first)
     for _ in range(20):

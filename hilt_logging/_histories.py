@@ -1,0 +1,129 @@
+"""
+Which messages a conversation consists of, in a form in which they can be compared and digested.
+
+A request repeats what was said before in the client's own words: as objects or dicts, a text or a
+list of one, with or without what it need not send back. Two messages that say the same have one
+line here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .snapshot import snapshot
+
+
+__all__ = ["Line", "chained", "digest_of", "lines_of", "systems_in"]
+
+# of these a client need not send anything back, and they have events of their own
+_LEFT_OUT = frozenset({"reasoning", "server_tool_call", "server_tool_call_response"})
+_encode = msgspec.json.Encoder().encode
+
+
+class Line(NamedTuple):
+    """
+    What one message says, in a form to compare.
+
+    Attributes:
+        line: Role and parts.
+        end: How many messages there are up to it.
+        is_answer: Whether a model said it.
+    """
+
+    line: bytes
+    end: int
+    is_answer: bool
+
+
+def systems_in(messages: Sequence[dict[str, Any]]) -> int:
+    """Return how many messages the system prompt has, which come first."""
+    for index, message in enumerate(messages):
+        if message["role"] not in ("system", "developer"):
+            return index
+    return len(messages)
+
+
+def lines_of(messages: Iterable[dict[str, Any]]) -> Iterator[Line]:
+    """
+    Yield what messages say; those of a model in succession count as one.
+
+    Args:
+        messages: `{"role": ..., "parts": [...]}`.
+    """
+    said: list[dict[str, Any]] = []
+    end = 0
+    for end, message in enumerate(messages, 1):
+        role, parts = message["role"], message["parts"]
+        if role == "assistant":
+            said = said + parts
+            continue
+        if said:
+            yield Line(_answer_line(said), end - 1, True)
+            said = []
+        yield Line(_line(role, parts, message.get("name")), end, False)
+    if said:
+        yield Line(_answer_line(said), end, True)
+
+
+def chained(digest: bytes, line: bytes) -> bytes:
+    """Return the digest of messages and one more: SHA-256 of the digest so far and its line."""
+    return hashlib.sha256(digest + line).digest()
+
+
+def digest_of(messages: Iterable[dict[str, Any]]) -> str:
+    """Return the digest of messages as events have it, `sha256:<hex>`."""
+    digest = b""
+    for line in lines_of(messages):
+        digest = chained(digest, line.line)
+    return f"sha256:{digest.hex()}"
+
+
+def _line(role: str, parts: list[dict[str, Any]], name: str | None = None) -> bytes:
+    told = [_told(part) for part in _joined(parts)]
+    return _encoded([role, told] if name is None else [role, told, name])
+
+
+def _answer_line(parts: list[dict[str, Any]]) -> bytes:
+    """The text comes first: an event of an answer does not tell where between calls it stood."""
+    said = "".join(part["content"] for part in parts if part["type"] == "text")
+    told = [_told(part) for part in parts if part["type"] not in ("text", *_LEFT_OUT)]
+    return _encoded(["assistant", [said, *told] if said else told])
+
+
+def _joined(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    text = None
+    for part in parts:
+        kind = part["type"]
+        if kind == "text":
+            text = (text or "") + part["content"]
+            continue
+        if text:
+            yield {"type": "text", "content": text}
+        text = None
+        if kind not in _LEFT_OUT:
+            yield part
+    if text:
+        yield {"type": "text", "content": text}
+
+
+def _told(part: dict[str, Any]) -> Any:
+    kind = part["type"]
+    if kind == "text":
+        return part["content"]
+    if kind == "tool_call":
+        return [kind, part.get("id"), part.get("name"), part.get("arguments")]
+    if kind == "tool_call_response":
+        return [kind, part.get("id"), part.get("response")]
+    return {name: value for name, value in part.items() if name != "data"}
+
+
+def _encoded(told: Any) -> bytes:
+    try:
+        return _encode(told)
+    except Exception:  # a foreign object, or a lone surrogate: as the event has it
+        return _encode(snapshot(told))
