@@ -84,9 +84,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--events", type=int, help="in each situation (default: 4,000)")
     add("--rounds", type=int, help="of which the median is told (default: 5)")
     add("--quick", action="store_true", help="1,000 events in 3 rounds, if not told otherwise")
-    add("--only", type=_listed(SITUATIONS), default=SITUATIONS, help=", ".join(SITUATIONS))
+    add("--only", type=_Listed(SITUATIONS), default=SITUATIONS, help=", ".join(SITUATIONS))
     names = tuple(BY_NAME)
-    add("--contenders", type=_listed(names), default=names, help=", ".join(names))
+    add("--contenders", type=_Listed(names), default=names, help=", ".join(names))
     add("--markdown", action="store_true", help="print the table in Markdown")
     add("--write", type=Path, help=f"a file, to put the table there between {BEGIN} and {END}")
     add("--folder", type=Path, help="where the files are written (default: the temporary one)")
@@ -104,7 +104,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-class _listed:  # noqa: N801 -- argparse names it in its messages
+class _Listed:
     """Names with commas between, in the order in which the table has them."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
