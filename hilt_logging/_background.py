@@ -165,7 +165,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
             return
         self._accept()
         try:
-            line = record.line() if type(record) is HILTRecord else None
+            line = record.line if type(record) is HILTRecord else None
             item: Any = detached(record) if line is None else (record, line)
         except Exception as error:
             self._count(type(error).__name__)

@@ -52,7 +52,12 @@ class Policy:
 
 
 class Gap:
-    """The events that this process lost since it last wrote something."""
+    """
+    The events that this process lost since it last wrote something.
+
+    Attributes:
+        is_open: Whether there are any.
+    """
 
     def __init__(self) -> None:
         self._begin_anew()
@@ -61,12 +66,10 @@ class Gap:
     def _begin_anew(self) -> None:
         """Forget all, as a forked child must: its parent tells it, and a thread may hold the lock."""
         self._lock = threading.RLock()
+        self.is_open = False
         self._first = ""
         self._last = ""
         self._by_cause: Counter[str] = Counter()
-
-    def __bool__(self) -> bool:
-        return bool(self._by_cause)
 
     def add(self, cause: str, number: int = 1) -> None:
         """Count lost events."""
@@ -74,6 +77,7 @@ class Gap:
             self._last = timestamp()
             self._first = self._first or self._last
             self._by_cause[cause] += number
+            self.is_open = True
 
     def take(self) -> dict[str, Any] | None:
         """Return what a notice says of it, and begin anew; None if nothing was lost."""
@@ -87,7 +91,7 @@ class Gap:
                 "dropped": self._by_cause.total(),
                 "by_cause": dict(self._by_cause),
             }
-            self._first, self._by_cause = "", Counter()
+            self._first, self._by_cause, self.is_open = "", Counter(), False
             return told
 
     def put_back(self, told: dict[str, Any]) -> None:
@@ -96,6 +100,7 @@ class Gap:
             self._first = told["from"]
             self._last = self._last if self._by_cause else told["to"]
             self._by_cause.update(told["by_cause"])
+            self.is_open = True
 
 
 _gaps: WeakSet[Gap] = WeakSet()

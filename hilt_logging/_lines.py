@@ -1,32 +1,40 @@
 """
-The short way: an event of nothing but JSON values is encoded at once, and its line is its snapshot.
+The short way: an event of nothing but JSON values is completed, checked and encoded in one pass.
 
-Whatever is not plain (a foreign class, a key that is no string, a number that JSON has not, a line
-break that needs an escape, personal data to look after) takes the long way through `snapshot` and
-the schema, with the same result. What is asked here is what those would find, cheapest first.
+The line of an event is its snapshot. Whatever is not plain (a foreign class, a key that is no
+string, a number that JSON has not, a line break that needs an escape, personal data to look after)
+takes the long way through `snapshot` and the schema, with the same result. What is asked here is
+what those would find, cheapest first, and with few calls: every event passes.
 """
 
 from __future__ import annotations
+
+import sys
+import time
 
 from typing import Any
 
 import msgspec
 
-from ._ids import is_own_timestamp
-from .context import NOTHING, Context, current, trace_ids
+from . import _ids
+from ._ids import new_id, timestamp
+from .context import NOTHING, Context, lookup, trace_ids
 from .events import Actor, Content, Event, Metrics
-from .schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, is_timestamp
+from .schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, PART_FIELDS, is_timestamp
 
 
-__all__ = ["line_of"]
+__all__ = ["encode_plain", "line_of", "plain_of"]
 
 _MOST_TEXT = 1024 * 1024
 _MOST_EACH = 30_000  # so that 500 of them and one text stay within what a snapshot holds
 _LONGEST_NAME = 256
 _MOST_ITEMS = 500
 _MOST_LEVELS = 8
+_MOST_COUNT = 2**63
 _ACTIONS = frozenset(ACTIONS)
 _ACTOR_TYPES = frozenset(ACTOR_TYPES)
+_METRICS = frozenset(PART_FIELDS["metrics"])
+_modules = sys.modules
 
 
 class _Line(msgspec.Struct, omit_defaults=True, gc=False):
@@ -45,7 +53,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     extensions: Any = None
 
 
-_encode = msgspec.json.Encoder().encode
+encode_plain = msgspec.json.Encoder().encode
 
 
 def line_of(event: Event, logger: str) -> bytes | None:
@@ -57,75 +65,165 @@ def line_of(event: Event, logger: str) -> bytes | None:
         logger: The name for `provenance.logger`.
     """
     try:
-        bound = current()
-        if not _is_plain_event(event, bound) or not logger.isascii():
+        bound, actor = lookup().merged, event.actor
+        if type(actor) is not Actor:
             return None
-        extensions = event.extensions
-        if bound is not NOTHING:
-            extensions = {**extensions}
-            for name, value in bound.extensions.items():
-                extensions.setdefault(name, value)
-            if bound.user_id is not None:
-                extensions.setdefault("user_id", bound.user_id)
-        return _encode(
-            _Line(
+        action, kind, name = event.action, actor.type, actor.id
+        event_id, session_id = event.event_id, event.session_id
+        content, metrics = event.content, event.metrics
+        provenance, extensions = event.provenance, event.extensions
+        when, version = event.timestamp, event.hilt_version
+        room = [_MOST_ITEMS]
+        if (
+            type(version) is type(action) is type(kind) is str
+            and version == HILT_VERSION
+            and action in _ACTIONS
+            and kind in _ACTOR_TYPES
+            and type(event_id) is type(session_id) is type(name) is str
+            and event_id.isascii()
+            and session_id.isascii()
+            and name.isascii()
+            and event_id
+            and session_id
+            and name
+            and (when is _ids.latest or is_timestamp(when))
+            and actor.name is None
+            and actor.did is None
+            and actor.metadata is None
+            and not actor.unknown_fields
+            and event.privacy is None
+            and event.integrity is None
+            and not event.unknown_fields
+            and (content is None or _is_plain_content(content, room))
+            and (metrics is None or _is_plain_metrics(metrics))
+            and type(provenance) is type(extensions) is dict
+            and (not provenance or _is_plain(provenance, _MOST_LEVELS, room))
+            and (not extensions or _is_plain(extensions, _MOST_LEVELS, room))
+            and (bound is NOTHING or _is_plain_context(bound, room))
+            and logger.isascii()
+        ):
+            if bound is not NOTHING:
+                extensions = _with_bound(extensions, bound)
+            return encode_plain(
+                _Line(
+                    HILT_VERSION,
+                    event_id,
+                    when,
+                    session_id,
+                    actor,
+                    action,
+                    content,
+                    _with_logger(provenance, logger, bound),
+                    metrics,
+                    None,
+                    extensions or None,
+                )
+            )
+    except Exception:  # a lone surrogate, a dict that changes meanwhile, a part that was replaced
+        return None
+    return None
+
+
+def plain_of(given: dict[Any, Any], logger: str, now_ns: int | None = None) -> _Line | None:
+    """
+    Return a plain dict of fields as an event, completed as above; None if it is not plain.
+
+    Its parts are the ones of the dict: it is for `encode_plain` or `msgspec.to_builtins` at once.
+
+    Args:
+        given: The dict; nothing of it is changed.
+        logger: The name for `provenance.logger`.
+        now_ns: What the clock said, for an event without id or timestamp.
+    """
+    try:
+        bound = lookup().merged
+        actor, action, kind, name = given["actor"], given["action"], None, None
+        content, metrics = given.get("content"), given.get("metrics")
+        provenance, extensions = given.get("provenance"), given.get("extensions")
+        room = [_MOST_ITEMS]
+        if type(actor) is dict and len(actor) == 2:
+            kind, name = actor["type"], actor["id"]
+        known = 2 + (content is not None) + (metrics is not None)
+        known += (provenance is not None) + (extensions is not None)
+        if (
+            type(action) is type(kind) is type(name) is str
+            and action in _ACTIONS
+            and kind in _ACTOR_TYPES
+            and name
+            and name.isascii()
+            and (content is None or _is_plain_content_dict(content, room))
+            and (metrics is None or _is_plain_metrics_dict(metrics))
+            and (provenance is None or _is_plain(provenance, _MOST_LEVELS, room))
+            and (extensions is None or _is_plain(extensions, _MOST_LEVELS, room))
+            and (bound is NOTHING or _is_plain_context(bound, room))
+            and logger.isascii()
+        ):
+            event_id, when, session_id = "", "", ""
+            if "session_id" in given:
+                session_id = given["session_id"]
+                known += 1
+                if type(session_id) is not str or not session_id.isascii():
+                    return None
+            if "event_id" in given:
+                event_id = given["event_id"]
+                known += 1
+                if type(event_id) is not str or not event_id.isascii():
+                    return None
+            if "timestamp" in given:
+                when = given["timestamp"]
+                known += 1
+                if when and not is_timestamp(when):
+                    return None
+            if "hilt_version" in given:
+                known += 1
+                version = given["hilt_version"]
+                if type(version) is not str or version != HILT_VERSION:
+                    return None
+            if known != len(given):
+                return None  # another field, or one that is None
+            if not event_id or not when:
+                now_ns = time.time_ns() if now_ns is None else now_ns
+                event_id = event_id or new_id(now_ns)
+                when = when or timestamp(now_ns)
+            if bound is not NOTHING:
+                extensions = _with_bound(extensions or {}, bound)
+            return _Line(
                 HILT_VERSION,
-                event.event_id,
-                event.timestamp,
-                event.session_id,
-                event.actor,
-                event.action,
-                event.content,
-                _with_logger(event.provenance, logger),
-                event.metrics,
+                event_id,
+                when,
+                session_id or bound.session_id or new_id(now_ns),
+                actor,
+                action,
+                content,
+                _with_logger(provenance or {}, logger, bound),
+                metrics,
                 None,
                 extensions or None,
             )
-        )
-    except Exception:  # a lone surrogate, a dict that changes meanwhile, a part that was replaced
+    except Exception:  # likewise, or a field is missing
         return None
+    return None
 
 
-def _with_logger(provenance: dict[str, Any], logger: str) -> dict[str, Any]:
-    if "trace_id" not in provenance and (known := trace_ids()):
+def _with_logger(provenance: dict[str, Any], logger: str, bound: Context) -> dict[str, Any]:
+    if (bound is not NOTHING or "opentelemetry.trace" in _modules) and (
+        "trace_id" not in provenance and (known := trace_ids())
+    ):
         provenance = {**provenance, **known, **provenance}  # known ones last, but none is replaced
     return {**provenance, "logger": provenance.get("logger", logger)}
 
 
-def _is_plain_event(event: Event, bound: Context) -> bool:
-    actor, content, metrics, when = event.actor, event.content, event.metrics, event.timestamp
-    room = [_MOST_ITEMS]
-    return (
-        type(event.hilt_version) is type(event.action) is type(actor.type) is str
-        and event.hilt_version == HILT_VERSION
-        and event.action in _ACTIONS
-        and _is_name(event.event_id)
-        and _is_name(event.session_id)
-        and (is_own_timestamp(when) or is_timestamp(when))
-        and type(actor) is Actor
-        and actor.type in _ACTOR_TYPES
-        and _is_name(actor.id)
-        and actor.name is None
-        and actor.did is None
-        and actor.metadata is None
-        and event.privacy is None
-        and event.integrity is None
-        and (content is None or _is_plain_content(content, room))
-        and (metrics is None or _is_plain_metrics(metrics))
-        and _is_plain(event.provenance, _MOST_LEVELS, room)
-        and _is_plain(event.extensions, _MOST_LEVELS, room)
-        and (bound is NOTHING or _is_plain_context(bound, room))
-        and not event.unknown_fields
-        and not actor.unknown_fields
-    )
-
-
-def _is_name(text: object) -> bool:
-    return type(text) is str and text.isascii() and text != ""
+def _with_bound(extensions: dict[str, Any], bound: Context) -> dict[str, Any]:
+    extensions = {**extensions}
+    for name, value in bound.extensions.items():
+        extensions.setdefault(name, value)
+    if bound.user_id is not None:
+        extensions.setdefault("user_id", bound.user_id)
+    return extensions
 
 
 def _is_plain_context(bound: Context, room: list[int]) -> bool:
-    ids = (bound.user_id, bound.trace_id, bound.span_id)
+    ids = (bound.user_id, bound.trace_id, bound.span_id, bound.session_id)
     return (
         bound.consent is None
         and all(text is None or _is_plain_text(text) for text in ids)
@@ -134,19 +232,35 @@ def _is_plain_context(bound: Context, room: list[int]) -> bool:
 
 
 def _is_plain_content(content: Content, room: list[int]) -> bool:
+    if type(content) is not Content:
+        return False
     text, messages = content.text, content.messages
     return (
-        type(content) is Content
-        and (text is None or _is_plain_text(text))
-        and content.text_hash is None
+        content.text_hash is None
         and content.text_encrypted is None
         and content.media is None
-        and (messages is None or _are_plain_messages(messages, room))
         and not content.unknown_fields
+        and (text is None or _is_plain_text(text))
+        and (messages is None or _are_plain_messages(messages, room))
     )
 
 
-def _is_plain_text(text: object) -> bool:
+def _is_plain_content_dict(content: Any, room: list[int]) -> bool:
+    if type(content) is not dict:
+        return False
+    fields = len(content)
+    if "text" in content:
+        fields -= 1
+        if not _is_plain_text(content["text"]):
+            return False
+    if fields and "messages" in content:
+        fields -= 1
+        if not _are_plain_messages(content["messages"], room):
+            return False
+    return fields == 0
+
+
+def _is_plain_text(text: Any) -> bool:
     return (
         type(text) is str
         and len(text) <= _MOST_TEXT
@@ -155,34 +269,51 @@ def _is_plain_text(text: object) -> bool:
 
 
 def _is_plain_metrics(metrics: Metrics) -> bool:
+    if type(metrics) is not Metrics:
+        return False
     tokens, cost = metrics.tokens, metrics.cost_usd
+    latency, first, chunks = metrics.latency_ms, metrics.time_to_first_token_ms, metrics.chunks
     return (
-        type(metrics) is Metrics
-        and (cost is None or (type(cost) is float and cost - cost == 0))
-        and (tokens is None or (type(tokens) is dict and _are_counts(tokens)))
-        and _is_count(metrics.latency_ms)
-        and _is_count(metrics.time_to_first_token_ms)
-        and _is_count(metrics.chunks)
+        (cost is None or (type(cost) is float and cost - cost == 0))
+        and (tokens is None or _are_counts(tokens))
+        and (latency is None or (type(latency) is int and 0 <= latency < _MOST_COUNT))
+        and (first is None or (type(first) is int and 0 <= first < _MOST_COUNT))
+        and (chunks is None or (type(chunks) is int and 0 <= chunks < _MOST_COUNT))
         and metrics.attempts is None
         and metrics.score is None
         and not metrics.unknown_fields
     )
 
 
-def _is_count(number: object) -> bool:
-    return number is None or (type(number) is int and 0 <= number < 2**63)
-
-
-def _are_counts(tokens: dict[Any, Any]) -> bool:
-    for name, number in tokens.items():
-        if type(name) is not str or type(number) is not int or not 0 <= number < 2**63:
+def _is_plain_metrics_dict(metrics: Any) -> bool:
+    if type(metrics) is not dict:
+        return False
+    for name, value in metrics.items():
+        if type(name) is not str or name not in _METRICS:
             return False
-        if not name.isascii():
+        if name == "tokens":
+            if not _are_counts(value):
+                return False
+        elif name == "cost_usd" or name == "score":
+            if type(value) is not float or value - value != 0:
+                return False
+        elif type(value) is not int or not 0 <= value < _MOST_COUNT:
             return False
     return True
 
 
-def _are_plain_messages(messages: object, room: list[int]) -> bool:
+def _are_counts(tokens: Any) -> bool:
+    if type(tokens) is not dict or len(tokens) > _MOST_ITEMS:
+        return False
+    for name, number in tokens.items():
+        if type(name) is not str or type(number) is not int or not 0 <= number < _MOST_COUNT:
+            return False
+        if not name.isascii() or len(name) > _LONGEST_NAME:
+            return False
+    return True
+
+
+def _are_plain_messages(messages: Any, room: list[int]) -> bool:
     return (
         type(messages) is list
         and all(type(message) is dict for message in messages)
@@ -190,27 +321,27 @@ def _are_plain_messages(messages: object, room: list[int]) -> bool:
     )
 
 
-def _is_plain(value: dict[Any, Any], levels: int, room: list[int]) -> bool:
-    if type(value) is not dict or not _has_room(value, room):
+def _is_plain(value: Any, levels: int, room: list[int]) -> bool:
+    """Whether a dict is plain; all containers together stay small: one may stand in many places."""
+    if type(value) is not dict:
+        return False
+    room[0] -= len(value)
+    if room[0] < 0:
         return False
     for name, item in value.items():
-        if type(name) is not str or not name.isascii() or len(name) > _LONGEST_NAME:
+        if type(name) is not str or len(name) > _LONGEST_NAME or not name.isascii():
             return False
-        if type(item) is str and item.isascii() and len(item) <= _MOST_EACH:
-            continue
-        if item is not None and not _is_plain_item(item, levels, room):
+        if type(item) is str:
+            if len(item) > _MOST_EACH or not (item.isascii() or _is_plain_text(item)):
+                return False
+        elif item is not None and not _is_plain_item(item, levels, room):
             return False
     return True
 
 
 def _are_plain(values: list[Any], levels: int, room: list[int]) -> bool:
-    return _has_room(values, room) and all(_is_plain_item(item, levels, room) for item in values)
-
-
-def _has_room(values: dict[Any, Any] | list[Any], room: list[int]) -> bool:
-    """Whether all containers together stay small: one may stand in many places."""
     room[0] -= len(values)
-    return room[0] >= 0
+    return room[0] >= 0 and all(_is_plain_item(item, levels, room) for item in values)
 
 
 def _is_plain_item(item: Any, levels: int, room: list[int]) -> bool:

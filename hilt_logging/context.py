@@ -57,6 +57,8 @@ class _Bound(msgspec.Struct, frozen=True):
 _NOTHING = _Bound()
 NOTHING = _NOTHING.merged
 _bound: ContextVar[_Bound] = ContextVar("hilt_logging", default=_NOTHING)
+lookup = _bound.get
+"""What has `current()` as `merged`: one call less where every event passes."""
 
 
 def current() -> Context:

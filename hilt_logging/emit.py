@@ -14,14 +14,25 @@ from typing import Any
 from ._diagnostics import Troubles, to_logger
 from .errors import RecordingError
 from .events import Event
-from .records import id_of, level_of, make
+from .records import HILTRecord, id_of, level_of, make
 
 
 __all__ = ["emit", "hand_over", "note_failure"]
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 _MOST_NESTED = 3  # an event, one of a signal handler within it, one of a __del__ within that
-_nesting = threading.local()
+_HIGHEST = logging.ERROR  # of the levels that an event has by itself
+_Logger = logging.Logger
+
+
+class _Nesting(threading.local):
+    """How deep this thread is in `emit`, and what it is to raise in the end."""
+
+    depth = 0
+    failure: RecordingError | None = None
+
+
+_nesting = _Nesting()
 _troubles = Troubles(to_logger(__name__))
 _loggers: dict[object, logging.Logger] = {}
 
@@ -48,14 +59,18 @@ def emit(
         find_caller: Look up path, line and function of the caller for the record.
     """
     try:
-        target = _loggers.get(logger) or _logger(logger)
-        if isinstance(level, str):
+        target: logging.Logger = (
+            logger if type(logger) is _Logger else _loggers.get(logger) or _logger(logger)
+        )
+        if level is not None and isinstance(level, str):
             level = logging.getLevelNamesMapping().get(level.upper())
+        if level is None and not target.isEnabledFor(_HIGHEST):
+            return None
         levelno = level_of(event) if level is None else level
         if not target.isEnabledFor(levelno):
             return None
         caller = _caller() if find_caller else None
-        record = make(event, target, level, caller=caller)
+        record = make(event, target, level, caller=caller, own_level=levelno)
         return hand_over(record, target)
     except RecordingError:
         raise
@@ -70,12 +85,13 @@ def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
 
     A handler that emits while it handles an event is heard, but not for ever.
     """
-    depth = getattr(_nesting, "depth", 0)
+    nesting = _nesting
+    depth = nesting.depth
     if depth >= _MOST_NESTED:
         _troubles.count("recursion", "emit")
         return None
-    event_id = id_of(record)
-    _nesting.depth = depth + 1
+    event_id = record.event_id if type(record) is HILTRecord else id_of(record)
+    nesting.depth = depth + 1
     try:
         logger.handle(record)
     except RecordingError:
@@ -84,9 +100,9 @@ def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
         _count(error)
         return None
     finally:
-        _nesting.depth = depth
-    if depth == 0 and getattr(_nesting, "failure", None) is not None:
-        failure, _nesting.failure = _nesting.failure, None
+        nesting.depth = depth
+    if depth == 0 and nesting.failure is not None:
+        failure, nesting.failure = nesting.failure, None
         raise failure
     return event_id
 
@@ -98,7 +114,7 @@ def note_failure(error: RecordingError) -> None:
     Nothing happens where none does, or where it runs within another one: in a signal handler or a
     `__del__`.
     """
-    if getattr(_nesting, "depth", 0) == 1:
+    if _nesting.depth == 1:
         _nesting.failure = error
 
 

@@ -10,10 +10,19 @@ import sys
 
 from typing import Any, Literal
 
+import msgspec
+
 from ._cutting import LEAST_BYTES, cut
 from .errors import ConfigurationError, reject_unknown
 from .events import encode
-from .records import HILTRecord, complete, completed, created_ns, summary
+from .records import (
+    HILTRecord,
+    complete,
+    complete_with_line,
+    completed,
+    created_ns,
+    summary,
+)
 from .snapshot import clean_text, snapshot
 
 
@@ -77,11 +86,16 @@ class HILTFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
-        if type(record) is HILTRecord and not self._ascii:
-            line = record.line()
-            if line is not None:
-                return line if len(line) <= self._most else cut(line, self._most)
-        return self.serialize(complete(record) or self.wrap(record))
+        line = record.line if type(record) is HILTRecord else None
+        if line is None:
+            event, line = complete_with_line(record)
+        else:
+            event = None
+        if line is None:
+            return self.serialize(event or self.wrap(record))
+        if self._ascii:
+            return self.serialize(msgspec.json.decode(line))
+        return line if len(line) <= self._most else cut(line, self._most)
 
     def serialize(self, event: dict[str, Any]) -> bytes:
         """Return the line of a complete event."""

@@ -214,29 +214,39 @@ class HILTFileHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the event of a record; never raises."""
+        key: object
         try:
-            ready = type(record) is HILTRecord and record.line() is not None
-            if not ready and not self._wraps and event_of(record) is None:
+            if type(record) is HILTRecord and record.line is not None:
+                line, key = self.formatter.line(record), record.key
+            elif self._wraps or event_of(record) is not None:
+                line, key = self.formatter.line(record), key_of(record)
+            else:
                 return
-            line = self.formatter.line(record)
-            if self._append(line, key_of(record)):
+            try:
+                fresh = self._appender.append(line, self._lost, key)
+            except OSError as error:
+                fresh = self._append_again(line, key, error)
+            if fresh:
                 self._written.add()
-            if self._gap:
+            if self._gap.is_open:
                 self._tell_gap()
         except OSError as error:
             self._count_lost(cause_of(error))
         except Exception as error:
             self._count_lost(type(error).__name__)
 
-    def _append(self, line: bytes, key: object) -> bool:
-        until = time.monotonic() + self._policy.patience_s if self._policy.patience_s else 0.0
+    def _append_again(self, line: bytes, key: object, error: OSError) -> bool:
+        """Try again what failed, for as long as the policy says; else raise the error."""
+        if isinstance(error, NotSyncedError) or not self._policy.patience_s:
+            raise error
+        until = time.monotonic() + self._policy.patience_s
         while True:
+            time.sleep(_TRY_AGAIN_EVERY_S)
             try:
                 return self._appender.append(line, self._lost, key)
             except OSError as error:
                 if isinstance(error, NotSyncedError) or time.monotonic() >= until:
                     raise
-            time.sleep(_TRY_AGAIN_EVERY_S)
 
     def _count_lost(self, cause: str) -> None:
         self._troubles.count(cause, self.baseFilename)

@@ -14,12 +14,14 @@ import time
 
 from collections import OrderedDict
 from datetime import datetime
+from threading import get_ident
 from typing import Any, cast
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import msgspec
 
-from ._lines import line_of
+from ._ids import Key
+from ._lines import encode_plain, line_of, plain_of
 from .context import Context, current, trace_ids
 from .errors import InvalidEventError
 from .events import (
@@ -58,7 +60,7 @@ class HILTRecord(logging.LogRecord):
     installed.
     """
 
-    __slots__ = ("_caller", "_filled", "_line", "_made", "event_id", "key")
+    __slots__ = ("_caller", "_filled", "_made", "event_id", "key", "line")
 
     def __init__(
         self,
@@ -72,18 +74,38 @@ class HILTRecord(logging.LogRecord):
         self._filled = False
         self._caller = caller
         self._made = event
-        self._line = line
+        self.line = line
         self.event_id = event_id
-        self.key = object() if event is None else event
+        self.key = Key()
         self.name = name
         self.levelno = level
+        self.thread = get_ident() if logging.logThreads else None
         if event is not None:
-            self.hilt = event
-        self.thread = threading.get_ident() if logging.logThreads else None
+            _held(self)["hilt"] = event
+            _twins.put(event, self.key)
 
-    def line(self) -> bytes | None:
-        """Return the event as its line, as long as nobody has asked for it as a dict."""
-        return None if "hilt" in _held(self) else self._line
+    @property
+    def hilt(self) -> Any:
+        """The event; from then on it is a dict that may be changed, and its line is made anew."""
+        if self.line is not None:
+            self._read()
+        try:
+            return _held(self)["hilt"]
+        except KeyError:
+            raise AttributeError("hilt") from None
+
+    @hilt.setter
+    def hilt(self, event: Any) -> None:
+        self._read()
+        _held(self)["hilt"] = event
+
+    @hilt.deleter
+    def hilt(self) -> None:
+        self._read()
+        try:
+            del _held(self)["hilt"]
+        except KeyError:
+            raise AttributeError("hilt") from None
 
     def twin(self, line: bytes) -> HILTRecord:
         """Return a copy that has the line which this record had, whatever became of it since."""
@@ -95,24 +117,17 @@ class HILTRecord(logging.LogRecord):
         return made
 
     def _read(self) -> dict[str, Any]:
-        """The event as a dict; from then on it may be changed, and its line is made anew."""
-        line = self._line
+        """The event as a dict, of which from now on there is no line."""
+        line = self.line
         if line is not None:  # by now another thread may have read it too
             event: dict[str, Any] = msgspec.json.decode(line)
             self._made = event
             if _held(self).setdefault("hilt", event) is event:
                 _twins.put(event, self.key)
-            self._line = None
+            self.line = None
         return self._made or {}
 
-    def __delattr__(self, attribute: str) -> None:
-        if attribute == "hilt":
-            self._read()  # or else it would come back
-        super().__delattr__(attribute)
-
     def __getattr__(self, attribute: str) -> Any:
-        if attribute == "hilt" and self._line is not None:
-            return self._read()
         if attribute not in _OWN:
             held = self.__dict__
             if attribute in held:
@@ -143,7 +158,7 @@ class HILTRecord(logging.LogRecord):
         self._filled = True
 
 
-_OWN = frozenset(HILTRecord.__slots__)
+_OWN = frozenset((*HILTRecord.__slots__, "hilt"))
 
 
 def _set_time(record: logging.LogRecord, event: dict[str, Any]) -> None:
@@ -163,6 +178,7 @@ def make(
     *,
     caller: tuple[str, int, str] | None = None,
     strict: bool = False,
+    own_level: int | None = None,
 ) -> logging.LogRecord:
     """
     Return the record of an event, completed with what is bound here.
@@ -173,30 +189,44 @@ def make(
         level: A level of `logging`; `level_of` the event by default.
         caller: Path, line and function for the record; unknown by default.
         strict: Raise for an event that is not valid.
+        own_level: What `level_of` says of the event, where that is known.
 
     Raises:
         InvalidEventError: under *strict*.
     """
+    name = logger.name
     ours = type(logger).makeRecord is _MAKE_RECORD and _record_factory() is logging.LogRecord
-    if ours and type(event) is Event:
-        line = line_of(event, logger.name)
-        if line is not None:
-            levelno = level_of(event) if level is None else level
-            return HILTRecord(
-                logger.name, levelno, None, line, event.event_id, caller or _NO_CALLER
-            )
-    plain = completed(event, logger.name, strict=strict)
+    line, event_id = _line_and_id(event, name) if ours else (None, "")
+    if line is not None:
+        levelno = own_level if level is None else level
+        levelno = level_of(event) if levelno is None else levelno
+        return HILTRecord(name, levelno, None, line, event_id, caller or _NO_CALLER)
+    plain = completed(event, name, strict=strict)
     levelno = level_of(plain) if level is None else level
     if ours:
-        return HILTRecord(
-            logger.name, levelno, plain, None, plain["event_id"], caller or _NO_CALLER
-        )
+        return HILTRecord(name, levelno, plain, None, plain["event_id"], caller or _NO_CALLER)
     path, number, function = caller or _NO_CALLER
-    record = logger.makeRecord(
-        logger.name, levelno, path, number, summary(plain), (), None, function
-    )
+    record = logger.makeRecord(name, levelno, path, number, summary(plain), (), None, function)
     record.hilt = plain
     return record
+
+
+def _line_and_id(event: Event | dict[str, Any], logger: str) -> tuple[bytes | None, str]:
+    """The line of an event that goes the short way, and its id."""
+    if type(event) is Event:
+        return line_of(event, logger), event.event_id
+    if type(event) is dict:
+        plain = plain_of(event, logger)
+        if plain is not None:
+            return _encoded(plain), plain.event_id
+    return None, ""
+
+
+def _encoded(plain: Any) -> bytes | None:
+    try:
+        return encode_plain(plain)
+    except Exception:  # a lone surrogate, a dict that changed meanwhile
+        return None
 
 
 _MAKE_RECORD = logging.Logger.makeRecord
@@ -235,7 +265,10 @@ def key_of(record: logging.LogRecord) -> object:
     """Return the object that stands for one event wherever its record or a copy of it passes by."""
     if type(record) is HILTRecord:
         return record.key
+    made = _made.get(ref(record)) if type(record).__hash__ is object.__hash__ else None
     event = event_of(record)
+    if made is not None and made[0] is event:
+        return made[1]
     return record if event is None else _twins.key(event)
 
 
@@ -256,6 +289,10 @@ def event_of(record: logging.LogRecord) -> Any:
     It is looked for in `record.hilt`, in `record.msg["hilt"]` (structlog) and in
     `record.extra["hilt"]` (loguru).
     """
+    if type(record) is logging.LogRecord:
+        event = record.__dict__.get("hilt")
+        if event is not None:
+            return event
     return _find(record)[1]
 
 
@@ -280,18 +317,25 @@ def complete(record: logging.LogRecord) -> dict[str, Any] | None:
     the completed dict back, so that every destination has the same id. Never raises: what is no
     event becomes a `system` event that carries it.
     """
+    return complete_with_line(record)[0]
+
+
+def complete_with_line(
+    record: logging.LogRecord,
+) -> tuple[dict[str, Any] | None, bytes | None]:
+    """Do what `complete` does, and return the line too where it was made on the way."""
     place, event = _find(record)
-    if event is None:
-        return None
-    if _made_of(record) is event or _twins.knows(event):
-        return cast("dict[str, Any]", event)
-    name = record.name if type(record.name) is str else "hilt"
-    place["hilt"] = plain = completed(event, name, created_ns(record))
-    if type(record) is HILTRecord:
-        record._made = plain
-    elif type(record).__hash__ is object.__hash__:
-        _made[record] = plain
-    return plain
+    if event is None or _made_of(record) is event or _twins.knows(event):
+        return event, None
+    name, now_ns = record.name if type(record.name) is str else "hilt", created_ns(record)
+    found = plain_of(event, name, now_ns) if type(event) is dict else None
+    plain: Any = None if found is None else msgspec.to_builtins(found)
+    line = None if plain is None else _encoded(plain)
+    if line is None:
+        plain = completed(event, name, now_ns)
+    place["hilt"] = plain
+    _set_made(record, plain, Key())
+    return plain, line
 
 
 def detached(record: logging.LogRecord) -> logging.LogRecord:
@@ -310,9 +354,9 @@ def detached(record: logging.LogRecord) -> logging.LogRecord:
     place, _ = _find(copied)
     if event is not None:
         place["hilt"] = fresh = _copy_of(event)
-        _twins.put(fresh, key_of(record))
-        if type(copied).__hash__ is object.__hash__:
-            _made[copied] = fresh
+        key = key_of(record)
+        _twins.put(fresh, key)
+        _set_made(copied, fresh, key)
     return copied
 
 
@@ -331,14 +375,27 @@ def _copy_of(event: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
-_made: WeakKeyDictionary[logging.LogRecord, dict[str, Any]] = WeakKeyDictionary()
-"""What was completed on records that are not ours: none is completed twice."""
+_made: dict[ref[logging.LogRecord], tuple[dict[str, Any], object]] = {}
+"""What was completed on records that are not ours, and its key: none is completed twice."""
+
+
+def _set_made(record: logging.LogRecord, event: dict[str, Any], key: object) -> None:
+    if type(record) is HILTRecord:
+        record._made = event
+    elif type(record).__hash__ is object.__hash__:
+        # a WeakKeyDictionary without its calls of Python: the reference removes itself
+        _made[ref(record, _made.pop)] = event, key
 
 
 def _made_of(record: logging.LogRecord) -> object:
     if type(record) is HILTRecord:
         return record._made
-    return _made.get(record) if type(record).__hash__ is object.__hash__ else None
+    if type(record).__hash__ is not object.__hash__:
+        return None
+    return _made.get(ref(record), _NOTHING_MADE)[0]
+
+
+_NOTHING_MADE = (None, None)
 
 
 def created_ns(record: logging.LogRecord) -> int:
@@ -483,7 +540,11 @@ def level_of(event: Event | dict[str, Any]) -> int:
     action: Any
     extensions: Any
     cls = type(event)
-    if _is_event(cls):
+    if cls is Event:
+        action, extensions = event.action, event.extensions  # type: ignore[union-attr]
+        if type(action) is str and type(extensions) is dict and not extensions:
+            return logging.DEBUG if action == "completion_chunk" else logging.INFO
+    elif _is_event(cls):
         action, extensions = cast(Event, event).action, cast(Event, event).extensions
     elif issubclass(cls, dict):
         fields = cast(dict[str, Any], event)

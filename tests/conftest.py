@@ -38,7 +38,7 @@ def _logging_as_it_was():
     switches = logging.raiseExceptions, logging.logThreads, logging.logProcesses
     factory, disabled = logging.getLogRecordFactory(), logging.Logger.manager.disable
     logger_class = logging.getLoggerClass()
-    _ids._ids.renew()  # a test may have set its clock forward
+    _ids.renew()  # a test may have set its clock forward
     yield
     logging.setLogRecordFactory(factory)
     logging.setLoggerClass(logger_class)

@@ -130,7 +130,7 @@ def test_notice_that_fails_is_told_later():
     assert (2, {"ENOSPC": 1, "EIO": 1}) == (again["dropped"], again["by_cause"])
     assert told["from"] == again["from"]
     assert gap.take() is None
-    assert not gap
+    assert not gap.is_open
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -34,6 +34,7 @@ from collections.abc import Callable
 from weakref import WeakSet
 
 from .._diagnostics import Troubles, to_stderr
+from .._ids import Key
 from .exclusion import Exclusion, above_stdio, register
 from .options import FileOptions
 from .room import reserve
@@ -55,7 +56,6 @@ _PAUSE_S = 0.5
 _ROTATE_AGAIN_S = 1.0
 _OPENINGS = 20
 _FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 
@@ -107,6 +107,7 @@ class Appender:
         """Take options over; None are those of somebody who does not mind."""
         self.options = options
         self._rotation = options or FileOptions()
+        self._sync_every = self._rotation.sync_every
         self._follow_every = 0.0 if self._rotation.strict else _FOLLOW_EVERY_S
         self._upkeep = Upkeep(self.path, self._rotation, self._count_trouble)
 
@@ -172,8 +173,14 @@ class Appender:
             OSError: if it can't be written whole.
         """
         with self._lock:
-            if key is not None and self._came_before(key):
-                return False
+            if key is not None:
+                if type(key) is not Key:
+                    if self._came_before(key):
+                        return False
+                elif self in key.seen_by:
+                    return False
+                else:
+                    key.seen_by = (*key.seen_by, self)
             if self._writing:
                 self._joined.append((line, lost))
                 return True
@@ -182,8 +189,7 @@ class Appender:
             except NotSyncedError:
                 raise
             except BaseException:
-                if key is not None:
-                    self._recent.pop(id(key), None)  # nothing came of it
+                self._forget(key)  # nothing came of it
                 raise
             finally:
                 while self._joined:
@@ -201,6 +207,12 @@ class Appender:
         recent[mark] = key
         return False
 
+    def _forget(self, key: object) -> None:
+        if type(key) is Key:
+            key.seen_by = tuple(each for each in key.seen_by if each is not self)
+        else:
+            self._recent.pop(id(key), None)
+
     def _write_joined(self, line: bytes, lost: Callable[[OSError], None]) -> None:
         try:
             self._write(line + b"\n")
@@ -210,19 +222,25 @@ class Appender:
     def _write(self, data: bytes) -> None:
         self._writing = True
         try:
-            end = self._end
-            if end >= 0 and self._is_alone(end) and end + len(data) <= self._room:
-                self._end, fd = -1, self._fd
+            end, size, fd = self._end, len(data), self._fd
+            alone = 0 <= end <= self._room - size and time.monotonic() < self._look_at
+            if alone:
+                try:
+                    alone = os.lseek(fd, 0, os.SEEK_END) == end  # type: ignore[arg-type]
+                except OSError:  # somebody closed all descriptors, as a daemon does
+                    alone = False
+            if alone:
                 assert fd is not None
+                self._end = -1
                 written = os.write(fd, data)
-                if written == len(data) == _position(fd) - end:
-                    self._end = end + written
+                if written == size and _position(fd) == end + size:
+                    self._end = end + size
                 else:
                     self._finish(fd, data, end, written)
             else:
                 self._write_carefully(data)
             self._failures = 0
-            if self._rotation.sync_every:
+            if self._sync_every:
                 self._sync()
         except NotSyncedError:
             raise
@@ -235,7 +253,7 @@ class Appender:
     def _sync(self) -> None:
         """Bring what was written to the disk itself, if it is time; never tried twice."""
         self._unsynced += 1
-        if self._unsynced < self._rotation.sync_every or self._fd is None:
+        if self._unsynced < self._sync_every or self._fd is None:
             return
         self._unsynced = 0
         try:
@@ -249,15 +267,6 @@ class Appender:
         if self._failures >= _FAILURES_IN_A_ROW and time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + _PAUSE_S
         self._reason = error.errno or errno.EIO
-
-    def _is_alone(self, end: int) -> bool:
-        """Whether nobody has written since our last line, in the file that the path names."""
-        if time.monotonic() >= self._look_at:
-            return False
-        try:
-            return os.lseek(self._fd, 0, os.SEEK_END) == end  # type: ignore[arg-type]
-        except OSError:  # somebody closed all descriptors, as a daemon does
-            return False
 
     def _write_carefully(self, data: bytes) -> None:
         if time.monotonic() < self._retry_at:
@@ -489,7 +498,7 @@ class Appender:
                 raise
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             fd = self._open_once()
-        if self._rotation.sync_every:
+        if self._sync_every:
             self._sync_folder()
         return fd
 
