@@ -283,7 +283,9 @@ class HILTFileHandler(logging.Handler):
         Returns:
             `accepted`, `written`, `pending`, `dropped`, and `dropped_by` from cause to count.
             `rotation_failures`, from cause to count, tells how often a rotation or what comes after
-            it failed; this costs no event.
+            it failed; this costs no event. `lock_failures` tells, in the same way, how often the
+            lock between processes could not be had: each time, lines are for ten seconds written
+            without it, and nothing is rotated.
         """
         dropped_by = self._troubles.by_cause()
         dropped = sum(dropped_by.values())
@@ -295,6 +297,7 @@ class HILTFileHandler(logging.Handler):
             "dropped": dropped,
             "dropped_by": dropped_by,
             "rotation_failures": self._appender.rotation_troubles.by_cause(),
+            "lock_failures": self._appender.lock_failures(),
         }
 
     def close(self) -> None:

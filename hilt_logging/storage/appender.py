@@ -138,6 +138,10 @@ class Appender:
         self._exclusion.forget()
         self._upkeep.begin_anew()
 
+    def lock_failures(self) -> dict[str, int]:
+        """Return how often the lock between processes could not be had, by cause."""
+        return dict(self._exclusion.failures)
+
     def open(self) -> None:
         """
         Open what the path names now, rather than at the next line.

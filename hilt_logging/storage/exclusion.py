@@ -8,8 +8,11 @@ fork excludes nobody.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+
+from collections import Counter
 
 
 try:
@@ -33,6 +36,9 @@ class Exclusion:
     Args:
         path: The log; the lock file is `.NAME.lock` beside it.
         permissions: Mode bits for the lock file.
+
+    Attributes:
+        failures: How often the lock was asked for and not had, by the name of the cause.
     """
 
     def __init__(self, path: str, permissions: int) -> None:
@@ -42,6 +48,7 @@ class Exclusion:
         self._fd: int | None = None
         self._inode = (-1, -1)
         self._without_until = float("-inf")
+        self.failures: Counter[str] = Counter()
 
     def take(self) -> bool:
         """
@@ -51,16 +58,23 @@ class Exclusion:
         for ten. So does a file system that has no locks, and a folder that is not ours to write to.
         """
         now = time.monotonic()
-        if fcntl is None or now < self._without_until:
+        if now < self._without_until:
+            return False
+        if fcntl is None:
+            self._do_without("no flock")
             return False
         try:
             if self._fd is None:
                 self._fd = self._opened()
             return self._waited(self._fd, now + _WAIT_S)
-        except OSError:
+        except OSError as error:
             self.forget()
-            self._without_until = now + _WITHOUT_S
+            self._do_without(errno.errorcode.get(error.errno or 0, type(error).__name__))
             return False
+
+    def _do_without(self, cause: str) -> None:
+        self.failures[cause] += 1
+        self._without_until = time.monotonic() + _WITHOUT_S
 
     def _waited(self, fd: int, until: float) -> bool:
         nap = _FIRST_NAP_S
@@ -70,7 +84,7 @@ class Exclusion:
                 return True
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    self._without_until = time.monotonic() + _WITHOUT_S
+                    self._do_without("held by another process")
                     return False
             time.sleep(nap)
             nap = min(nap * 2, _LONGEST_NAP_S)

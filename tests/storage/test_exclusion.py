@@ -19,17 +19,17 @@ def prompt(text="Hi"):
 
 @pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 def without_locks(request, monkeypatch):
-    """Each flock fails, as on a file system that has none."""
+    """The name of the error with which each flock fails, as on a file system that has none."""
 
     def flock(fd, operation):
         raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(fcntl, "flock", flock)
+    return errno.errorcode[request.param]
 
 
-@pytest.mark.usefixtures("without_locks")
-def test_no_locks(tmp_path, hilt, lines):
-    """Without locks each event is one whole line, and the file is not rotated."""
+def test_no_locks(tmp_path, hilt, lines, without_locks):
+    """Without locks each event is one whole line, the file is not rotated, and it is told why."""
     path = tmp_path / "log.jsonl"
     handler = HILTFileHandler(path, max_bytes=2000)
     hilt.addHandler(handler)
@@ -37,7 +37,18 @@ def test_no_locks(tmp_path, hilt, lines):
     counts = handler.stats()
     assert ids == [event["event_id"] for event in lines(path)]
     assert (20, 0) == (counts["written"], counts["dropped"])
+    assert {without_locks: 1} == counts["lock_failures"]
     assert ["log.jsonl"] == [each.name for each in tmp_path.glob("log*")]
+
+
+def test_locks(tmp_path, hilt):
+    """Where there are locks, none is told to fail, and the file is rotated."""
+    handler = HILTFileHandler(tmp_path / "log.jsonl", max_bytes=2000)
+    hilt.addHandler(handler)
+    for _ in range(20):
+        emit(prompt("x" * 500))
+    assert {} == handler.stats()["lock_failures"]
+    assert len(list(tmp_path.glob("log*"))) > 1
 
 
 @pytest.mark.usefixtures("without_locks")
