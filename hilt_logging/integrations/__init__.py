@@ -30,7 +30,14 @@ Media = Literal["reference", "inline"]
 _log = logging.getLogger("hilt_logging")
 _troubles = Troubles(to_logger(__name__))
 _SDKS: dict[str, tuple[str, ...]] = {
-    "openai": ("openai._base_client",),
+    "openai": (
+        "openai._base_client",
+        "openai._client",
+        "openai._legacy_response",
+        "openai._response",
+        "openai.lib.streaming.chat._completions",
+        "openai.lib.streaming.responses._responses",
+    ),
 }
 """For each target the modules of its SDK that have hooks; they are the keys of its `HOOKS`, too."""
 

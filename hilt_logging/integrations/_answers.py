@@ -120,7 +120,8 @@ class Answer(msgspec.Struct):
         tool_results: Results of tools that ran at the provider's.
         refusal: The words of a refusal.
         finish_reason: The provider's own word.
-        outcome: completed, truncated, refused, filtered, closed_early, abandoned, cancelled, failed.
+        outcome: completed, truncated, refused, filtered, closed_early, abandoned, cancelled, failed;
+            None for one that is not there yet.
         model: The model that served.
         response_id: The provider's id of the answer.
         request_id: The provider's id of the request.
@@ -139,7 +140,7 @@ class Answer(msgspec.Struct):
     tool_results: list[ToolResult] = []
     refusal: str | None = None
     finish_reason: str | None = None
-    outcome: str = "completed"
+    outcome: str | None = "completed"
     model: str | None = None
     response_id: str | None = None
     request_id: str | None = None

@@ -37,7 +37,7 @@ from ._pricing import cost_of
 from ._prompts import prompt_from
 
 
-__all__ = ["Call", "Recorder", "begun", "in_progress", "is_on_record", "safely"]
+__all__ = ["Call", "Recorder", "begun", "in_progress", "is_answered", "is_on_record", "safely"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -157,7 +157,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-def begun(target: Target, settings: Settings, request: Any, **known: Any) -> Call:
+def begun(
+    target: Target, settings: Settings, request: Any, *, of_model: bool = True, **known: Any
+) -> Call:
     """
     Return a call of an instrumented SDK that begins here.
 
@@ -165,10 +167,11 @@ def begun(target: Target, settings: Settings, request: Any, **known: Any) -> Cal
         target: The SDK.
         settings: What `Target.settings` told of it.
         request: The very object that the SDK's function is given.
+        of_model: Whether it is a call of a model, and not one for embeddings.
         known: Further arguments of `Call`.
     """
     known.setdefault("threaded", True)
-    around = outer()
+    around = outer() if of_model else None
     name = target.logger.name
     if around is not None and around.session is not None:
         recorder = Recorder(name, around.session)
@@ -188,6 +191,11 @@ def is_on_record(request: Any) -> bool:
     """Return whether a request is the one whose call is on its way: another tool hid our layer."""
     call = _in_progress.get()
     return call is not None and call.request is request
+
+
+def is_answered(response_id: str) -> bool:
+    """Return whether an answer is on record with what it took."""
+    return _answered.get(response_id) is not None
 
 
 class Call:
@@ -428,6 +436,30 @@ class Call:
             self._completion(partial)
 
     @_quiet
+    def postponed(self, answer: Answer) -> None:
+        """Record that the answer is not there yet."""
+        answer.outcome = None
+        place, self._place = self._place, None
+        self._completion(answer)
+        self._place = place
+
+    @_quiet
+    def unseen(self, response: Any, request_id: str | None = None) -> None:
+        """Record an answer that the caller read past the SDK, whose words nobody saw."""
+        outcome = "completed" if response.is_stream_consumed else "closed_early"
+        if self._may_end():
+            told = Answer(outcome=outcome, request_id=request_id)
+            told.extensions = {"content": "not_seen"}
+            self._completion(told)
+
+    @_quiet
+    def resumes(self, response_id: str) -> None:
+        """Go on with the conversation of an answer, whose rest is asked for by its id."""
+        place = _conversations.find([], None, response_id)
+        if self._is_open and place.session_id is not None:
+            self.session_id, self._session_source = place.session_id, "request"
+
+    @_quiet
     def embedded(self, prompt: Prompt, answer: Answer, /, **extensions: Any) -> None:
         """Record that texts were embedded; the vectors are not kept."""
         if self._may_end():
@@ -518,6 +550,8 @@ class Call:
                 answer.response_id,
                 has_system=self._has_system,
             )
+        if answer.tokens and answer.response_id:
+            _answered.put(answer.response_id, True)
         for tool in answer.tool_calls:
             self._tool_call(tool, answer)
         for result in answer.tool_results:
@@ -688,6 +722,8 @@ def _choices(answer: Answer) -> list[dict[str, Any]]:
     return found
 
 
+_answered = Latest()
+"""Answers that are on record with their tokens, by the provider's id."""
 _given = Latest()
 """Results of tools that are on record, by session and the call's id."""
 

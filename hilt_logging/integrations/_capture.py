@@ -70,6 +70,12 @@ class Target:
         else:
             self._clients.pop(id(client), None)
 
+    def pass_on(self, client: Any, made: Any) -> None:
+        """Record the calls of a client that was made of another one, if only that one's are."""
+        own = self._clients.get(id(client))
+        if own is not None:
+            self.switch_on(own[1], made)
+
     def is_on(self) -> bool:
         """Return whether calls of any client are recorded."""
         return self._everywhere is not None or bool(self._clients)

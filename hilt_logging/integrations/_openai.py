@@ -4,6 +4,8 @@ What OpenAI's requests, answers and streams say, in the words of the format.
 
 from __future__ import annotations
 
+import base64
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +20,7 @@ from ._answers import (
     outcome_of,
     part,
 )
+from ._calls import safely
 from ._fields import count, decoded, field, items, text, type_of
 from ._media import reference
 from ._prompts import prompt_from
@@ -27,6 +30,7 @@ __all__ = [
     "ChatChunks",
     "ResponseEvents",
     "answer_of",
+    "inputs_of",
     "named_session",
     "params_of",
     "parsed",
@@ -84,6 +88,16 @@ def prompt_of(request: Mapping[str, Any]) -> Prompt:
     if instructions:
         messages.insert(0, {"role": "system", "parts": [part("text", content=instructions)]})
     return prompt_from(messages, _new_results(turns))
+
+
+def inputs_of(request: Mapping[str, Any]) -> Prompt:
+    """Return the texts that a request has embedded; tokens of a text are not texts."""
+    given = request.get("input")
+    said = [given] if isinstance(given, str) else items(request, "input")
+    texts = [each for each in said if isinstance(each, str)]
+    parts = [part("text", content=each) for each in texts]
+    messages = [{"role": "user", "parts": parts}] if len(texts) > 1 else None
+    return Prompt(text=texts[0] if texts else None, messages=messages)
 
 
 def _message(turn: Any) -> dict[str, Any]:
@@ -349,11 +363,69 @@ def _folded(pieces: Any) -> Answer:
     return fold.answer()
 
 
+class _ChoiceSoFar:
+    """One choice of a streamed chat completion, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.transcript: list[str] = []
+        self.sound: list[bytes] = []
+        self.calls: dict[int, dict[str, Any]] = {}
+        self.finish_reason: str | None = None
+
+    def add(self, choice: Any) -> str:
+        """Take what a piece adds; return the text of it."""
+        self.finish_reason = text(choice, "finish_reason") or self.finish_reason
+        delta = field(choice, "delta")
+        said = text(delta, "content") or text(choice, "text") or ""
+        self.content.append(said)
+        self.reasoning.append(text(delta, "reasoning_content", "reasoning") or "")
+        self.refusal.append(text(delta, "refusal") or "")
+        audio = field(delta, "audio")
+        if audio is not None:
+            said += text(audio, "transcript") or ""
+            self.transcript.append(text(audio, "transcript") or "")
+            self.sound.append(base64.b64decode(text(audio, "data") or ""))
+        for position, call in enumerate(items(delta, "tool_calls")):
+            at = count(call, "index")
+            self._add_call(position if at is None else at, call)
+        older = field(delta, "function_call")
+        if older is not None:
+            self._add_call(0, {"function": older})
+        return said
+
+    def _add_call(self, index: int, call: Any) -> None:
+        known = self.calls.setdefault(index, {"id": None, "name": "", "arguments": []})
+        function = field(call, "function") or field(call, "custom")
+        known["id"] = text(call, "id") or known["id"]
+        known["name"] += text(function, "name") or ""
+        known["arguments"].append(text(function, "arguments", "input") or "")
+
+    def message(self) -> dict[str, Any]:
+        """Return it as the message that a call without a stream would have given."""
+        audio = {"transcript": "".join(self.transcript), "data": b"".join(self.sound)}
+        return {
+            "content": "".join(self.content),
+            "reasoning": "".join(self.reasoning) or None,
+            "refusal": "".join(self.refusal) or None,
+            "audio": audio if self.sound else None,
+            "tool_calls": [
+                {
+                    "id": each["id"],
+                    "function": {**each, "arguments": "".join(each["arguments"])},
+                }
+                for _, each in sorted(self.calls.items())
+            ],
+        }
+
+
 class ChatChunks:
     """The pieces of a streamed chat completion, put together."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, dict[str, Any]] = {}
+        self._choices: dict[int, _ChoiceSoFar] = {}
         self._whole: dict[str, Any] = {"choices": []}
 
     def add(self, chunk: Any) -> str:
@@ -363,47 +435,42 @@ class ChatChunks:
         said = ""
         for choice in items(chunk, "choices"):
             index = count(choice, "index") or 0
-            piece = self._add_choice(index, choice)
+            known = self._choices.setdefault(index, _ChoiceSoFar())
+            piece = known.add(choice)
             said += piece if index == 0 else ""
         return said
 
-    def _add_choice(self, index: int, choice: Any) -> str:
-        known = self._choices.setdefault(index, {"content": [], "refusal": [], "calls": {}})
-        known["finish_reason"] = text(choice, "finish_reason") or known.get("finish_reason")
-        delta = field(choice, "delta")
-        said = text(delta, "content") or text(choice, "text") or ""
-        known["content"].append(said)
-        known["refusal"].append(text(delta, "refusal") or "")
-        for position, call in enumerate(items(delta, "tool_calls")):
-            at = count(call, "index")
-            self._add_call(known["calls"], position if at is None else at, call)
-        return said
-
-    def _add_call(self, calls: dict[int, dict[str, Any]], index: int, call: Any) -> None:
-        known = calls.setdefault(index, {"id": None, "name": "", "arguments": ""})
-        function = field(call, "function") or field(call, "custom")
-        known["id"] = text(call, "id") or known["id"]
-        known["name"] += text(function, "name") or ""
-        known["arguments"] += text(function, "arguments", "input") or ""
+    def add_all(self, chunks: list[Any]) -> None:
+        """Take pieces of which most are the SDK's and have nothing but text of the first choice."""
+        take = self._choices.setdefault(0, _ChoiceSoFar()).content.append
+        for chunk in chunks:
+            try:
+                choice = chunk.choices[0]
+                delta = choice.delta
+                if (
+                    delta.__pydantic_fields_set__ <= _TEXT_ALONE
+                    and not delta.__pydantic_extra__
+                    and choice.finish_reason is None
+                    and choice.index == 0
+                    and len(chunk.choices) == 1
+                    and chunk.usage is None
+                ):
+                    take(delta.content or "")
+                    continue
+            except (AttributeError, IndexError, TypeError):
+                pass  # of another form, or without a choice
+            safely(self.add, chunk, "")
 
     def answer(self) -> Answer:
         """Return what has come so far."""
         self._whole["choices"] = [
-            {
-                "index": index,
-                "finish_reason": known.get("finish_reason"),
-                "message": {
-                    "content": "".join(known["content"]),
-                    "refusal": "".join(known["refusal"]) or None,
-                    "tool_calls": [
-                        {"id": each["id"], "function": each}
-                        for _, each in sorted(known["calls"].items())
-                    ],
-                },
-            }
+            {"index": index, "finish_reason": known.finish_reason, "message": known.message()}
             for index, known in self._choices.items()
         ]
         return _chat_answer(self._whole)
+
+
+_TEXT_ALONE = frozenset({"content", "role"})
 
 
 class ResponseEvents:
@@ -416,6 +483,18 @@ class ResponseEvents:
         self._refusals: list[str] = []
         self._items: list[Any] = []
         self._failure: Failure | None = None
+
+    def add_all(self, events: list[Any]) -> None:
+        """Take events of which most are the SDK's and add a piece of text."""
+        take = self._texts.append
+        for event in events:
+            try:
+                if event.type == "response.output_text.delta":
+                    take(event.delta)
+                    continue
+            except AttributeError:
+                pass  # a dict
+            safely(self.add, event, "")
 
     def add(self, event: Any) -> str:
         """Take one event; return the text that it adds."""

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol, Self
 
 from ._answers import Answer
-from ._calls import Call
+from ._calls import Call, safely
 
 
-__all__ = ["Pieces", "Watched", "WatchedAsync", "watch"]
+__all__ = ["Pieces", "QuickPieces", "Watched", "WatchedAsync", "watch"]
 
 _AT_ONCE = 256
 
@@ -32,12 +32,20 @@ class Pieces(Protocol):
         """Return the answer as far as it has come."""
 
 
+class QuickPieces(Pieces, Protocol):
+    """One that takes many pieces faster than one after the other."""
+
+    def add_all(self, pieces: list[Any]) -> None:
+        """Take several pieces; one that can't be read must not keep the others from it."""
+
+
 class _Watch:
     """What is seen of one stream."""
 
     __slots__ = (
         "__weakref__",
         "_add",
+        "_add_all",
         "_call",
         "_count",
         "_first_ms",
@@ -47,6 +55,7 @@ class _Watch:
         "_next",
         "_pieces",
         "_stream",
+        "request_id",
     )
 
     def __init__(self, stream: Any, call: Call, pieces: Pieces) -> None:
@@ -54,11 +63,13 @@ class _Watch:
         self._call = call
         self._pieces = pieces
         self._add: Callable[[Any], str] = pieces.add
+        self._add_all: Callable[[list[Any]], None] | None = getattr(pieces, "add_all", None)
         self._kept: list[Any] = []
         self._count = 0
         self._first_ms: int | None = None
         self._is_waiting = True  # for the first piece with text
         self._is_over = False
+        self.request_id: str | None = None
 
     def _saw(self, piece: Any) -> None:
         """Read one piece at once: until there is text, and where pieces are recorded themselves."""
@@ -79,10 +90,12 @@ class _Watch:
         """Read what was kept."""
         kept, self._kept = self._kept, []
         self._count += len(kept)
-        add = self._add
+        if kept and self._add_all is not None:
+            safely(self._add_all, kept, None)
+            return
         for piece in kept:
             try:
-                add(piece)
+                self._add(piece)
             except Exception:  # noqa: S112 -- as above
                 continue
 
@@ -107,6 +120,7 @@ class _Watch:
         self._read()
         answer = self._call.read(_answer_of, self._pieces, Answer())
         answer.outcome = outcome or answer.outcome
+        answer.request_id = answer.request_id or self.request_id
         answer.chunks = self._count
         answer.time_to_first_token_ms = self._first_ms
         return answer
@@ -200,12 +214,16 @@ class WatchedAsync(_Watch):
             self.left()
 
 
-def watch(stream: Any, call: Call, pieces: Pieces) -> None:
+def watch(stream: Any, call: Call, pieces: Pieces, request_id: str | None = None) -> None:
     """
     Let an SDK's stream read on through ours, and tell when it is closed.
 
-    The SDK's own object goes on to the caller. It must have `_iterator`, as those of OpenAI and
-    Anthropic have.
+    Args:
+        stream: The SDK's own object, which goes on to the caller. It has its pieces from its
+            `_iterator`, as those of OpenAI do.
+        call: The call.
+        pieces: How they are put together.
+        request_id: The provider's id of the request, where the pieces don't tell it.
     """
     inner = getattr(stream, "_iterator", None)
     seen: Watched | WatchedAsync
@@ -216,6 +234,7 @@ def watch(stream: Any, call: Call, pieces: Pieces) -> None:
     else:
         call.answered(Answer())
         return
+    seen.request_id = request_id
     stream._iterator = seen
     _tell_of_close(stream, seen)
 

@@ -78,6 +78,20 @@ class Chat:
         return [plain(turn) for turn in self.turns]
 
 
+class Posting(Chat):
+    """The same past the SDK's check of each message, which takes most of the time."""
+
+    def send(self, *said):
+        self.turns += said
+        body = {"model": "m", "messages": self.system + self.turns}
+        made = self.client.post(
+            "/chat/completions", body=body, cast_to=openai.types.chat.ChatCompletion
+        )
+        message = made.choices[0].message
+        self.turns.append(message.model_dump(exclude_none=True))
+        return message
+
+
 def plain(turn):
     if not isinstance(turn, dict):
         turn = turn.model_dump(exclude_none=True)
@@ -104,7 +118,7 @@ def test_200_turns(client, tmp_path):
     """A conversation of 200 turns takes O(n) bytes, and is rebuilt word for word from its file."""
     file = tmp_path / "chat.jsonl"
     handler = hilt_logging.basic_config(file)
-    chat, sizes = Chat(client, "Be brief. " * 100), []
+    chat, sizes = Posting(client, "Be brief. " * 100), []
     for turn in range(200):
         if turn % 5 == 4:
             call = chat.say(f"look up {turn}").tool_calls[0]

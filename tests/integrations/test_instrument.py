@@ -108,7 +108,7 @@ def test_nobody_listens(provider, instrumented, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("hilt"), "propagate", False)
     instrumented("openai")
     instrumented("openai")
-    monkeypatch.setattr("hilt_logging.integrations.openai._asked", None)
+    monkeypatch.setattr("hilt_logging.integrations._openai_calls._asked", None)
     ask(client_of(provider))
     assert ["hilt_logging"] == [record.name for record in caplog.records if "hilt" in record.name]
 
