@@ -449,7 +449,7 @@ class Call:
         outcome = "completed" if response.is_stream_consumed else "closed_early"
         if self._may_end():
             told = Answer(outcome=outcome, request_id=request_id)
-            told.extensions = {"content": "not_seen"}
+            told.extensions = {"body": "not_seen"}
             self._completion(told)
 
     @_quiet

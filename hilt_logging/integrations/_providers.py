@@ -18,9 +18,16 @@ _HOSTS = {
     "api.perplexity.ai": "perplexity",
     "api.together.xyz": "together",
     "api.x.ai": "x-ai",
+    "aiplatform.googleapis.com": "vertex",
+    "amazonaws.com": "bedrock",
+    "api.cerebras.ai": "cerebras",
+    "api.fireworks.ai": "fireworks",
+    "api.moonshot.ai": "moonshotai",
+    "cognitiveservices.azure.com": "azure",
     "generativelanguage.googleapis.com": "gemini",
     "openai.azure.com": "azure",
     "openrouter.ai": "openrouter",
+    "services.ai.azure.com": "azure",
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import hilt_logging
 
-from hilt_logging.integrations import _calls, _conversations
+from hilt_logging.integrations import _calls, _conversations, _latest
 
 
 FIXTURES = Path(__file__).parent.parent / "provider_fixtures"
@@ -70,6 +70,8 @@ def collected():
 def _nothing_is_remembered(monkeypatch):
     """No test recognises the conversations of another one."""
     monkeypatch.setattr(_calls, "_conversations", _conversations.Conversations())
+    for memory in ("_answered", "_given"):
+        monkeypatch.setattr(_calls, memory, _latest.Latest())
 
 
 @pytest.fixture
