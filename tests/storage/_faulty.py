@@ -30,8 +30,8 @@ class Switch:
         with open(name, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), SWITCH.size)
 
-    def set(self, path, op, at, times, fault, amount):
-        values = os.getpid(), OPS[op], at, times, fault, amount, 0, 0
+    def set(self, path, op, at, times, fault, amount, pid=None):
+        values = pid or os.getpid(), OPS[op], at, times, fault, amount, 0, 0
         self._map[:] = SWITCH.pack(*values, os.fsencode(path))
 
     def fired(self):

@@ -105,24 +105,6 @@ def telling(forked):
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    """The library that lets system calls fail."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no gcc")
-    made = tmp_path_factory.mktemp("shim") / "shim.so"
-    source = HERE / "shim.c"
-    done = subprocess.run(
-        [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", made, source, "-ldl"],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        pytest.skip(f"gcc can't compile it: {done.stderr}")
-    return made
-
-
-@pytest.fixture(scope="module")
 def faulty(shim, tmp_path_factory):
     """Runs writers whose system calls fail; returns what they told."""
     switch = tmp_path_factory.mktemp("switch") / "switch"
