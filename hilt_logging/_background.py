@@ -36,6 +36,7 @@ _OPTIONS = ("target", "capacity", "when_full", "drain_timeout")
 _LINGER_S = 0.01
 _LOOK_EVERY_S = 0.002
 _MOST_NESTED = 3
+_MOST_AT_ONCE = 64
 _UNITS = {"s": 1.0, "ms": 0.001}
 
 
@@ -276,11 +277,41 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
         try:
             self._hander = get_ident()
             while items:
-                self._hand_over(items.popleft())
+                self._hand_over_some(items)
         finally:
             self._hander = self._depth = 0
             handing.release()
         return True
+
+    def _hand_over_some(self, items: deque[Any]) -> None:
+        """Hand over what is first, and with it what follows if the target takes many at once."""
+        many = getattr(self.target, "handle_many", None)
+        batch: list[Any] = []
+        while many is not None and items and len(batch) < _MOST_AT_ONCE:
+            if type(items[0]) in (threading.Event, _Nested):
+                break
+            batch.append(items.popleft())
+        if len(batch) > 1:
+            self._hand_over_many(many, batch)
+        elif batch or items:
+            self._hand_over(batch[0] if batch else items.popleft())
+
+    def _hand_over_many(self, many: Any, batch: list[Any]) -> None:
+        self._depth = 0
+        try:
+            many([item[0].twin(item[1]) if type(item) is tuple else item for item in batch])
+            for _ in batch:
+                self._written.add()
+        except BaseException as error:
+            self._failed(error, len(batch))
+        finally:
+            self._handled += len(batch)
+
+    def _failed(self, error: BaseException, number: int) -> None:
+        self._count(type(error).__name__, number)
+        wanted = isinstance(error, KeyboardInterrupt | SystemExit)
+        if wanted and threading.current_thread() is not self._thread:
+            raise error
 
     def _hand_over(self, item: Any) -> None:
         if type(item) is threading.Event:
@@ -293,10 +324,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
             self.target.handle(item[0].twin(item[1]) if type(item) is tuple else item)
             self._written.add()
         except BaseException as error:
-            self._count(type(error).__name__)
-            wanted = isinstance(error, KeyboardInterrupt | SystemExit)
-            if wanted and threading.current_thread() is not self._thread:
-                raise
+            self._failed(error, 1)
         finally:
             self._handled += 1
 

@@ -34,14 +34,14 @@ import threading
 import time
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from weakref import WeakSet
 
 from .._diagnostics import Troubles, to_stderr
 from .._ids import Key
 from .exclusion import Exclusion, above_stdio, register
 from .options import FileOptions
-from .room import reserve
+from .room import load, reserve
 from .rotation import Files, move_aside, stamp_of
 from .upkeep import Upkeep
 
@@ -50,6 +50,7 @@ __all__ = ["Appender", "NotSyncedError", "acquire", "cause_of", "release"]
 
 _FOLLOW_EVERY_S = 0.1
 _REMEMBERED = 32
+_MOST_AT_ONCE = 128 * 1024
 _LOOKS = 20
 _LOOK_EVERY_S = 0.001
 _AGAIN = 3
@@ -181,14 +182,8 @@ class Appender:
             OSError: if it can't be written whole.
         """
         with self._lock:
-            if key is not None:
-                if type(key) is not Key:
-                    if self._came_before(key):
-                        return False
-                elif self in key.seen_by:
-                    return False
-                else:
-                    key.seen_by = (*key.seen_by, self)
+            if key is not None and self._came_before(key):
+                return False
             if self._writing:
                 self._joined.append((line, lost))
                 return True
@@ -204,8 +199,123 @@ class Appender:
                     self._write_joined(*self._joined.popleft())
             return True
 
+    def append_many(
+        self, lines: Sequence[tuple[bytes, object]], lost: Callable[[OSError], None]
+    ) -> list[bool | OSError]:
+        """
+        Write lines, as many as can be in one write; never raises an `OSError`.
+
+        Args:
+            lines: Lines and their keys, as for `append`.
+            lost: As there.
+
+        Returns:
+            For each what `append` would have returned or raised.
+        """
+        with self._lock:
+            results: list[bool | OSError] = [
+                key is None or not self._came_before(key) for _, key in lines
+            ]
+            fresh = deque((n, lines[n][0] + b"\n") for n, is_new in enumerate(results) if is_new)
+            if self._writing:
+                self._joined.extend((line[:-1], lost) for _, line in fresh)
+                return results
+            try:
+                while fresh:
+                    for number, error in self._write_some(fresh).items():
+                        results[number] = error
+                        if not isinstance(error, NotSyncedError):
+                            self._forget(lines[number][1])
+            finally:
+                for number, _ in fresh:  # an exception of a signal handler: nothing came of them
+                    self._forget(lines[number][1])
+                while self._joined:
+                    self._write_joined(*self._joined.popleft())
+        return results
+
+    def _write_some(self, waiting: deque[tuple[int, bytes]]) -> dict[int, OSError]:
+        """Write the first line that waits, and what else goes with it; return which failed."""
+        batch, size = [waiting.popleft()], 0
+        while waiting and size + len(waiting[0][1]) <= _MOST_AT_ONCE:
+            batch.append(waiting.popleft())
+            size += len(batch[-1][1])
+        failed: dict[int, OSError] = {}
+        again = batch if len(batch) == 1 else self._write_at_once(batch, failed)
+        for number, line in again:
+            try:
+                self._write(line)
+            except OSError as error:
+                failed[number] = error
+        return failed
+
+    def _write_at_once(
+        self, batch: list[tuple[int, bytes]], failed: dict[int, OSError]
+    ) -> list[tuple[int, bytes]]:
+        """Write lines in one, the short way; return those that are still to be written."""
+        data = b"".join(line for _, line in batch)
+        end, fd = self._end, self._fd
+        if end < 0 or fd is None or time.monotonic() >= self._look_at:
+            return batch
+        end = _whole_end(fd, end)
+        if not 0 <= end <= self._room - len(data):
+            return batch
+        self._writing, self._end = True, -1
+        try:
+            written = os.write(fd, data)
+            here = _position(fd)
+            again = (
+                batch[:1] if self._is_first_glued(fd, here - written, end, batch, written) else []
+            )
+            if written == len(data) and here > 0:
+                self._end = here
+                done = len(batch)
+            else:
+                done = self._finish_last(fd, batch, here, written, failed)
+            if self._sync_every:
+                self._sync(done)
+        except NotSyncedError as error:
+            failed.update((number, error) for number, _ in batch[:done])
+        except OSError:
+            return batch  # one by one each gets its own error
+        finally:
+            self._writing = False
+        return again + batch[done:]
+
+    def _is_first_glued(
+        self, fd: int, begin: int, end: int, batch: list[tuple[int, bytes]], written: int
+    ) -> bool:
+        return begin != end and _is_glued(fd, begin, batch[0][1][:written])
+
+    def _finish_last(
+        self,
+        fd: int,
+        batch: list[tuple[int, bytes]],
+        here: int,
+        written: int,
+        failed: dict[int, OSError],
+    ) -> int:
+        """Complete the line at which a write ended early; return how many are done with."""
+        done = 0
+        while done < len(batch) and written >= len(batch[done][1]):
+            written -= len(batch[done][1])
+            done += 1
+        if written == 0 or done == len(batch):
+            return done
+        number, line = batch[done]
+        try:
+            self._finish(fd, line, here - written, written)
+        except OSError as error:
+            self._count_failure(error)
+            failed[number] = error
+        return done + 1
+
     def _came_before(self, key: object) -> bool:
         """Whether the key came lately; from now on it did. In steps that a signal may interrupt."""
+        if type(key) is Key:
+            if self in key.seen_by:
+                return True
+            key.seen_by = (*key.seen_by, self)
+            return False
         mark, recent = id(key), self._recent
         if recent.get(mark) is key or self._older.get(mark) is key:
             return True
@@ -256,9 +366,9 @@ class Appender:
         finally:
             self._writing = False
 
-    def _sync(self) -> None:
+    def _sync(self, lines: int = 1) -> None:
         """Bring what was written to the disk itself, if it is time; never tried twice."""
-        self._unsynced += 1
+        self._unsynced += lines
         if self._unsynced < self._sync_every or self._fd is None:
             return
         self._unsynced = 0
@@ -621,6 +731,7 @@ def acquire(
     Raises:
         ValueError: if the file is in use here with other options.
     """
+    load()
     real = os.path.realpath(path)
     with _sharing:
         found = _shared.get(real)

@@ -14,14 +14,13 @@ import sys
 from collections.abc import Callable
 
 
-__all__ = ["reserve"]
+__all__ = ["load", "reserve"]
 
 _KEEP_SIZE = 1
 _MOST_AHEAD = 256 * 1024
 _LEAST_AHEAD = 4096
 
-_Fallocate = Callable[[int, int, int, int], int]
-_fallocate: _Fallocate | None = None
+_allocate: Callable[[int, int, int], int] | None = None
 _loaded = False
 
 
@@ -40,6 +39,9 @@ def reserve(fd: int, end: int, needed: int) -> int:
     Raises:
         OSError: ENOSPC or EDQUOT, if there is not room for what is needed.
     """
+    load()
+    if _allocate is None:
+        return sys.maxsize
     ahead = max(needed, min(_MOST_AHEAD, max(_LEAST_AHEAD, end // 4)))
     for length in dict.fromkeys((ahead, needed)):
         number = _allocate(fd, end, length)
@@ -50,32 +52,37 @@ def reserve(fd: int, end: int, needed: int) -> int:
     raise OSError(number, os.strerror(number))
 
 
-def _allocate(fd: int, offset: int, length: int) -> int:
-    """Reserve; return 0 or the errno."""
-    global _fallocate, _loaded
+def load() -> None:
+    """
+    Load what `reserve` needs, which takes milliseconds.
+
+    It is asked for where a file is set up: a child that is forked while another thread imports has
+    half of a module for ever.
+    """
+    global _allocate, _loaded
     if not _loaded:
-        _fallocate, _loaded = _load(), True
-    if _fallocate is None:
-        return errno.EOPNOTSUPP
-    import ctypes
-
-    while True:
-        if _fallocate(fd, _KEEP_SIZE, offset, length) == 0:
-            return 0
-        if ctypes.get_errno() != errno.EINTR:
-            return ctypes.get_errno()
+        _allocate, _loaded = _load(), True
 
 
-def _load() -> _Fallocate | None:
+def _load() -> Callable[[int, int, int], int] | None:
+    """What reserves room and returns 0 or the errno; None where there is no such thing."""
     if sys.platform != "linux" or sys.maxsize < 2**32:
         return None
     try:
-        import ctypes  # at first use: importing it takes milliseconds
+        import ctypes
 
-        found = ctypes.CDLL(None, use_errno=True).fallocate
+        fallocate, get_errno = ctypes.CDLL(None, use_errno=True).fallocate, ctypes.get_errno
+        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        fallocate.restype = ctypes.c_int
     except (ImportError, OSError, AttributeError):
         return None
-    found.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    found.restype = ctypes.c_int
-    loaded: _Fallocate = found
-    return loaded
+
+    def allocate(fd: int, offset: int, length: int) -> int:
+        while True:
+            if fallocate(fd, _KEEP_SIZE, offset, length) == 0:
+                return 0
+            number = get_errno()
+            if number != errno.EINTR:
+                return number
+
+    return allocate
