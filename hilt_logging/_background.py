@@ -27,6 +27,7 @@ from weakref import WeakSet
 
 from ._diagnostics import Tally, Troubles, to_stderr
 from .errors import ConfigurationError, reject_unknown
+from .filters import passed
 from .records import HILTRecord, detached
 
 
@@ -135,14 +136,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
         self, record: logging.LogRecord
     ) -> bool | logging.LogRecord:
         """Return what the filters let pass: as Python 3.12 and later, also a record in its place."""
-        for each in self.filters:
-            decide = each.filter if hasattr(each, "filter") else each
-            result = decide(record)
-            if not result:
-                return False
-            if isinstance(result, logging.LogRecord):
-                record = result
-        return record
+        return passed(self.filters, record)
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Queue the record if the filters let it pass; no lock is taken."""
@@ -150,14 +144,14 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
             self.emit(record)
             return record
         try:
-            passed = self.filter(record)
+            found = self.filter(record)
         except Exception as error:  # it may be one that redacts: nothing passes
             self._accept()
             self._count(type(error).__name__)
             return False
-        if isinstance(passed, logging.LogRecord):
-            self.emit(passed)
-        return passed
+        if isinstance(found, logging.LogRecord):
+            self.emit(found)
+        return found
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record, as it is now; never raises."""

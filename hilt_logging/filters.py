@@ -31,6 +31,17 @@ __all__ = [
 ]
 
 
+def passed(filters: Iterable[Any], record: logging.LogRecord) -> bool | logging.LogRecord:
+    """Return what filters let pass: as Python 3.12 and later, also a record in its place."""
+    for each in filters:
+        result = each.filter(record) if hasattr(each, "filter") else each(record)
+        if not result:
+            return False
+        if isinstance(result, logging.LogRecord):
+            record = result
+    return record
+
+
 class OnlyHILT(logging.Filter):
     """Let only records with an event pass."""
 

@@ -15,6 +15,7 @@ from ._diagnostics import Tally, Troubles, to_stderr
 from ._failures import Gap, Policy
 from .emit import note_failure
 from .errors import ConfigurationError, RecordingError, reject_unknown
+from .filters import passed
 from .formatters import HILTFormatter
 from .records import HILTRecord, completed, event_of, key_of
 from .storage.appender import Appender, NotSyncedError, acquire, cause_of, release
@@ -189,14 +190,7 @@ class HILTFileHandler(logging.Handler):
         self, record: logging.LogRecord
     ) -> bool | logging.LogRecord:
         """Return what the filters let pass: as Python 3.12 and later, also a record in its place."""
-        for each in self.filters:
-            decide = each.filter if hasattr(each, "filter") else each
-            result = decide(record)
-            if not result:
-                return False
-            if isinstance(result, logging.LogRecord):
-                record = result
-        return record
+        return passed(self.filters, record)
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Write the record if the filters let it pass; no lock is held while it is formatted."""
@@ -204,13 +198,13 @@ class HILTFileHandler(logging.Handler):
             self.emit(record)
             return record
         try:
-            passed = self.filter(record)
+            found = self.filter(record)
         except Exception as error:  # it may be one that redacts: nothing passes
             self._count_lost(type(error).__name__)
             return False
-        if isinstance(passed, logging.LogRecord):
-            self.emit(passed)
-        return passed
+        if isinstance(found, logging.LogRecord):
+            self.emit(found)
+        return found
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the event of a record; never raises."""
@@ -261,13 +255,13 @@ class HILTFileHandler(logging.Handler):
     def _line_and_key(self, record: logging.LogRecord) -> tuple[bytes, object] | None:
         """What is to be written of a record; None where that is nothing."""
         try:
-            passed = self.filter(record) if self.filters else record
-            if not isinstance(passed, logging.LogRecord):
+            found = self.filter(record) if self.filters else record
+            if not isinstance(found, logging.LogRecord):
                 return None
-            is_ready = type(passed) is HILTRecord and passed.line is not None
-            if not is_ready and not self._wraps and event_of(passed) is None:
+            is_ready = type(found) is HILTRecord and found.line is not None
+            if not is_ready and not self._wraps and event_of(found) is None:
                 return None
-            return self.formatter.line(passed), key_of(passed)
+            return self.formatter.line(found), key_of(found)
         except Exception as error:
             self._count_lost(type(error).__name__)
             return None

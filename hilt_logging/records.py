@@ -76,7 +76,7 @@ class HILTRecord(logging.LogRecord):
         self._made = event
         self.line = line
         self.event_id = event_id
-        self.key = Key()
+        self.key: object = Key()
         self.name = name
         self.levelno = level
         self.thread = get_ident() if logging.logThreads else None
@@ -158,7 +158,8 @@ class HILTRecord(logging.LogRecord):
         self._filled = True
 
 
-_OWN = frozenset((*HILTRecord.__slots__, "hilt"))
+_SLOTS = frozenset(HILTRecord.__slots__)
+_OWN = _SLOTS | {"hilt"}
 
 
 def _set_time(record: logging.LogRecord, event: dict[str, Any]) -> None:
@@ -345,7 +346,9 @@ def detached(record: logging.LogRecord) -> logging.LogRecord:
     The event is completed with what is bound here, and the message is merged with its arguments;
     a message that is a dict, as structlog's, stays one.
     """
-    event = complete(record)
+    event, line = complete_with_line(record)
+    if line is not None and event is not None and _is_ordinary(record, event):
+        return _with_line(record, event["event_id"], line)
     copied = copy.copy(record)
     if type(copied.msg) is dict:
         copied.msg = dict(copied.msg)
@@ -358,6 +361,29 @@ def detached(record: logging.LogRecord) -> logging.LogRecord:
         _twins.put(fresh, key)
         _set_made(copied, fresh, key)
     return copied
+
+
+def _is_ordinary(record: logging.LogRecord, event: object) -> bool:
+    """Whether this is a record of the stdlib's own class, and its event an attribute."""
+    held = record.__dict__
+    return (
+        type(record) is logging.LogRecord
+        and held.get("hilt") is event
+        and _SLOTS.isdisjoint(held)
+        and type(record.msg) is not dict
+    )
+
+
+def _with_line(record: logging.LogRecord, event_id: str, line: bytes) -> HILTRecord:
+    """The same record with its event as a line, from which whoever asks has a dict of its own."""
+    made = HILTRecord(record.name, record.levelno, None, line, event_id, _NO_CALLER)
+    made.key = key_of(record)
+    held = _held(made)
+    held.update(record.__dict__)
+    del held["hilt"]
+    if made.args or type(made.msg) is not str:
+        _merge(made)
+    return made
 
 
 def _merge(record: logging.LogRecord) -> None:

@@ -19,7 +19,6 @@ from ..formatters import HILTFormatter
 from ..handlers import UTF_8, absolute, open_shared
 from ..records import id_of, key_of, make
 from ..storage.appender import Appender, cause_of, release
-from ..storage.rotation import move_aside
 from . import reader
 
 
@@ -81,8 +80,9 @@ class Session:
             appender = open_shared(self.path, 0o600, self._create_dirs, delay=True)
             try:
                 if self._mode == "w":
-                    move_aside(appender.path, appender.options)
-                appender.open()
+                    appender.begin_new()
+                else:
+                    appender.open()
             except OSError as error:
                 release(appender)
                 raise ConfigurationError(

@@ -158,6 +158,28 @@ class Appender:
             self._look_at = float("-inf")
             self._followed()
 
+    def begin_new(self) -> None:
+        """
+        Move what the file holds aside, its last line closed off, and open an empty one.
+
+        Raises:
+            OSError: if it can't be moved or opened.
+        """
+        with self._lock:
+            self._look_at = float("-inf")
+            fd = self._followed()
+            if os.fstat(fd).st_size == 0:
+                return
+            try:
+                self._exclusion.take()
+                if self._ends_torn(fd, os.fstat(fd)):
+                    os.write(fd, b"\n")
+                move_aside(self.path, self.options)
+            finally:
+                self._exclusion.give()
+            self._look_at = float("-inf")
+            self._followed()
+
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         with self._lock:

@@ -12,7 +12,7 @@ import pytest
 
 import hilt_logging
 
-from hilt_logging import Actor, Content, Event, Session, bind
+from hilt_logging import Actor, Content, Event, Session, bind, events
 from hilt_logging.errors import (
     ConfigurationError,
     HILTError,
@@ -185,6 +185,16 @@ class TestBeginAnew:
         assert [second] == [event["event_id"] for event in lines(path)]
         (aside,) = path.parent.glob(f"{path.name}.*")
         assert [first] == [event["event_id"] for event in lines(aside)]
+
+    def test_torn_tail(self, path):
+        """What is moved aside ends in a newline, whatever died before."""
+        path.parent.mkdir()
+        path.write_bytes(b'{"torn": ')
+        with Session(path, mode="w") as session:
+            session.append(events.prompt("Hi"))
+        (aside,) = [each for each in path.parent.glob("session*") if each != path]
+        assert b'{"torn": \n' == aside.read_bytes()
+        assert 1 == path.read_bytes().count(b"\n")
 
     def test_nothing_there(self, path, lines):
         """Where there is none, or an empty one, nothing is moved."""
