@@ -29,7 +29,7 @@ from ..errors import RecordingError
 from ..events import Actor, Content, Event, Metrics, new_id
 from ..snapshot import snapshot, type_name
 from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of, part
-from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer
+from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer, surrounding
 from ._conversations import Conversations, Place
 from ._latest import Latest
 from ._media import inlined
@@ -112,6 +112,19 @@ class Recorder:
         return True
 
 
+class _Silent(Recorder):
+    """For a call that is on record as a framework's run."""
+
+    def listens(self, level: int = logging.INFO) -> bool:
+        return False
+
+    def hears(self) -> bool:
+        return False
+
+    def send(self, event: Event) -> str:
+        return event.event_id
+
+
 def _takes_logger(append: Any) -> bool:
     """Whether a session hands its events to a logger itself, as ours does."""
     if append is None:
@@ -177,9 +190,20 @@ def begun(
         recorder = Recorder(name, around.session)
     else:
         recorder = _recorders.get(name) or _recorders.setdefault(name, Recorder(name))
-    call = Call(recorder, settings=settings, around=around, **known)
+    call = Call(recorder, settings=settings, around=around, **_placed(around, known))
     call.request = request
     return call
+
+
+def _placed(around: Outer | None, known: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a call, with the run of a framework that it is a part of."""
+    within = surrounding() if around is None else None
+    if within is None:
+        return known
+    run_id = within.run().get("run_id")
+    provenance = {"parent_run_id": run_id, **(known.get("provenance") or {})}
+    extensions = {**within.extensions, **(known.get("extensions") or {})}
+    return {"within": within, **known, "provenance": provenance, "extensions": extensions}
 
 
 def in_progress() -> Call | None:
@@ -255,7 +279,8 @@ class Call:
             provenance = {**around.call.run(), **(provenance or {})}
             extensions = {**around.call.extensions, **(extensions or {})}
         self.session_id, self._session_source = _session(_id(session_id), named_session, within)
-        self._is_open = within is None and self._session_source == "new"
+        is_part = within is not None and (around is None or not within._is_open)
+        self._is_open: bool = not is_part and self._session_source == "new"
         self._threaded = threaded
         self._previous = previous
         self._place: Place | None = None
@@ -264,6 +289,8 @@ class Call:
         self._has_content = settings.capture != "metadata"
         self.prompt_id: str | None = None
         self.completion_id: str | None = None
+        self.error_id: str | None = None
+        self.noted_id: str | None = None
         self._user_id: str | None = (
             _id(user_id) or current().user_id or (within._user_id if within else None)
         )
@@ -286,6 +313,10 @@ class Call:
         self._source = source or provider or recorder.logger
         self._process = _process[0]
         self._end = [True]
+        if around is not None and around.is_recorded:
+            self.recorder, self._end = _Silent(recorder.logger), []
+        elif around is not None:
+            self._measured = measured and around.call._measured
         self._token: Token[Call | None] | None = None
         self.request: Any = None
 
@@ -460,6 +491,14 @@ class Call:
             self.session_id, self._session_source = place.session_id, "request"
 
     @_quiet
+    def goes_on(self, turns: list[dict[str, Any]]) -> None:
+        """Go on with the conversation whose last answer is in the turns, if that is one alone."""
+        if self._is_open:
+            place = _conversations.find([*turns, {"role": "user", "parts": []}])
+            if place.session_id is not None:
+                self.session_id, self._session_source = place.session_id, "history"
+
+    @_quiet
     def embedded(self, prompt: Prompt, answer: Answer, /, **extensions: Any) -> None:
         """Record that texts were embedded; the vectors are not kept."""
         if self._may_end():
@@ -496,8 +535,8 @@ class Call:
             reply_to=self.prompt_id,
             **extensions,
         )
-        sent = self.recorder.send(event)
-        self.prompt_id = self.prompt_id or sent
+        self.noted_id = self.recorder.send(event)
+        self.prompt_id = self.prompt_id or self.noted_id
 
     def latency_ms(self) -> int | None:
         """Return milliseconds since the request left; None for a call that is long over."""
@@ -590,7 +629,7 @@ class Call:
                 result=None if isinstance(given, str) else given,
             ),
         )
-        self.recorder.send(event)
+        self.noted_id = self.recorder.send(event)
         if result.call_id:
             _given.put((self.session_id, result.call_id), [given])
 
@@ -614,7 +653,9 @@ class Call:
             error=_present(error),
             **extensions,
         )
-        self.recorder.send(event)
+        sent = self.recorder.send(event)
+        if failure.outcome != "retried":
+            self.error_id = sent
 
     def _tool(self, name: str, call_id: str | None, server: bool, **content: Any) -> dict[str, Any]:
         told = content if self._has_content else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import weakref
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from ._calls import Call
 
 
-__all__ = ["EVERYTHING", "Outer", "Settings", "Target", "outer", "suppress", "target_of"]
+__all__ = [
+    "EVERYTHING",
+    "Outer",
+    "Settings",
+    "Target",
+    "outer",
+    "suppress",
+    "surrounding",
+    "surroundings",
+    "target_of",
+]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -137,19 +148,25 @@ class Outer:
     Args:
         call: The framework's call; its session, run ids and extensions go to the SDK's events.
         session: The framework's own session, anything with `append(event)`.
+        is_recorded: Whether the framework has recorded the run already: the SDK's call that takes
+            it is silent.
     """
 
-    __slots__ = ("_token", "call", "session", "taken_by")
+    __slots__ = ("_token", "before", "call", "is_recorded", "session", "taken_by")
 
-    def __init__(self, call: Call, session: Any = None) -> None:
+    def __init__(self, call: Call, session: Any = None, *, is_recorded: bool = False) -> None:
         self.call = call
         self.session = session
+        self.is_recorded = is_recorded
         self.taken_by: Call | None = None
+        self.before: Outer | None = None
         self._token: Token[Any] | None = None
 
     def open(self) -> None:
         """Let an SDK's call take it from here on."""
-        self._token = _around.set(self)
+        if _around.get() is not _SUPPRESSED:
+            self.before = outer()
+            self._token = _around.set(self)
 
     def close(self) -> bool:
         """End it, and return whether an SDK's call stood for it."""
@@ -177,7 +194,24 @@ _around: ContextVar[Outer | _Suppressed | None] = ContextVar("hilt_logging_aroun
 def outer() -> Outer | None:
     """Return the framework's run that a call here may stand for."""
     found = _around.get()
-    return found if isinstance(found, Outer) and found.is_free() else None
+    while isinstance(found, Outer):
+        if found.is_free():
+            return found
+        found = found.before
+    return None
+
+
+surroundings: list[Callable[[], Call | None]] = []
+"""Frameworks tell here which run of theirs, other than a model's, a call is made in."""
+
+
+def surrounding() -> Call | None:
+    """Return the run of a framework, as of a tool or a node, that a call here is made in."""
+    for find in surroundings:
+        found = find()
+        if found is not None:
+            return found
+    return None
 
 
 class suppress:  # noqa: N801 -- used as a function, like contextlib.suppress
