@@ -18,7 +18,7 @@ import msgspec
 from .snapshot import snapshot
 
 
-__all__ = ["Line", "chained", "digest_of", "lines_of", "systems_in"]
+__all__ = ["Line", "digest_of", "lines_of", "sha256_of", "systems_in"]
 
 # of these a client need not send anything back, and they have events of their own
 _LEFT_OUT = frozenset({"reasoning", "server_tool_call", "server_tool_call_response"})
@@ -48,50 +48,52 @@ def systems_in(messages: Sequence[dict[str, Any]]) -> int:
     return len(messages)
 
 
-def lines_of(messages: Iterable[dict[str, Any]]) -> Iterator[Line]:
+def lines_of(messages: Sequence[dict[str, Any]]) -> list[Line]:
     """
-    Yield what messages say; those of a model in succession count as one.
+    Return what messages say; those of a model in succession count as one.
 
     Args:
         messages: `{"role": ..., "parts": [...]}`.
     """
+    out: list[Line] = []
     said: list[dict[str, Any]] = []
-    end = 0
-    for end, message in enumerate(messages, 1):
-        role, parts = message["role"], message["parts"]
-        if role == "assistant":
-            said = said + parts
-            continue
-        if said:
-            yield Line(_answer_line(said), end - 1, True)
-            said = []
-        yield Line(_line(role, parts, message.get("name")), end, False)
-    if said:
-        yield Line(_answer_line(said), end, True)
+    for index, message in enumerate(messages):
+        if message["role"] == "assistant":
+            said = said + message["parts"] if said else message["parts"]
+            if index + 1 == len(messages) or messages[index + 1]["role"] != "assistant":
+                out.append(Line(_answer_line(said), index + 1, True))
+                said = []
+        else:
+            out.append(Line(_line(message), index + 1, False))
+    return out
 
 
-def chained(digest: bytes, line: bytes) -> bytes:
-    """Return the digest of messages and one more: SHA-256 of the digest so far and its line."""
-    return hashlib.sha256(digest + line).digest()
-
-
-def digest_of(messages: Iterable[dict[str, Any]]) -> str:
+def digest_of(messages: Sequence[dict[str, Any]]) -> str:
     """Return the digest of messages as events have it, `sha256:<hex>`."""
-    digest = b""
-    for line in lines_of(messages):
-        digest = chained(digest, line.line)
-    return f"sha256:{digest.hex()}"
+    return f"sha256:{sha256_of(line.line for line in lines_of(messages)).hexdigest()}"
 
 
-def _line(role: str, parts: list[dict[str, Any]], name: str | None = None) -> bytes:
+def sha256_of(lines: Iterable[bytes]) -> hashlib._Hash:
+    """Return the SHA-256 of lines, each with a newline at its end, to be gone on with."""
+    return hashlib.sha256(b"".join([line + b"\n" for line in lines]))
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    role, parts = message["role"], message["parts"]
+    if len(message) == 2 and len(parts) == 1 and parts[0]["type"] == "text":
+        return _encoded([role, [parts[0]["content"]] if parts[0]["content"] else []])
     told = [_told(part) for part in _joined(parts)]
+    name = message.get("name")
     return _encoded([role, told] if name is None else [role, told, name])
 
 
 def _answer_line(parts: list[dict[str, Any]]) -> bytes:
     """The text comes first: an event of an answer does not tell where between calls it stood."""
-    said = "".join(part["content"] for part in parts if part["type"] == "text")
-    told = [_told(part) for part in parts if part["type"] not in ("text", *_LEFT_OUT)]
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        said, told = parts[0]["content"], []
+    else:
+        said = "".join([part["content"] for part in parts if part["type"] == "text"])
+        told = [_told(part) for part in parts if part["type"] not in ("text", *_LEFT_OUT)]
     return _encoded(["assistant", [said, *told] if said else told])
 
 

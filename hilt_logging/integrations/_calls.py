@@ -26,7 +26,7 @@ from .._diagnostics import Troubles, to_logger
 from ..context import current
 from ..emit import emit
 from ..errors import RecordingError
-from ..events import Actor, Content, Event, Metrics, new_id
+from ..events import Actor, Content, Event, Metrics, encode, new_id
 from ..snapshot import snapshot, type_name
 from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of, part
 from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer, surrounding
@@ -272,13 +272,15 @@ class Call:
         source: str | None = None,
     ) -> None:
         self.recorder = recorder
-        self.call_id = new_id()
+        self.call_id = call_id = new_id()
+        bound = current()
         if around is not None:
             around.taken_by = self
             within = around.call
             provenance = {**around.call.run(), **(provenance or {})}
             extensions = {**around.call.extensions, **(extensions or {})}
-        self.session_id, self._session_source = _session(_id(session_id), named_session, within)
+        given = _id(session_id) or bound.session_id
+        self.session_id, self._session_source = _session(given, named_session, within)
         is_part = within is not None and (around is None or not within._is_open)
         self._is_open: bool = not is_part and self._session_source == "new"
         self._threaded = threaded
@@ -292,20 +294,21 @@ class Call:
         self.error_id: str | None = None
         self.noted_id: str | None = None
         self._user_id: str | None = (
-            _id(user_id) or current().user_id or (within._user_id if within else None)
+            _id(user_id) or bound.user_id or (within._user_id if within else None)
         )
         self._assistant_id = _id(assistant_id)
         self._provider = provider
         self._request_model = request_model
-        self._common = _present(
-            {
-                "provider": provider,
-                "request_model": request_model,
-                "call_id": self.call_id,
-                "params": params or None,
-                **(provenance or {}),
-            }
-        )
+        self._common: dict[str, Any] = {}
+        if provider is not None:
+            self._common["provider"] = provider
+        if request_model is not None:
+            self._common["request_model"] = request_model
+        self._common["call_id"] = call_id
+        if params:
+            self._common["params"] = params
+        if provenance:
+            self._common |= _present(provenance)
         self.extensions: dict[str, Any] = extensions or {}
         self._started = time.perf_counter() if timed else None
         self._attempts: int | None = None
@@ -385,40 +388,39 @@ class Call:
         self._place = place = _conversations.find(prompt.turns, session_id, self._previous)
         if self._is_open and place.session_id is not None:
             self.session_id = place.session_id
-            self._session_source = "history" if self._previous is None else "request"
+            self._session_source = "request" if self._previous else "history"
         if self._settings.capture != "new":
             self._has_system = place.systems > 0
             return prompt, {}
         needed = place.systems > 0 and _conversations.needs_system(place, self.session_id)
         self._has_system = needed
         news = prompt.turns[place.systems + place.start :]
-        new_ids = _result_ids(news)
-        results = [
-            each
-            for each in prompt.tool_results
-            if each.call_id in new_ids and not self._is_given(each)
-        ]
+        results = prompt.tool_results
+        if results:
+            new_ids = _result_ids(news)
+            results = [r for r in results if r.call_id in new_ids and not self._is_given(r)]
+            prompt.tool_results = results
         if results:
             here = {each.call_id for each in results}
             news = [_referring(turn, here) for turn in news]
-        elif not place.start and needed == (place.systems > 0) and self._previous is None:
-            prompt.tool_results = results
+        elif not place.start and needed == (place.systems > 0) and not self._previous:
             return prompt, {}
         told = prompt_from([*(prompt.turns[: place.systems] if needed else ()), *news], results)
         return told, {
             "follows": place.follows,
-            "history": place.history(self._previous, prompt.turns[: place.systems]),
+            "history": place.history(self._previous),
         }
 
     def _is_given(self, result: ToolResult) -> bool:
         """Whether the result is on record, as one that a framework's tool gave."""
         known = _given.get((self.session_id, result.call_id))
-        return known is not None and bool(known == [result.result])
+        return known is not None and bool(known == _hash_of(result.result))
 
     @_quiet
     def chunk(self, piece: str) -> None:
         """Record one piece of a stream, at DEBUG."""
-        if self._has_content and self.recorder.listens(logging.DEBUG):
+        is_ours = self._process == _process[0]
+        if is_ours and self._has_content and self.recorder.listens(logging.DEBUG):
             event = self._event(
                 "completion_chunk", self._agent(None), reply_to=self.prompt_id, text=piece
             )
@@ -556,19 +558,22 @@ class Call:
         if answer.cost_usd is None and self._measured:
             cost = cost_of(self._provider, answer.model or self._request_model, answer.tokens)
         usd = answer.cost_usd if cost is None else cost.usd
-        metrics = Metrics(
-            latency_ms=self.latency_ms(),
-            time_to_first_token_ms=answer.time_to_first_token_ms,
-            tokens=answer.tokens or None,
-            cost_usd=usd if usd is not None and math.isfinite(usd) else None,
-            chunks=answer.chunks,
-            attempts=self._attempts,
-        )
+        latency_ms = self.latency_ms()
+        metrics = None
+        if latency_ms is not None or answer.tokens or answer.chunks is not None or usd is not None:
+            metrics = Metrics(
+                latency_ms=latency_ms,
+                time_to_first_token_ms=answer.time_to_first_token_ms,
+                tokens=answer.tokens or None,
+                cost_usd=usd if usd is not None and math.isfinite(usd) else None,
+                chunks=answer.chunks,
+                attempts=self._attempts,
+            )
         event = self._event(
             action,
             self._agent(answer),
             content=_content(said.text, said.media, said.messages),
-            metrics=metrics if metrics != Metrics() else None,
+            metrics=metrics,
             answer=answer,
             price=None if cost is None else cost.price,
             reply_to=self.prompt_id,
@@ -631,7 +636,7 @@ class Call:
         )
         self.noted_id = self.recorder.send(event)
         if result.call_id:
-            _given.put((self.session_id, result.call_id), [given])
+            _given.put((self.session_id, result.call_id), _hash_of(given))
 
     def _error(self, failure: Failure, partial: Answer | None, **extensions: Any) -> None:
         error = {
@@ -678,36 +683,40 @@ class Call:
         price: dict[str, str] | None = None,
         **extensions: Any,
     ) -> Event:
-        provenance = dict(self._common)
+        provenance = self._common.copy()
         if answer is not None:
-            served = {
-                "model": answer.model,
-                "response_id": answer.response_id,
-                "request_id": answer.request_id,
-                "price": price,
-            }
-            provenance.update(_present(served))
-        more = {
-            **self.extensions,
-            "user_id": self._user_id,
-            "session_source": self._session_source,
-        }
+            if answer.model is not None:
+                provenance["model"] = answer.model
+            if answer.response_id is not None:
+                provenance["response_id"] = answer.response_id
+            if answer.request_id is not None:
+                provenance["request_id"] = answer.request_id
+            if price is not None:
+                provenance["price"] = price
+        told = self.extensions.copy()
+        if self._user_id is not None:
+            told["user_id"] = self._user_id
+        told["session_source"] = self._session_source
+        for name, value in extensions.items():
+            if value is not None:
+                told[name] = value
+        if text is not None:
+            content = Content(text=text)
         return Event(
             action=action,
             actor=actor,
             session_id=self.session_id,
-            content=self._kept(content if text is None else Content(text=text)),
+            content=content if self._has_content else None,
             provenance=provenance,
             metrics=metrics if self._measured else None,
-            extensions=_present({**more, **extensions}),
+            extensions=told,
         )
-
-    def _kept(self, content: Content | None) -> Content | None:
-        return content if self._has_content else None
 
 
 def _id(given: object) -> str | None:
     """A key of a database or a UUID is as good an id as a text; of anything else its type."""
+    if given is None:
+        return None
     plain = snapshot(given)
     if plain is None or type(plain) is str:
         return plain or None
@@ -716,12 +725,15 @@ def _id(given: object) -> str | None:
 
 def _session(given: str | None, named: str | None, within: Call | None) -> tuple[str, str]:
     """The conversation, and what it is known from."""
-    given = given or current().session_id
     if given:
         return given, "bound"
     if within is not None and (named is None or within._session_source == "bound"):
         return within.session_id, within._session_source
     return (named, "request") if named else (new_id(), "new")
+
+
+def _hash_of(given: Any) -> int:
+    return hash(given) if type(given) is str else hash(encode(snapshot(given)))
 
 
 def _result_ids(turns: list[dict[str, Any]]) -> set[str | None]:

@@ -7,15 +7,16 @@ process is remembered as digests, so that a request's history can be found among
 
 from __future__ import annotations
 
+import functools
+import itertools
 import threading
 import time
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from .._histories import Line, chained, lines_of, systems_in
+from .._histories import Line, lines_of, sha256_of, systems_in
 
 
 __all__ = ["Conversations", "Place"]
@@ -26,7 +27,7 @@ _TAIL = 16
 _SYSTEM_EVERY_S = 24 * 3600.0
 
 
-class Place(msgspec.Struct):
+class Place:
     """
     Where a request stands.
 
@@ -36,74 +37,110 @@ class Place(msgspec.Struct):
         choice: Which choice of that answer.
         start: How many of the request's turns are on record, the system prompt not counted.
         systems: How many turns the system prompt has, which come first.
-        system: The digest of the system prompt.
-        digest: Of all turns but the system prompt.
-        count: How many these are.
-        tail: Hashes of the last of them.
+        system: The lines of the system prompt.
+        lines: The lines of all other turns, but for those of an answer that is begun.
+        after: What the provider has of the conversation, which the request does not repeat.
         begun: What a model is to go on with: the turns of its own at the end of the request.
+        is_named: Whether later requests may name its answer, and not repeat it.
     """
 
-    session_id: str | None = None
-    follows: str | None = None
-    choice: int = 0
-    start: int = 0
-    systems: int = 0
-    system: bytes = b""
-    digest: bytes = b""
-    count: int = 0
-    tail: tuple[int, ...] = ()
-    begun: list[dict[str, Any]] = []
+    __slots__ = (
+        "after",
+        "begun",
+        "choice",
+        "follows",
+        "is_named",
+        "lines",
+        "session_id",
+        "start",
+        "system",
+        "systems",
+    )
 
-    def history(
-        self, response_id: str | None, system: list[dict[str, Any]]
-    ) -> dict[str, Any] | None:
+    def __init__(self) -> None:
+        self.session_id: str | None = None
+        self.follows: str | None = None
+        self.choice = 0
+        self.start = 0
+        self.systems = 0
+        self.system: tuple[bytes, ...] = ()
+        self.lines: list[bytes] = []
+        self.after: _Answered | None = None
+        self.begun: list[dict[str, Any]] = []
+        self.is_named = False
+
+    def history(self, response_id: str | None) -> dict[str, Any] | None:
         """
-        Return what tells the whole history that an event does not repeat; None where it has it all.
+        Return what tells the whole history that an event does not repeat.
 
         Args:
             response_id: The answer that the request names.
-            system: The turns of the system prompt.
         """
-        if response_id is not None and self.follows is None:
+        if response_id and self.after is None:
             return {"response_id": response_id}
-        if not system and not self.count:
-            return None
-        whole = Place(digest=self.digest, count=self.count)
-        for each in lines_of(self.begun):
-            whole.take(each.line)
+        whole = [*self.lines, *(each.line for each in lines_of(self.begun))]
         told: dict[str, Any] = {
-            "messages": whole.count,
-            "digest": f"sha256:{whole.digest.hex()}",
+            "messages": len(whole) + (self.after.count if self.after else 0),
+            "digest": f"sha256:{self.sha256(whole).hexdigest()}",
         }
-        if system:
-            told["system"] = f"sha256:{self.system.hex()}"
+        if self.system:
+            told["system"] = f"sha256:{sha256_of(self.system).hexdigest()}"
         if self.choice:
             told["choice"] = self.choice
         return told
 
-    def take(self, line: bytes) -> None:
-        """Add a turn."""
-        self.digest = chained(self.digest, line)
-        self.count += 1
-        self.tail = (*self.tail[-_TAIL + 1 :], hash(line))
+    def sha256(self, lines: Sequence[bytes]) -> Any:
+        """Return the SHA-256 of what the provider has and of these lines."""
+        if self.after is None or self.after.sha256 is None:
+            return sha256_of(lines)
+        known = self.after.sha256.copy()
+        for line in lines:
+            known.update(line + b"\n")
+        return known
 
 
-class _Answered(msgspec.Struct):
-    """A conversation up to an answer."""
+class _Answered:
+    """A conversation up to an answer: in short the hashes of its last turns, and how many."""
 
-    session_id: str
-    event_id: str
-    choice: int
-    digest: bytes
-    count: int
-    tail: tuple[int, ...]
-    response_id: str | None
+    __slots__ = (
+        "chain",
+        "choice",
+        "count",
+        "event_id",
+        "response_id",
+        "session_id",
+        "sha256",
+        "tail",
+    )
+
+    def __init__(
+        self, session_id: str, event_id: str, choice: int, response_id: str | None
+    ) -> None:
+        self.session_id = session_id
+        self.event_id = event_id
+        self.choice = choice
+        self.response_id = response_id
+        self.chain = 0
+        self.count = 0
+        self.tail: tuple[int, ...] = ()
+        self.sha256: Any = None
+
+    def is_at(self, chain: int, count: int, tail: tuple[int, ...]) -> bool:
+        return self.chain == chain and self.count == count and self.tail == tail
+
+
+_Known = _Answered | dict[str, _Answered]
+"""The one answer of a kind, or several by their sessions."""
 
 
 class _Conversation:
+    """The last answers of a session, and when its system prompts were recorded."""
+
+    __slots__ = ("answers", "systems")
+
     def __init__(self) -> None:
-        self.answers: deque[_Answered] = deque()
-        self.systems: dict[bytes, float] = {}
+        self.answers: list[_Answered] = []
+        self.systems: dict[int, float] = {}
 
 
 class Conversations:
@@ -111,8 +148,8 @@ class Conversations:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, _Conversation] = OrderedDict()
-        self._by_digest: dict[bytes, dict[str, _Answered]] = {}
-        self._by_end: dict[tuple[int, ...], dict[str, _Answered]] = {}
+        self._by_chain: dict[int, _Known] = {}
+        self._by_end: dict[tuple[int, ...], _Known] = {}
         self._by_response: dict[str, _Answered] = {}
         self.unlock()
 
@@ -138,69 +175,64 @@ class Conversations:
         Args:
             turns: The whole request.
             session_id: The conversation, where it is known.
-            response_id: The answer that it goes on from, where the request names it.
+            response_id: The answer that it goes on from, where the request names it; empty where
+                it does not, but others may name its answer.
         """
-        systems = systems_in(turns)
-        place = Place(systems=systems)
-        for each in lines_of(turns[:systems]):
-            place.system = chained(place.system, each.line)
-        rest = turns[systems:]
-        lines = list(lines_of(rest))
-        with self._lock:
-            if response_id is not None:
-                self._go_on(place, self._by_response.get(response_id))
-            elif len(lines) > 1:
+        place = Place()
+        place.systems = systems = systems_in(turns)
+        if systems:
+            place.system = tuple([each.line for each in lines_of(turns[:systems])])
+            turns = turns[systems:]
+        lines = lines_of(turns)
+        place.is_named = response_id is not None
+        if response_id:
+            known = self._by_response.get(response_id)
+            if known is not None:
+                place.after = known
+                place.session_id, place.follows = known.session_id, known.event_id
+        elif len(lines) > 1:
+            with self._lock:
                 self._search(place, lines, session_id)
-        self._take(place, lines, rest)
+        if lines and lines[-1].is_answer:
+            place.begun = turns[lines[-2].end if len(lines) > 1 else 0 :]
+            lines = lines[:-1]
+        place.lines = [each.line for each in lines]
         return place
 
-    def _go_on(self, place: Place, known: _Answered | None) -> None:
-        """The provider has the history; the request has only what comes after it."""
-        if known is not None:
-            place.session_id, place.follows = known.session_id, known.event_id
-            place.digest, place.count, place.tail = known.digest, known.count, known.tail
-
     def _search(self, place: Place, lines: list[Line], session_id: str | None) -> None:
-        digest, points = b"", []
-        for index, each in enumerate(lines[:-1]):  # a model's turn at the end is not answered yet
-            digest = chained(digest, each.line)
-            if each.is_answer:
-                points.append((digest, index))
-        found = None
-        for digest, index in reversed(points):
-            found = _only(self._by_digest.get(digest), session_id), index
-            if found[0] is not None or session_id is None:
-                break
-        if found is None:
+        """Find the answer that is gone on from: where the session is not known, only the last."""
+        hashes = [hash(each.line) for each in lines]
+        ends = [at for at, each in enumerate(lines[:-1]) if each.is_answer]
+        if not ends:
             return
-        known, at = found
-        if known is None and (session_id is not None or len(points) > 1):
-            at = points[-1][1]
-            known = self._by_window(lines[: at + 1], session_id)
-        if known is not None:
-            place.session_id, place.follows = known.session_id, known.event_id
-            place.choice, place.start = known.choice, lines[at].end
+        chains = list(itertools.accumulate(hashes, _chained, initial=0))
+        found = None
+        for at in reversed(ends):
+            tail = tuple(hashes[max(0, at + 1 - _TAIL) : at + 1])
+            known = _only(self._by_chain.get(chains[at + 1]), session_id)
+            if known is not None and known.is_at(chains[at + 1], at + 1, tail):
+                found = known
+            if found is not None or session_id is None:
+                break
+        if found is None and (session_id is not None or len(ends) > 1):
+            at = ends[-1]
+            found = self._by_window(hashes[: at + 1], session_id)
+        if found is not None:
+            place.session_id, place.follows = found.session_id, found.event_id
+            place.choice, place.start = found.choice, lines[at].end
 
-    def _by_window(self, lines: list[Line], session_id: str | None) -> _Answered | None:
+    def _by_window(self, hashes: list[int], session_id: str | None) -> _Answered | None:
         """The conversation whose last turns these are: a client may have left the first ones out."""
-        tail = tuple(hash(each.line) for each in lines[-_TAIL:])
+        tail = tuple(hashes[-_TAIL:])
         known = _only(self._by_end.get(tail[-2:]), session_id)
-        if known is None or known.count < len(lines):
+        if known is None or known.count < len(hashes):
             return None
         return known if known.tail[-len(tail) :] == tail else None
-
-    def _take(self, place: Place, lines: list[Line], rest: list[dict[str, Any]]) -> None:
-        if lines and lines[-1].is_answer:
-            first = lines[-2].end if len(lines) > 1 else 0
-            place.begun = rest[first:]
-            lines = lines[:-1]
-        for each in lines:
-            place.take(each.line)
 
     def needs_system(self, place: Place, session_id: str) -> bool:
         """Return whether the system prompt of a request is to be recorded."""
         known = self._known.get(session_id)
-        written = None if known is None else known.systems.get(place.system)
+        written = None if known is None else known.systems.get(hash(place.system))
         return written is None or time.monotonic() - written >= _SYSTEM_EVERY_S
 
     def answered(
@@ -226,20 +258,9 @@ class Conversations:
         """
         made = []
         for choice, message in enumerate(choices):
-            after = Place(digest=place.digest, count=place.count, tail=place.tail)
-            for each in lines_of([*place.begun, message]):
-                after.take(each.line)
-            made.append(
-                _Answered(
-                    session_id,
-                    event_id,
-                    choice,
-                    after.digest,
-                    after.count,
-                    after.tail,
-                    response_id,
-                )
-            )
+            answer = _Answered(session_id, event_id, choice, response_id)
+            self._place(answer, place, [each.line for each in lines_of([*place.begun, message])])
+            made.append(answer)
         with self._lock:
             known = self._known.get(session_id)
             if known is None:
@@ -247,7 +268,7 @@ class Conversations:
             else:
                 self._known.move_to_end(session_id)
             if has_system:
-                known.systems[place.system] = time.monotonic()
+                known.systems[hash(place.system)] = time.monotonic()
                 if len(known.systems) > _MOST_ANSWERS:
                     del known.systems[next(iter(known.systems))]
             for answer in made:
@@ -257,34 +278,60 @@ class Conversations:
                 for answer in oldest.answers:
                     self._forget(answer)
 
+    def _place(self, answer: _Answered, place: Place, said: list[bytes]) -> None:
+        lines = [*place.lines, *said]
+        hashes = [hash(line) for line in lines]
+        before = place.after
+        answer.chain = functools.reduce(_chained, hashes, before.chain if before else 0)
+        answer.count = len(hashes) + (before.count if before else 0)
+        answer.tail = (*(before.tail if before else ()), *hashes)[-_TAIL:]
+        if place.is_named:
+            answer.sha256 = place.sha256(lines)
+
     def _remember(self, known: _Conversation, answer: _Answered) -> None:
         known.answers.append(answer)
-        self._by_digest.setdefault(answer.digest, {})[answer.session_id] = answer
-        self._by_end.setdefault(answer.tail[-2:], {})[answer.session_id] = answer
-        if answer.response_id is not None:
+        _put(self._by_chain, answer.chain, answer)
+        _put(self._by_end, answer.tail[-2:], answer)
+        if answer.sha256 is not None and answer.response_id is not None:
             self._by_response[answer.response_id] = answer
         if len(known.answers) > _MOST_ANSWERS:
-            self._forget(known.answers.popleft())
+            self._forget(known.answers.pop(0))
 
     def _forget(self, answer: _Answered) -> None:
-        _drop(self._by_digest, answer.digest, answer)
+        _drop(self._by_chain, answer.chain, answer)
         _drop(self._by_end, answer.tail[-2:], answer)
-        if answer.response_id is not None and self._by_response.get(answer.response_id) is answer:
-            del self._by_response[answer.response_id]
+        if answer.sha256 is not None and self._by_response.get(answer.response_id or "") is answer:
+            del self._by_response[answer.response_id or ""]
 
 
-def _only(known: dict[str, _Answered] | None, session_id: str | None) -> _Answered | None:
+def _chained(chain: int, line: int) -> int:
+    return hash((chain, line))
+
+
+def _only(known: _Known | None, session_id: str | None) -> _Answered | None:
     """The one answer of a session, or the only one that there is."""
-    if not known:
-        return None
-    if session_id is not None:
-        return known.get(session_id)
-    return next(iter(known.values())) if len(known) == 1 else None
+    if isinstance(known, dict):
+        return known.get(session_id) if session_id is not None else None
+    if known is None or session_id in (None, known.session_id):
+        return known
+    return None
 
 
-def _drop(index: dict[Any, dict[str, _Answered]], key: Any, answer: _Answered) -> None:
-    sessions = index.get(key, {})
-    if sessions.get(answer.session_id) is answer:
-        del sessions[answer.session_id]
-        if not sessions:
-            del index[key]
+def _put(index: dict[Any, _Known], key: Any, answer: _Answered) -> None:
+    known = index.get(key)
+    if isinstance(known, dict):
+        known[answer.session_id] = answer
+    elif known is None or known.session_id == answer.session_id:
+        index[key] = answer
+    else:
+        index[key] = {each.session_id: each for each in (known, answer)}
+
+
+def _drop(index: dict[Any, _Known], key: Any, answer: _Answered) -> None:
+    known = index.get(key)
+    if known is answer:
+        del index[key]
+    elif isinstance(known, dict) and known.get(answer.session_id) is answer:
+        del known[answer.session_id]
+        if len(known) == 1:
+            index[key] = next(iter(known.values()))

@@ -311,7 +311,7 @@ def _begun(known: tuple[Any, Any, Settings, str]) -> _Asked:
         provider=provider_of_url(client.base_url) or "openai",
         request_model=text(body, "model"),
         named_session=named_session(body),
-        previous=text(body, "previous_response_id"),
+        previous=(text(body, "previous_response_id") or "") if kind == "responses" else None,
         params=params_of(body),
     )
     asked = _Asked(call, kind, options, body)

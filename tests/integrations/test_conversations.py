@@ -410,7 +410,7 @@ class TestConversations:
                 known.answered(place, f"s{number}", "e", [reply], f"r{step}", has_system=False)
                 turns.append(reply)
         assert 5 == len(known)
-        assert 5 * 8 == len(known._by_digest) == len(known._by_end)
+        assert 5 * 8 == len(known._by_chain) == len(known._by_end)
         assert known.find([*turns, self.turn("on")]).session_id == "s19"
 
     def test_window_of_one_answer_is_no_proof(self):

@@ -21,7 +21,8 @@ import hilt_logging
 from hilt_logging import validate_event
 from hilt_logging.integrations import set_prices
 
-from .test_fixtures import MANIFEST, check, of, usage_tokens
+from ._manifest import check, of, usage_tokens
+from .conftest import FIXTURES, MANIFEST
 
 
 openai = pytest.importorskip("openai")
@@ -325,8 +326,6 @@ class TestFidelity:
 
 
 def provider_file(fixture):
-    from .conftest import FIXTURES
-
     (item,) = [each for each in MANIFEST if each["id"] == fixture]
     return FIXTURES / item["file"]
 
