@@ -38,6 +38,19 @@ _SDKS: dict[str, tuple[str, ...]] = {
         "openai.lib.streaming.chat._completions",
         "openai.lib.streaming.responses._responses",
     ),
+    "anthropic": (
+        "anthropic._base_client",
+        "anthropic._client",
+        "anthropic._legacy_response",
+        "anthropic._response",
+        "anthropic.lib.aws._client",
+        "anthropic.lib.bedrock._client",
+        "anthropic.lib.bedrock._mantle",
+        "anthropic.lib.foundry",
+        "anthropic.lib.google_cloud._client",
+        "anthropic.lib.vertex._client",
+    ),
+    "gemini": ("google.genai._api_client", "google.genai.models", "google.generativeai"),
 }
 """For each target the modules of its SDK that have hooks; they are the keys of its `HOOKS`, too."""
 
