@@ -429,8 +429,9 @@ class Soak:
             else:
                 lost.append(event)
         for event in lost[:20]:
-            after = self.telling.begun_at.get(event, 0.0) - self._begun
-            print(f"lost: writer, stream, number {event} at {after:.3f} s", file=sys.stderr)
+            begun = self.telling.begun_at.get(event)
+            after = f" after {begun - self._begun:.3f} s" if begun else ""
+            print(f"lost: writer, stream, number {event}{after}", file=sys.stderr)
         written = Counter((fates[event], times > 1) for event, times in seen.items())
         memory, descriptors = 0.0, 0
         if self.first and self.last:
