@@ -18,7 +18,7 @@ import msgspec
 from .snapshot import snapshot
 
 
-__all__ = ["Line", "digest_of", "lines_of", "sha256_of", "systems_in"]
+__all__ = ["Line", "answer_line", "digest_of", "lines_of", "sha256_of", "systems_in"]
 
 # of these a client need not send anything back, and they have events of their own
 _LEFT_OUT = frozenset({"reasoning", "server_tool_call", "server_tool_call_response"})
@@ -61,7 +61,7 @@ def lines_of(messages: Sequence[dict[str, Any]]) -> list[Line]:
         if message["role"] == "assistant":
             said = said + message["parts"] if said else message["parts"]
             if index + 1 == len(messages) or messages[index + 1]["role"] != "assistant":
-                out.append(Line(_answer_line(said), index + 1, True))
+                out.append(Line(answer_line(said), index + 1, True))
                 said = []
         else:
             out.append(Line(_line(message), index + 1, False))
@@ -87,8 +87,12 @@ def _line(message: dict[str, Any]) -> bytes:
     return _encoded([role, told] if name is None else [role, told, name])
 
 
-def _answer_line(parts: list[dict[str, Any]]) -> bytes:
-    """The text comes first: an event of an answer does not tell where between calls it stood."""
+def answer_line(parts: list[dict[str, Any]]) -> bytes:
+    """
+    Return the line of what a model said.
+
+    The text comes first: an event of an answer does not tell where between calls it stood.
+    """
     if len(parts) == 1 and parts[0]["type"] == "text":
         said, told = parts[0]["content"], []
     else:

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from .._histories import Line, lines_of, sha256_of, systems_in
+from .._histories import Line, answer_line, lines_of, sha256_of, systems_in
 
 
 __all__ = ["Conversations", "Place"]
@@ -259,7 +259,10 @@ class Conversations:
         made = []
         for choice, message in enumerate(choices):
             answer = _Answered(session_id, event_id, choice, response_id)
-            self._place(answer, place, [each.line for each in lines_of([*place.begun, message])])
+            parts = message["parts"]
+            if place.begun:
+                parts = [part for turn in (*place.begun, message) for part in turn["parts"]]
+            self._place(answer, place, answer_line(parts))
             made.append(answer)
         with self._lock:
             known = self._known.get(session_id)
@@ -278,15 +281,19 @@ class Conversations:
                 for answer in oldest.answers:
                     self._forget(answer)
 
-    def _place(self, answer: _Answered, place: Place, said: list[bytes]) -> None:
-        lines = [*place.lines, *said]
-        hashes = [hash(line) for line in lines]
+    def _place(self, answer: _Answered, place: Place, line: bytes) -> None:
+        hashes = [hash(each) for each in place.lines]
+        hashes.append(hash(line))
         before = place.after
-        answer.chain = functools.reduce(_chained, hashes, before.chain if before else 0)
-        answer.count = len(hashes) + (before.count if before else 0)
-        answer.tail = (*(before.tail if before else ()), *hashes)[-_TAIL:]
+        if before is None:
+            answer.chain, answer.count = functools.reduce(_chained, hashes, 0), len(hashes)
+            answer.tail = tuple(hashes[-_TAIL:])
+        else:
+            answer.chain = functools.reduce(_chained, hashes, before.chain)
+            answer.count = before.count + len(hashes)
+            answer.tail = (*before.tail, *hashes)[-_TAIL:]
         if place.is_named:
-            answer.sha256 = place.sha256(lines)
+            answer.sha256 = place.sha256([*place.lines, line])
 
     def _remember(self, known: _Conversation, answer: _Answered) -> None:
         known.answers.append(answer)

@@ -38,29 +38,33 @@ __all__ = [
     "tokens_of",
 ]
 
-_PARAMS = (
-    "frequency_penalty",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_tokens",
-    "n",
-    "parallel_tool_calls",
-    "presence_penalty",
-    "reasoning_effort",
-    "seed",
-    "service_tier",
-    "stop",
-    "stream",
-    "temperature",
-    "tool_choice",
-    "top_p",
-    "verbosity",
+_PARAMS = frozenset(
+    (
+        "frequency_penalty",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "max_tokens",
+        "n",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "reasoning_effort",
+        "seed",
+        "service_tier",
+        "stop",
+        "stream",
+        "temperature",
+        "tool_choice",
+        "top_p",
+        "verbosity",
+    )
 )
 
 
 def params_of(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a request that are on record."""
-    return {name: request[name] for name in _PARAMS if request.get(name) is not None}
+    return {
+        name: request[name] for name in request if name in _PARAMS and request[name] is not None
+    }
 
 
 def parsed(response: Any) -> Any:
@@ -70,9 +74,11 @@ def parsed(response: Any) -> Any:
 
 def named_session(request: Mapping[str, Any]) -> str | None:
     """Return the conversation that a request names."""
-    conversation = request.get("conversation")
+    conversation, metadata = request.get("conversation"), request.get("metadata")
+    if conversation is None and metadata is None:
+        return None
     named = conversation if isinstance(conversation, str) else text(conversation, "id")
-    return named or text(request.get("metadata"), "session_id") or None
+    return named or text(metadata, "session_id") or None
 
 
 def prompt_of(request: Mapping[str, Any]) -> Prompt:
@@ -102,6 +108,10 @@ def inputs_of(request: Mapping[str, Any]) -> Prompt:
 
 def _message(turn: Any) -> dict[str, Any]:
     """A message, or an item of the Responses API, in the shape of the GenAI conventions."""
+    if type(turn) is dict and len(turn) == 2:
+        role, content = turn.get("role"), turn.get("content")
+        if type(content) is str and role in _PLAIN_ROLES:
+            return {"role": role, "parts": [{"type": "text", "content": content}]}
     role = text(turn, "role")
     if role is None:
         item = _item(turn)
@@ -117,6 +127,9 @@ def _message(turn: Any) -> dict[str, Any]:
     name = text(turn, "name")
     message = {"role": role or "user", "parts": parts}
     return message if name is None else {**message, "name": name}
+
+
+_PLAIN_ROLES = ("user", "assistant", "system", "developer")
 
 
 def _item(item: Any) -> dict[str, Any] | None:
@@ -177,6 +190,8 @@ def _new_results(turns: list[Any]) -> list[ToolResult]:
     """The results since the model spoke last: earlier ones were new in an earlier request."""
     found: list[ToolResult] = []
     for turn in reversed(turns):
+        if type(turn) is dict and turn.get("role") in ("user", "system", "developer"):
+            continue
         result = _result(turn)
         if result is not None:
             found.insert(0, result)
@@ -204,6 +219,9 @@ def answer_of(response: Any) -> Answer:
     response = parsed(response)
     if isinstance(response, str):
         return choices_answer([Choice([part("text", content=response)])])
+    plain = _plain_answer(response)
+    if plain is not None:
+        return plain
     if items(response, "choices"):
         return _chat_answer(response)
     if text(response, "object") == "response" or items(response, "output"):
@@ -212,6 +230,66 @@ def answer_of(response: Any) -> Answer:
     return choices_answer(
         [], tokens=tokens, extensions={"unrecognised_response": unknown}, **_ids(response)
     )
+
+
+def _plain_answer(response: Any) -> Answer | None:
+    """The answer of a chat completion of the SDK's that is one text, as most are; else None."""
+    try:
+        (choice,) = response.choices
+        message, usage, reason = choice.message, response.usage, choice.finish_reason
+        content = message.content
+        if (
+            type(content) is not str
+            or type(reason) is not str
+            or message.tool_calls
+            or message.refusal
+            or message.audio
+            or message.function_call
+            or message.__pydantic_extra__
+            or usage.__pydantic_extra__
+        ):
+            return None
+        return Answer(
+            text=content,
+            finish_reason=reason,
+            outcome=outcome_of(reason),
+            model=response.model,
+            response_id=response.id,
+            request_id=response._request_id,
+            tokens=_plain_tokens(usage),
+        )
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _plain_tokens(usage: Any) -> dict[str, int] | None:
+    """The tokens of the SDK's own usage of a chat completion."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return tokens_of(usage)
+    tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion}
+    for details, names in (
+        (usage.prompt_tokens_details, _PROMPT_PARTS),
+        (usage.completion_tokens_details, _COMPLETION_PARTS),
+    ):
+        if details is None:
+            continue
+        known = details.__dict__
+        for name, part_of in names:
+            number = known.get(name)
+            if number:
+                if type(number) is not int or number < 0:
+                    return tokens_of(usage)
+                tokens[part_of] = number
+    return tokens
+
+
+_PROMPT_PARTS = (
+    ("cached_tokens", "cached"),
+    ("cache_write_tokens", "cache_write"),
+    ("audio_tokens", "audio_prompt"),
+)
+_COMPLETION_PARTS = (("reasoning_tokens", "reasoning"), ("audio_tokens", "audio_completion"))
 
 
 def _ids(response: Any) -> dict[str, str | None]:

@@ -276,7 +276,10 @@ _KINDS = {
 
 def _kind_of(options: Any) -> str | None:
     """What a request asks for; None for one that is no interaction, as a list of models."""
-    path: str = options.url.partition("?")[0]
+    path: str = options.url
+    if path == "/chat/completions" and options.method == "post":
+        return "chat"
+    path = path.partition("?")[0]
     rest, _, last = path.rpartition("/")
     if options.method.lower() == "get" or last == "cancel":
         within = rest if last != "cancel" else rest.rpartition("/")[0]
@@ -308,7 +311,7 @@ def _begun(known: tuple[Any, Any, Settings, str]) -> _Asked:
         settings,
         options,
         of_model=kind != "embeddings",
-        provider=provider_of_url(client.base_url) or "openai",
+        provider=_provider_of(client),
         request_model=text(body, "model"),
         named_session=named_session(body),
         previous=(text(body, "previous_response_id") or "") if kind == "responses" else None,
@@ -321,6 +324,21 @@ def _begun(known: tuple[Any, Any, Settings, str]) -> _Asked:
     return asked
 
 
+_hosts = Latest()
+"""The URLs of clients with the names of their providers, by their ids."""
+
+
+def _provider_of(client: Any) -> str:
+    """Who answers the calls of a client; it is looked up once for each URL object."""
+    url = getattr(client, "_base_url", None) or client.base_url
+    known = _hosts.get(id(url))
+    if known is None or known[0] is not url:
+        known = url, provider_of_url(url) or "openai"
+        _hosts.put(id(url), known)
+    name: str = known[1]
+    return name
+
+
 def _retrieved(
     client: Any, options: Any, known: dict[str, Any], settings: Settings
 ) -> _Asked | None:
@@ -329,8 +347,7 @@ def _retrieved(
     response_id = path.rpartition("/")[2]
     call = _in_background.get(response_id)
     if call is None and known.get("stream") and not is_answered(response_id):
-        provider = provider_of_url(client.base_url) or "openai"
-        call = begun(TARGET, settings, options, provider=provider)
+        call = begun(TARGET, settings, options, provider=_provider_of(client))
         call.resumes(response_id)
     return None if call is None else _Retrieved(call, "responses", options)
 

@@ -16,6 +16,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import time
 import tomllib
 
 from collections.abc import Mapping
@@ -139,16 +140,40 @@ def cost_of(
     """
     if not provider or not model or not tokens:
         return None
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    found = _prices(provider, model, today)
-    if found is None:
-        return None
-    prices, price = found
-    return Cost(_total(prices, tokens), dict(price))
+    found = _prices(provider, model, int(time.time() // 86400))
+    return None if found is None else found.cost(tokens)
 
 
-def _total(prices: Mapping[str, Tiers], tokens: Mapping[str, int]) -> float:
-    prompt, completion = tokens.get("prompt", 0), tokens.get("completion", 0)
+class _Prices:
+    """What the tokens of one model cost on one day."""
+
+    def __init__(self, tiers: dict[str, Tiers], price: dict[str, str]) -> None:
+        self._tiers = tiers
+        self._price = price
+        flat = all(len(each) == 1 for each in tiers.values())
+        self._flat = {part: _rate(tiers, part, 0) for part in _SECTIONS} if flat else None
+
+    def cost(self, tokens: Mapping[str, int]) -> Cost:
+        return Cost(self._total(tokens), self._price.copy())
+
+    def _total(self, tokens: Mapping[str, int]) -> float:
+        prompt, completion = tokens.get("prompt", 0), tokens.get("completion", 0)
+        rates = self._flat
+        if rates is None:
+            rates = {part: _rate(self._tiers, part, prompt) for part in _SECTIONS}
+        total = rates["input"] * prompt + rates["output"] * completion
+        if not tokens.keys() <= _WHOLES:
+            total += _of_parts(tokens, rates, prompt, completion)
+        return round(total / 1e6, 12)
+
+
+_WHOLES = frozenset({"prompt", "completion", "total"})
+
+
+def _of_parts(
+    tokens: Mapping[str, int], rates: Mapping[str, float], prompt: int, completion: int
+) -> float:
+    """What it makes that parts of the tokens have prices of their own."""
     written = tokens.get("cache_write", 0)
     long_written = min(tokens.get("cache_write_1h", 0), written)
     parts = {
@@ -157,12 +182,14 @@ def _total(prices: Mapping[str, Tiers], tokens: Mapping[str, int]) -> float:
         "cache_write_1h": long_written,
         "input_audio": tokens.get("audio_prompt", 0),
     }
-    parts["input"] = max(0, prompt - sum(parts.values()))
-    spoken, reasoned = tokens.get("audio_completion", 0), tokens.get("reasoning", 0)
-    parts |= {"output_audio": spoken, "output_reasoning": reasoned}
-    parts["output"] = max(0, completion - spoken - reasoned)
-    total = sum(_rate(prices, part, prompt) * number for part, number in parts.items())
-    return round(total / 1e6, 12)
+    out = {
+        "output_audio": tokens.get("audio_completion", 0),
+        "output_reasoning": tokens.get("reasoning", 0),
+    }
+    # more parts than there are tokens: the provider counts them apart
+    in_whole, out_whole = min(sum(parts.values()), prompt), min(sum(out.values()), completion)
+    more = sum(rates[part] * number for part, number in (parts | out).items())
+    return more - rates["input"] * in_whole - rates["output"] * out_whole
 
 
 _WHOLE = {
@@ -183,23 +210,19 @@ def _rate(prices: Mapping[str, Tiers], part: str, prompt: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _prices(
-    provider: str, model: str, day: datetime.date
-) -> tuple[dict[str, Tiers], dict[str, str]] | None:
+def _prices(provider: str, model: str, day: int) -> _Prices | None:
     if _own is not None:
         patterns = _own.by_provider.get(provider, {})
         for pattern in (model, *patterns):
             if pattern in patterns and fnmatch.fnmatchcase(model, pattern):
-                return patterns[pattern], {"source": "user", "version": _own.version}
+                return _Prices(patterns[pattern], {"source": "user", "version": _own.version})
     if not _table_version:
         return None
     return _from_genai_prices(provider, model, day)
 
 
-def _from_genai_prices(
-    provider: str, model: str, day: datetime.date
-) -> tuple[dict[str, Tiers], dict[str, str]] | None:
-    noon = datetime.datetime.combine(day, datetime.time(12), datetime.timezone.utc)
+def _from_genai_prices(provider: str, model: str, day: int) -> _Prices | None:
+    noon = datetime.datetime.fromtimestamp((day + 0.5) * 86400, datetime.timezone.utc)
     try:
         snapshot = get_snapshot()
         known_as = _GENAI_PRICES_IDS.get(provider, provider)
@@ -214,7 +237,7 @@ def _from_genai_prices(
         return None
     if not prices:
         return None
-    return prices, {"source": "genai-prices", "version": _table_version}
+    return _Prices(prices, {"source": "genai-prices", "version": _table_version})
 
 
 def _tiers(price: Any) -> Tiers:

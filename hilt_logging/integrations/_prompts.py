@@ -22,9 +22,13 @@ def prompt_from(turns: list[dict[str, Any]], results: Sequence[ToolResult] = ())
         turns: All of them in order, the system prompt first: `{"role": ..., "parts": [...]}`.
         results: Results of tools that are new with this request.
     """
-    said = [_joined(turn) for turn in turns if turn["role"] == "user"]
+    said = None
+    for turn in reversed(turns):
+        if turn["role"] == "user":
+            said = _joined(turn)
+            break
     return Prompt(
-        text=said[-1] if said else None,
+        text=said,
         messages=None if not turns or _is_plain(turns) else turns,
         media=media_of(turns) or None,
         tool_results=list(results),
@@ -44,4 +48,8 @@ def _is_plain(turns: list[dict[str, Any]]) -> bool:
 
 
 def _joined(turn: dict[str, Any]) -> str:
-    return "".join(each["content"] for each in turn["parts"] if each["type"] == "text")
+    parts = turn["parts"]
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        only: str = parts[0]["content"]
+        return only
+    return "".join([each["content"] for each in parts if each["type"] == "text"])
