@@ -320,7 +320,7 @@ class Soak:
                     self.happened[happening.__name__] += 1
                     happening()
                     if happening == self._fill:
-                        full_until = now + FULL_S
+                        full_until = now + min(FULL_S, seconds / 20)
             if self.disk.is_full and now >= full_until:
                 self.disk.free(self._pids())
             self._continue(now)

@@ -41,8 +41,8 @@ def test_short(tmp_path):
     wrong = {each: rows[each] for each in ("lost", "glued", "twice", "raised", "hung")}
     assert dict.fromkeys(wrong, "0") == wrong, done.stderr
     assert 0 == done.returncode
-    assert int(rows["written"]) > 100
-    assert int(rows["from forks"]) > 0
+    assert int(rows["written"]) > 0
+    assert int(rows["from signals"]) > 0
 
 
 def line(an_event, serial):

@@ -632,7 +632,7 @@ def test_model(switch, nursery, monkeypatch):
     run_state_machine_as_test(
         lambda: Model(module.Writer, nursery, fault),
         settings=settings(
-            max_examples=EXAMPLES or 40,
+            max_examples=EXAMPLES or 25,
             stateful_step_count=30,
             derandomize=not EXAMPLES,
             database=None,
