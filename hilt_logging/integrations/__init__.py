@@ -51,6 +51,7 @@ _SDKS: dict[str, tuple[str, ...]] = {
         "anthropic.lib.vertex._client",
     ),
     "gemini": ("google.genai._api_client", "google.genai.models", "google.generativeai"),
+    "langchain": ("langchain_core.tracers.context",),
 }
 """For each target the modules of its SDK that have hooks; they are the keys of its `HOOKS`, too."""
 

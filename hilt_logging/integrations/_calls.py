@@ -340,6 +340,11 @@ class Call:
         if exc is not None:
             self.broke(exc)
 
+    @property
+    def has_content(self) -> bool:
+        """Whether its events have what was said."""
+        return self._has_content
+
     def run(self) -> dict[str, Any]:
         """Return the ids of the framework's run that it is, for `provenance`."""
         return {k: self._common[k] for k in ("run_id", "parent_run_id") if k in self._common}
@@ -359,9 +364,13 @@ class Call:
             return False
 
     @_quiet
-    def asked(self, prompt: Prompt) -> None:
+    def asked(self, prompt: Prompt, /, *, late: bool = False) -> None:
         """
         Record what is asked, before the request leaves.
+
+        Args:
+            prompt: The prompt.
+            late: Whether the request has left already.
 
         Raises:
             RecordingError: of a handler that was set up to raise.
@@ -379,7 +388,7 @@ class Call:
                 **told,
             )
             self.prompt_id = self.recorder.send(event)
-        if self._started is not None:
+        if self._started is not None and not late:
             self._started = time.perf_counter()
 
     def _place_of(self, prompt: Prompt) -> tuple[Prompt, dict[str, Any]]:

@@ -5,15 +5,22 @@ Reading what LangChain hands to its callbacks: messages, results, metadata. By d
 from __future__ import annotations
 
 import re
+import sys
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
+
+import msgspec
+
+from langchain_core.messages import convert_to_messages
 
 from ..snapshot import snapshot
 from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, outcome_of, part
 from ._calls import safely
 from ._fields import count, decoded, field, items, text
-from ._media import media_of, reference
+from ._media import reference
+from ._prompts import prompt_from
 from ._providers import provider_of_url
 
 
@@ -22,6 +29,8 @@ __all__ = [
     "bounded",
     "call_fields",
     "document",
+    "history_in",
+    "is_cut",
     "name_of",
     "named_session",
     "own_metadata",
@@ -29,7 +38,10 @@ __all__ = [
     "plain",
     "prompt_of",
     "said_in",
+    "said_of",
+    "sdk_of",
     "tool_result",
+    "turns_of",
 ]
 
 _ROLES = {"human": "user", "ai": "assistant", "function": "tool"}
@@ -37,22 +49,17 @@ _MEDIA = ("image", "audio", "video", "file")
 _CALLS = ("tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call")
 _MOST_ITEMS = 100
 _MOST_NESTED = 8
+_MOST_CLASSES = 1000
 
 
 def prompt_of(messages: list[Any]) -> Prompt:
     """Return what a list of messages asks."""
-    turns = [safely(message_of, message, _unreadable()) for message in messages]
-    said = [_joined(turn["parts"]) for turn in turns if turn["role"] == "user"]
-    plain = len(turns) == 1 and turns[0] == {
-        "role": "user",
-        "parts": [part("text", content=said[0] if said else "")],
-    }
-    return Prompt(
-        text=said[-1] if said else None,
-        messages=None if plain or not turns else turns,
-        media=media_of(turns) or None,
-        tool_results=_new_results(messages),
-    )
+    return prompt_from(turns_of(messages), _new_results(messages))
+
+
+def turns_of(messages: list[Any]) -> list[dict[str, Any]]:
+    """Return messages in the shape of the OpenTelemetry GenAI conventions."""
+    return [safely(message_of, message, _unreadable()) for message in messages]
 
 
 def _unreadable() -> dict[str, Any]:
@@ -171,10 +178,10 @@ def _is_message(value: Any) -> bool:
     return _is_a(value, "BaseMessage")
 
 
-def _is_a(value: Any, name: str) -> bool:
+def _is_a(value: Any, name: str, package: str = "langchain") -> bool:
     """Whether a value is of a class of LangChain's, without a word to the value itself."""
     return any(
-        base.__name__ == name and base.__module__.startswith("langchain")
+        base.__name__ == name and base.__module__.startswith(package)
         for base in type.mro(type(value))
     )
 
@@ -185,6 +192,12 @@ def answer_of(result: Any) -> Answer:
     calls, answer.tool_results = _server_tools(field(_first(result), "message"))
     answer.tool_calls = calls + answer.tool_calls
     return answer
+
+
+def said_of(result: Any) -> list[dict[str, Any]]:
+    """Return what a model said as a message that a state would repeat; [] where it is only text."""
+    message = field(_first(result), "message")
+    return [] if message is None else turns_of([message])
 
 
 def partial_of(result: Any) -> Answer:
@@ -357,6 +370,32 @@ def call_fields(serialized: Any, metadata: Any, invocation: Any) -> dict[str, An
     }
 
 
+_SDKS = (("anthropic", "anthropic"), ("openai", "openai"), ("google", "gemini"))
+_sdks: dict[tuple[str, ...], str | None] = {}
+
+
+def sdk_of(serialized: Any) -> str | None:
+    """
+    Return which SDK a model of LangChain calls, as `instrument` names it; None for any other.
+
+    That is told by the names of its class and of those that it extends.
+    """
+    path = tuple(each for each in items(serialized, "id") if isinstance(each, str))
+    if path not in _sdks and len(_sdks) < _MOST_CLASSES:
+        _sdks[path] = _sdk_of(path)
+    return _sdks.get(path)
+
+
+def _sdk_of(path: tuple[str, ...]) -> str | None:
+    if not path:
+        return None
+    made = getattr(sys.modules.get(".".join(path[:-1])), path[-1], None)
+    bases = type.mro(made) if isinstance(made, type) else []
+    names = [".".join(path), *(f"{base.__module__}.{base.__name__}" for base in bases)]
+    told = " ".join(names).lower()
+    return next((sdk for word, sdk in _SDKS if word in told), None)
+
+
 def named_session(metadata: Any) -> str | None:
     """Return the conversation that a run's metadata name."""
     for name in ("session_id", "thread_id", "conversation_id"):
@@ -415,34 +454,129 @@ def document(found: Any) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value}
 
 
-def plain(value: Any) -> Any:
-    """Return what an application hands around as a JSON value of a size that fits a line."""
+Fold = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+def plain(value: Any, fold: Fold | None = None) -> Any:
+    """
+    Return what an application hands around as a JSON value of a size that fits a line.
+
+    Args:
+        value: Anything.
+        fold: What becomes of the messages that stand together in it.
+    """
     try:
-        return bounded(_readable(value))
+        return bounded(_readable(value, fold or _unfolded))
     except Exception:  # an object of LangChain's that somebody else built: its fields then
         return bounded(value)
 
 
-def _readable(value: Any, depth: int = 0) -> Any:
+def _unfolded(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return turns
+
+
+def _readable(value: Any, fold: Fold, depth: int = 0) -> Any:
     """A state of a chain with messages, documents and media in their short forms."""
-    if _is_message(value):
-        return message_of(value)
-    if _is_a(value, "Document"):
-        return document(value)
     kind = type(value)
     if kind is str and value.startswith("data:") and ";base64," in value[:200]:
         return reference("file", uri=value)
-    if depth >= _MOST_NESTED:
+    if kind in _LEAVES or depth >= _MOST_NESTED:
         return value
     if kind is dict:
         if text(value, "type") in _MEDIA and field(value, "base64") is not None:
             return _medium(value["type"], value)
-        return {name: _readable(item, depth + 1) for name, item in value.copy().items()}
+        return {name: _readable(item, fold, depth + 1) for name, item in value.copy().items()}
     if kind is list or kind is tuple:
-        left_out = len(value) - _MOST_ITEMS
-        start = [{"$cut": "size", "$omitted": left_out}] if left_out > 0 else []
-        return start + [_readable(item, depth + 1) for item in value[-_MOST_ITEMS:]]
+        return _listed(value, fold, depth)
+    if _is_message(value):
+        return message_of(value)
+    if _is_a(value, "Document"):
+        return document(value)
+    if _is_a(value, "ChatPromptValue"):
+        return {"messages": _listed(items(value, "messages"), fold, depth)}
+    for name, fields in _ORDERS.items():
+        if _is_a(value, name, "langgraph"):
+            told = {each: field(value, each) for each in fields}
+            return {k: _readable(v, fold, depth + 1) for k, v in told.items() if v is not None}
+    held = _held(value)
+    if any(map(_has_messages, held.values())):
+        return {name: _readable(item, fold, depth + 1) for name, item in held.items()}
     return value
+
+
+_ORDERS = {"Command": ("graph", "update", "resume", "goto"), "Send": ("node", "arg")}
+"""What nodes of a graph give that is no state."""
+_LEAVES = frozenset((str, int, float, bool, bytes, type(None)))
+
+
+def _listed(value: Any, fold: Fold, depth: int) -> list[Any]:
+    found = messages_in(value)
+    if found:
+        out: list[Any] = list(fold(turns_of(found)))
+        return _cut(out) + out[-_MOST_ITEMS:]
+    return _cut(value) + [_readable(item, fold, depth + 1) for item in value[-_MOST_ITEMS:]]
+
+
+def _cut(value: Any) -> list[Any]:
+    left_out = len(value) - _MOST_ITEMS
+    return [{"$cut": "size", "$omitted": left_out}] if left_out > 0 else []
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """The fields of a state that is an object, as those of pydantic and dataclasses are."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return dict(held) if type(held) is dict else {}
+
+
+def _has_messages(value: Any) -> bool:
+    return type(value) is list and bool(messages_in(value))
+
+
+def messages_in(value: Any) -> list[Any]:
+    """Return a list of messages, in any of the forms that LangChain takes, as messages; else []."""
+    if not value or not all(map(_is_like_message, value)):
+        return []
+    if all(map(_is_message, value)):
+        return list(value)
+    made: list[Any] = safely(convert_to_messages, list(value), [])
+    return made
+
+
+def _is_like_message(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return type(value.get("role")) is str and "content" in value and value.keys() <= _KEYS
+    if kind is tuple:
+        return len(value) == 2 and type(value[0]) is str is type(value[1]) and value[0] in _SPOKEN
+    return _is_message(value)
+
+
+_KEYS = {"role", "content", "name", "id", "tool_calls", "tool_call_id"}
+_SPOKEN = ("human", "user", "ai", "assistant", "system")
+
+
+def history_in(inputs: Any) -> list[dict[str, Any]]:
+    """Return the messages that what a chain is given begins with, as far as they are a history."""
+    given = field(inputs, "messages", "chat_history", "history") if type(inputs) is dict else inputs
+    if _is_a(given, "ChatPromptValue"):
+        given = items(given, "messages")
+    if type(given) is not list:
+        return []
+    turns = turns_of(messages_in(given))
+    answers = [index for index, turn in enumerate(turns) if turn["role"] == "assistant"]
+    # the name of a tool is not sent back to a model
+    return [
+        {"role": "tool", "parts": turn["parts"]} if turn["role"] == "tool" else turn
+        for turn in (turns if answers else ())
+    ]
+
+
+def is_cut(shown: Any) -> bool:
+    """Return whether something was left out of what `plain` gave."""
+    return b'"$cut"' in msgspec.json.encode(shown)
 
 
 def bounded(value: Any) -> Any:

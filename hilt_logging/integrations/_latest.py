@@ -5,7 +5,7 @@ Memory with a bound.
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 
@@ -15,11 +15,17 @@ _MOST = 10_000
 
 
 class Latest:
-    """The last 10,000 keys and their values, for threads."""
+    """
+    The last keys and their values, for threads.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many; 10,000 by default.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
         self._known: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = Lock()
+        self._most = most
+        self._lock = RLock()  # what is let go while it is held may ask for something, too
 
     def __len__(self) -> int:
         return len(self._known)
@@ -28,7 +34,7 @@ class Latest:
         """Take a value; the oldest one goes when there are too many."""
         with self._lock:
             self._known[key] = value
-            if len(self._known) > _MOST:
+            if len(self._known) > (self._most or _MOST):
                 self._known.popitem(last=False)
 
     def get(self, key: Any) -> Any:

@@ -5,23 +5,29 @@ Runs of a framework on their way: kept apart by their ids, each with its events 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
+import weakref
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ..context import current
 from ..events import Actor
-from ._answers import Answer, failure_of
-from ._calls import Call, Recorder
+from ._answers import Answer, Prompt, failure_of
+from ._calls import Call, Recorder, safely
+from ._capture import EVERYTHING, Outer, Settings, target_of
 from ._latest import Latest
+from ._states import OnRecord
 
 
-__all__ = ["Run", "Runs", "outcome_of_error"]
+__all__ = ["Run", "Runs", "call_of", "outcome_of_error"]
 
 
-class Run(msgspec.Struct):
+class Run(msgspec.Struct, weakref=True, eq=False):
     """
     A run on its way.
 
@@ -36,6 +42,11 @@ class Run(msgspec.Struct):
         chunks: Pieces of its stream so far.
         first_ms: When the first piece with text came.
         by_token: Whether pieces come one by one, and not only as events of a protocol.
+        settings: How it is recorded.
+        outer: Of a model, what an SDK's call within may take.
+        held: The prompt, while such a call is expected to record it.
+        turns: What a model is asked.
+        alive: Tells when nobody has the run any more.
     """
 
     call: Call
@@ -48,6 +59,56 @@ class Run(msgspec.Struct):
     chunks: int = 0
     first_ms: int | None = None
     by_token: bool = False
+    settings: Settings = EVERYTHING
+    outer: Outer | None = None
+    held: Prompt | None = None
+    turns: list[dict[str, Any]] = []
+    alive: Any = None
+
+    def asks(self, prompt: Prompt, session: Any, sdk: str | None) -> None:
+        """
+        Record what a model is asked, unless its SDK will.
+
+        Args:
+            prompt: The prompt.
+            session: Where the SDK's events go, too.
+            sdk: The one that the model is expected to call, and that may record it.
+        """
+        self.turns = prompt.turns
+        is_expected = sdk is not None and target_of(sdk).takes_over()
+        if is_expected:
+            self.held = prompt
+        else:
+            self.call.asked(prompt)
+        self.outer = Outer(self.call, session, is_recorded=not is_expected)
+        self.outer.open()
+
+    @property
+    def taken_by(self) -> Call | None:
+        """The SDK's call that stands for it so far."""
+        outer = self.outer
+        return None if outer is None or outer.is_recorded else outer.taken_by
+
+    def content(self, **content: Any) -> dict[str, Any]:
+        """Return what of its content is to be recorded."""
+        return content if self.call.has_content else {}
+
+    def again(self) -> None:
+        """Let the next call of the SDK within stand for it, as the last one failed."""
+        if self.outer is not None:
+            self.outer.taken_by = None
+
+    def taken(self) -> Call | None:
+        """Return the SDK's call that stands for it; if there is none, its prompt is on record."""
+        if self.outer is None:
+            return None
+        self.outer.close()
+        held, self.held = self.held, None
+        if self.outer.is_recorded:
+            return None
+        if held is not None and self.outer.taken_by is None:
+            safely(functools.partial(self.call.asked, late=True), held, None)
+        return self.outer.taken_by
 
     def note(self, *, timed: bool = False, outcome: str | None = None, **more: Any) -> None:
         """Record a boundary of it."""
@@ -65,15 +126,31 @@ class Run(msgspec.Struct):
 
     def piece(self, said: str) -> None:
         """Take a piece of its stream."""
+        taken = self.taken()  # the SDK's call has begun; from here on the caller's own may
         self.chunks += 1
         if said and self.first_ms is None:
             self.first_ms = self.call.latency_ms()
-        if said:
+        if said and taken is None:
             self.call.chunk(said)
 
     def answered(self, answer: Answer) -> None:
         """Record the answer of a model."""
-        self.call.answered(self._streamed(answer))
+        if self.taken() is None:
+            self.call.answered(self._streamed(answer))
+
+    def left(self) -> None:
+        """Record that nobody goes on with it."""
+        if self.kind == "model":
+            self.answered(Answer(outcome="closed_early" if self.chunks else "abandoned"))
+        else:
+            self.note(timed=True, outcome="abandoned", phase="end")
+
+    def remember(self, on_record: OnRecord, said: list[dict[str, Any]]) -> None:
+        """Tell which events have what a model was asked and what it said."""
+        call = self.taken() or self.call
+        if call.has_content:
+            on_record.put(call.session_id, self.turns, call.prompt_id)
+            on_record.put(call.session_id, said, call.completion_id)
 
     def stopped(self, error: BaseException, partial: Answer | None = None) -> None:
         """Record that it ends with an exception, after what had come of a model's answer."""
@@ -86,6 +163,12 @@ class Run(msgspec.Struct):
             self.note(timed=True, outcome=outcome, phase="end")
 
     def _model_stopped(self, error: BaseException, outcome: str, partial: Answer) -> None:
+        taken = self.taken()
+        if taken is not None:
+            if outcome == "failed" and taken.error_id is None:  # of what came after the SDK
+                self.call.prompt_id = taken.prompt_id
+                self.call.failed(failure_of(error))
+            return
         if outcome != "failed":
             partial.outcome = outcome
             self.call.answered(partial)
@@ -140,8 +223,13 @@ class Runs:
 
     def start(self, kind: str, name: str, run_id: Any, parent_id: Any, **known: Any) -> Run:
         """Return a new run; the arguments are those of `make`."""
-        run = self.make(kind, name, run_id, parent_id, **known)
-        self._open.put(str(run_id), run)
+        run, key = self.make(kind, name, run_id, parent_id, **known), str(run_id)
+        self._open.put(key, run)
+        _everywhere[key] = run
+        if kind in _UNTOLD:
+            tell = functools.partial(_let_go, weakref.ref(self), key)
+            with contextlib.suppress(TypeError):  # an id that is a text
+                run.alive = weakref.ref(run_id, tell)
         return run
 
     def get(self, run_id: Any) -> Run | None:
@@ -168,6 +256,7 @@ class Runs:
         *,
         named_session: str | None = None,
         tool_call_id: str | None = None,
+        settings: Settings = EVERYTHING,
         **known: Any,
     ) -> Run:
         """
@@ -180,9 +269,10 @@ class Runs:
             parent_id: Of the run around it.
             named_session: The conversation that its metadata name.
             tool_call_id: The id by which a model asked for a tool.
+            settings: How it is recorded.
             known: Further arguments of `Call`.
         """
-        around = None if parent_id is None else self.get(parent_id)
+        around = None if parent_id is None else self.get(parent_id) or _run_of(parent_id)
         parent = None if parent_id is None else str(parent_id)
         named = named_session or (around.named if around else None)
         given = None if named else self._session_id
@@ -194,7 +284,35 @@ class Runs:
             within=around.call if around else None,
             provenance=provenance | ({} if parent is None else {"parent_run_id": parent}),
             measured=self._measured,
+            settings=settings,
+            threaded=kind == "model",
             source=None if kind == "model" else name,
             **known,
         )
-        return Run(call, kind, name, parent, named, tool_call_id)
+        return Run(call, kind, name, parent, named, tool_call_id, settings=settings)
+
+
+_everywhere: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+"""The open runs of all handlers."""
+
+
+def _run_of(run_id: Any) -> Run | None:
+    return _everywhere.get(str(run_id))
+
+
+def call_of(run_id: Any) -> Call | None:
+    """Return the events of an open run, whichever handler hears of it."""
+    run = _run_of(run_id)
+    return None if run is None else run.call
+
+
+_UNTOLD = ("model", "retriever")
+"""Of these LangChain does not tell that they are cancelled; but it forgets their ids."""
+
+
+def _let_go(runs: Callable[[], Runs | None], key: str, _: Any) -> None:
+    """Record that a run was given up."""
+    known = runs()
+    run = None if known is None else known.end(key)
+    if run is not None:
+        safely(Run.left, run, None)

@@ -5,42 +5,55 @@ LangChain and LangGraph: callback handlers that put every run on record.
 from __future__ import annotations
 
 import functools
+import sys
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine, Generator
+from types import ModuleType
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from .._diagnostics import Troubles, to_logger
-from ..errors import ConfigurationError, MissingDependencyError
+from ..errors import ConfigurationError, MissingDependencyError, RecordingError
 from ._answers import Answer, Failure, Prompt, ToolCall, failure_of
-from ._calls import Recorder, safely
+from ._calls import Call, Recorder, safely
+from ._capture import Settings, surroundings, target_of
 from ._fields import decoded, field, items, text
-from ._langchain import (
-    answer_of,
-    call_fields,
-    document,
-    name_of,
-    named_session,
-    own_metadata,
-    partial_of,
-    plain,
-    prompt_of,
-    said_in,
-    tool_result,
-)
 from ._latest import Latest
-from ._runs import Run, Runs, outcome_of_error
+from ._patching import Hook
+from ._runs import Run, Runs, call_of, outcome_of_error
+from ._states import OnRecord
 
 
 try:
     from langchain_core import __version__ as _version
     from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+
+    from ._langchain import (
+        answer_of,
+        call_fields,
+        document,
+        history_in,
+        is_cut,
+        name_of,
+        named_session,
+        own_metadata,
+        partial_of,
+        plain,
+        prompt_of,
+        said_in,
+        said_of,
+        sdk_of,
+        tool_result,
+        turns_of,
+    )
 except ImportError as error:
     raise MissingDependencyError("langchain-core", "langchain") from error
 
 
-__all__ = ["AsyncHILTCallbackHandler", "HILTCallbackHandler"]
+__all__ = ["AsyncHILTCallbackHandler", "HILTCallbackHandler", "client_key", "hooks"]
 
 LOGGER = "hilt.langchain"
+TARGET = target_of("langchain")
+Capture = Literal["new", "all", "metadata"]
 M = TypeVar("M", bound=Callable[..., None])
 _troubles = Troubles(to_logger(__name__))
 
@@ -52,13 +65,26 @@ def _quiet(method: M) -> M:
     def quiet(*args: Any, **kwargs: Any) -> None:
         try:
             method(*args, **kwargs)
+        except RecordingError as error:
+            args[0]._runs.end(kwargs.get("run_id"))
+            if args[0].raise_error and method.__name__ in _BEFORE:
+                raise
+            _troubles.count(type(error).__name__, LOGGER)
         except Exception as error:
             _troubles.count(type(error).__name__, LOGGER)
 
     return cast("M", quiet)
 
 
-class HILTCallbackHandler(BaseCallbackHandler):
+_BEFORE = ("on_chat_model_start", "on_llm_start")
+"""Where nothing has left yet, so that a handler set up to raise may stop it."""
+
+
+class _Records:
+    """What all our handlers are: where an application has its own, `instrument` adds none."""
+
+
+class HILTCallbackHandler(_Records, BaseCallbackHandler):
     """
     Records what LangChain runs: models, tools, retrievers, chains and LangGraph's nodes.
 
@@ -69,17 +95,24 @@ class HILTCallbackHandler(BaseCallbackHandler):
             `session_id`, `thread_id` or `conversation_id` of a run's metadata, then this one, else
             each outermost run is a conversation of its own.
         include_metrics: Whether events say what it took: tokens, cost, time.
+        capture: `new`, what a conversation did not have before; `all`, every request and every
+            state whole; `metadata`, no content.
 
     Raises:
-        ConfigurationError: for a session without `append`, an empty `session_id`, or an
-            `include_metrics` that is not a bool.
+        ConfigurationError: for a session without `append`, an empty `session_id`, an
+            `include_metrics` that is not a bool, or an unknown `capture`.
     """
 
     raise_error = False
     run_inline = True  # in the caller's task, where what is bound can be seen
 
     def __init__(
-        self, session: Any = None, session_id: str | None = None, include_metrics: bool = True
+        self,
+        session: Any = None,
+        session_id: str | None = None,
+        include_metrics: bool = True,
+        *,
+        capture: Capture = "new",
     ) -> None:
         super().__init__()
         if session is not None and not callable(getattr(session, "append", None)):
@@ -88,9 +121,15 @@ class HILTCallbackHandler(BaseCallbackHandler):
             raise ConfigurationError("session_id", session_id, "Must be a string that is not empty")
         if not isinstance(include_metrics, bool):
             raise ConfigurationError("include_metrics", include_metrics, "Must be True or False")
+        if capture not in get_args(Capture):
+            allowed = ", ".join(get_args(Capture))
+            raise ConfigurationError("capture", capture, f"Must be one of: {allowed}")
         recorder, library = Recorder(LOGGER, session), f"langchain-core/{_version}"
+        self._session = session
+        self._own = Settings(capture)
         self._runs = Runs(recorder, session_id, include_metrics, library)
         self._given = Latest()  # results of tools that are on record
+        self._on_record = OnRecord()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HILTCallbackHandler:
         return self  # the copy of a model goes on recording to the same place
@@ -102,19 +141,22 @@ class HILTCallbackHandler(BaseCallbackHandler):
         self, serialized: Any, messages: Any, *, run_id: Any, **kwargs: Any
     ) -> None:
         """Record the prompt of a chat model."""
-        if self._runs.listens():
+        settings = self._settings()
+        if settings is not None:
             turns = [message for batch in messages for message in batch]
-            prompt = safely(prompt_of, turns, Prompt())
-            run = self._started_model(serialized, run_id, kwargs)
+            run = self._started_model(serialized, run_id, kwargs, settings)
+            prompt = run.call.read(prompt_of, turns, Prompt())
             prompt.tool_results = [r for r in prompt.tool_results if self._is_new(run, r.call_id)]
-            run.call.asked(prompt)
+            self._asks(run, prompt, serialized, kwargs)
 
     @_quiet
     def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record the prompt of a model that completes text."""
-        if self._runs.listens():
+        settings = self._settings()
+        if settings is not None:
             said = "\n".join(prompt for prompt in prompts if isinstance(prompt, str))
-            self._started_model(serialized, run_id, kwargs).call.asked(Prompt(text=said))
+            run = self._started_model(serialized, run_id, kwargs, settings)
+            self._asks(run, Prompt(text=said), serialized, kwargs)
 
     @_quiet
     def on_llm_new_token(self, token: Any, *, run_id: Any, **kwargs: Any) -> None:
@@ -138,17 +180,19 @@ class HILTCallbackHandler(BaseCallbackHandler):
         """Record the answer of a model."""
         run = self._ended("model", run_id, kwargs)
         if run is not None:
-            answer = safely(answer_of, response, Answer())
+            answer = run.call.read(answer_of, response, Answer())
             for tool in answer.tool_calls:
                 self._given.pop((run.call.session_id, tool.call_id))
             run.answered(answer)
+            run.remember(self._on_record, safely(said_of, response, []))
 
     @_quiet
     def on_llm_error(self, error: BaseException, *, run_id: Any, **kwargs: Any) -> None:
         """Record that a model failed, or that its stream was left, after what had come of it."""
         run = self._ended("model", run_id, kwargs)
         if run is not None:
-            run.stopped(error, safely(partial_of, kwargs.get("response"), Answer()))
+            run.stopped(error, run.call.read(partial_of, kwargs.get("response"), Answer()))
+            run.remember(self._on_record, [])
 
     @_quiet
     def on_retry(self, retry_state: Any, *, run_id: Any, **kwargs: Any) -> None:
@@ -161,15 +205,18 @@ class HILTCallbackHandler(BaseCallbackHandler):
             "wait_s": field(field(retry_state, "next_action"), "sleep"),
         }
         run = self._current(run_id, kwargs)
-        run.call.retried(failure, retry={k: v for k, v in known.items() if v is not None})
+        if run.taken_by is None:
+            run.call.retried(failure, retry={k: v for k, v in known.items() if v is not None})
+        run.again()
 
     # tools
 
     @_quiet
     def on_tool_start(self, serialized: Any, input_str: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record that a tool is run, unless a model is on record as having asked for it."""
-        if self._runs.listens():
-            run = self._started("tool", serialized, run_id, kwargs)
+        settings = self._settings()
+        if settings is not None:
+            run = self._started("tool", serialized, run_id, kwargs, settings=settings)
             given = kwargs.get("inputs")
             arguments = plain(decoded(input_str) if given is None else given)
             run.call.tool_called(ToolCall(run.name, run.tool_call_id, arguments))
@@ -184,6 +231,9 @@ class HILTCallbackHandler(BaseCallbackHandler):
             result.call_id = result.call_id or run.tool_call_id
             self._is_new(run, result.call_id)
             run.call.tool_gave(result)
+            if run.call.has_content and text(output, "type") == "tool":
+                given = turns_of([output])
+                self._on_record.put(run.call.session_id, given, run.call.noted_id)
 
     @_quiet
     def on_tool_error(self, error: BaseException, *, run_id: Any, **kwargs: Any) -> None:
@@ -197,8 +247,9 @@ class HILTCallbackHandler(BaseCallbackHandler):
         self, serialized: Any, query: Any, *, run_id: Any, **kwargs: Any
     ) -> None:
         """Remember what is searched for."""
-        if self._runs.listens():
-            run = self._started("retriever", serialized, run_id, kwargs)
+        settings = self._settings()
+        if settings is not None:
+            run = self._started("retriever", serialized, run_id, kwargs, settings=settings)
             run.query = query if isinstance(query, str) else None
 
     @_quiet
@@ -207,7 +258,7 @@ class HILTCallbackHandler(BaseCallbackHandler):
         run = self._ended("retriever", run_id, kwargs)
         if run is not None:
             found = items({"documents": documents}, "documents")
-            run.found(documents=[document(each) for each in found])
+            run.found(**run.content(documents=[document(each) for each in found]))
 
     @_quiet
     def on_retriever_error(self, error: BaseException, *, run_id: Any, **kwargs: Any) -> None:
@@ -222,16 +273,19 @@ class HILTCallbackHandler(BaseCallbackHandler):
     @_quiet
     def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record that a chain, a graph or a node of it begins."""
-        if self._runs.listens():
-            run = self._started("chain", serialized, run_id, kwargs)
-            run.note(phase="start", inputs=plain(inputs))
+        settings = self._settings()
+        if settings is not None:
+            run = self._started("chain", serialized, run_id, kwargs, settings=settings)
+            run.call.goes_on(run.call.read(history_in, inputs, []))
+            self._boundary(run, {"phase": "start"}, inputs=inputs)
 
     @_quiet
     def on_chain_end(self, outputs: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record that it ends."""
         run = self._ended("chain", run_id, kwargs)
         if run is not None:
-            run.note(timed=True, outcome="completed", phase="end", outputs=plain(outputs))
+            told = {"timed": True, "outcome": "completed", "phase": "end"}
+            self._boundary(run, told, outputs=outputs)
 
     @_quiet
     def on_chain_error(self, error: BaseException, *, run_id: Any, **kwargs: Any) -> None:
@@ -243,31 +297,61 @@ class HILTCallbackHandler(BaseCallbackHandler):
     @_quiet
     def on_text(self, text: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record a text that a run shows."""
-        if self._runs.listens():
+        if self._settings() is not None:
             self._current(run_id, kwargs).says(text=text if isinstance(text, str) else None)
 
     @_quiet
     def on_custom_event(self, name: str, data: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record an event of the application's own."""
-        if self._runs.listens():
-            self._current(run_id, kwargs).says(custom={"name": plain(name), "data": plain(data)})
+        if self._settings() is not None:
+            run = self._current(run_id, kwargs)
+            run.says(custom={"name": plain(name), **run.content(data=plain(data))})
 
     @_quiet
     def on_agent_action(self, action: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record what an agent decides to do."""
-        if self._runs.listens():
-            given = plain(field(action, "tool_input"))
-            agent = {"phase": "action", "tool": text(action, "tool"), "tool_input": given}
-            self._current(run_id, kwargs).says(text=text(action, "log"), agent=agent)
+        if self._settings() is not None:
+            run = self._current(run_id, kwargs)
+            given = run.content(tool_input=plain(field(action, "tool_input")))
+            agent = {"phase": "action", "tool": text(action, "tool"), **given}
+            run.says(text=text(action, "log"), agent=agent)
 
     @_quiet
     def on_agent_finish(self, finish: Any, *, run_id: Any, **kwargs: Any) -> None:
         """Record what an agent ends with."""
-        if self._runs.listens():
-            agent = {"phase": "finish", "outputs": plain(field(finish, "return_values"))}
-            self._current(run_id, kwargs).says(text=text(finish, "log"), agent=agent)
+        if self._settings() is not None:
+            run = self._current(run_id, kwargs)
+            given = run.content(outputs=plain(field(finish, "return_values")))
+            run.says(text=text(finish, "log"), agent={"phase": "finish", **given})
 
     # runs
+
+    def _settings(self) -> Settings | None:
+        """How a run that begins here is recorded; None if it is not."""
+        return self._own if self._runs.listens() else None
+
+    def _asks(self, run: Run, prompt: Prompt, serialized: Any, kwargs: dict[str, Any]) -> None:
+        # of several that are asked at once, nobody could tell which call of the SDK is whose
+        is_one = kwargs.get("batch_size", 1) == 1
+        run.asks(prompt, self._session, sdk_of(serialized) if is_one else None)
+
+    def _boundary(self, run: Run, told: dict[str, Any], **state: Any) -> None:
+        """Record the start or the end of a chain, without the messages that are on record."""
+        ((name, value),) = state.items()
+        if not run.call.has_content:
+            run.note(**told)
+            return
+        session_id, new = run.call.session_id, cast("list[dict[str, Any]]", [])
+
+        def fold(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            folded, more = self._on_record.folded(session_id, turns)
+            new.extend(more)
+            return folded
+
+        shown = plain(value, fold if run.settings.capture == "new" else None)
+        run.note(**told, **{name: shown})
+        if new and not is_cut(shown):
+            self._on_record.put(session_id, new, run.call.noted_id)
 
     def _started(
         self, kind: str, serialized: Any, run_id: Any, kwargs: dict[str, Any], **known: Any
@@ -276,14 +360,16 @@ class HILTCallbackHandler(BaseCallbackHandler):
         known |= _known(kwargs)
         return self._runs.start(kind, name, run_id, kwargs.get("parent_run_id"), **known)
 
-    def _started_model(self, serialized: Any, run_id: Any, kwargs: dict[str, Any]) -> Run:
+    def _started_model(
+        self, serialized: Any, run_id: Any, kwargs: dict[str, Any], settings: Settings
+    ) -> Run:
         known = call_fields(serialized, kwargs.get("metadata"), kwargs.get("invocation_params"))
-        return self._started("model", serialized, run_id, kwargs, **known)
+        return self._started("model", serialized, run_id, kwargs, settings=settings, **known)
 
     def _ended(self, kind: str, run_id: Any, kwargs: dict[str, Any]) -> Run | None:
         """The run that ends, also one whose start nobody heard; None when nobody listens."""
         run = self._runs.end(run_id)
-        if run is not None or not self._runs.listens():
+        if run is not None or self._settings() is None:
             return run
         return self._unheard(kind, run_id, kwargs)
 
@@ -292,7 +378,8 @@ class HILTCallbackHandler(BaseCallbackHandler):
 
     def _unheard(self, kind: str, run_id: Any, kwargs: dict[str, Any]) -> Run:
         name, parent_id = name_of(None, kwargs) or kind, kwargs.get("parent_run_id")
-        return self._runs.make(kind, name, run_id, parent_id, timed=False, **_known(kwargs))
+        known = {"settings": self._settings() or self._own, **_known(kwargs)}
+        return self._runs.make(kind, name, run_id, parent_id, timed=False, **known)
 
     def _stopped(
         self, kind: str, error: BaseException, run_id: Any, kwargs: dict[str, Any]
@@ -306,7 +393,9 @@ class HILTCallbackHandler(BaseCallbackHandler):
                 inner.stopped(error)
         if _hands_over(error):
             name = type(error).__name__
-            run.note(timed=True, phase="end", control=name, outputs=plain(error.args))
+            self._boundary(
+                run, {"timed": True, "phase": "end", "control": name}, outputs=error.args
+            )
         else:
             run.stopped(error)
 
@@ -336,14 +425,24 @@ def _hands_over(error: BaseException) -> bool:
     )
 
 
-class AsyncHILTCallbackHandler(AsyncCallbackHandler):
+class _Everywhere(HILTCallbackHandler):
+    """The one of `instrument`, which has its settings from there."""
+
+    raise_error = True  # of a prompt alone, where the logging was set up to raise
+
+    def _settings(self) -> Settings | None:
+        return TARGET.settings(None)
+
+
+class AsyncHILTCallbackHandler(_Records, AsyncCallbackHandler):
     """
-    The same for asynchronous code: each callback is a coroutine.
+    The same for asynchronous code: each callback can be awaited.
 
     Args:
         session: As in `HILTCallbackHandler`.
         session_id: As in `HILTCallbackHandler`.
         include_metrics: As in `HILTCallbackHandler`.
+        capture: As in `HILTCallbackHandler`.
 
     Raises:
         ConfigurationError: as in `HILTCallbackHandler`.
@@ -353,24 +452,119 @@ class AsyncHILTCallbackHandler(AsyncCallbackHandler):
     run_inline = True
 
     def __init__(
-        self, session: Any = None, session_id: str | None = None, include_metrics: bool = True
+        self,
+        session: Any = None,
+        session_id: str | None = None,
+        include_metrics: bool = True,
+        *,
+        capture: Capture = "new",
     ) -> None:
         super().__init__()
-        self._handler = HILTCallbackHandler(session, session_id, include_metrics)
+        self._handler = HILTCallbackHandler(session, session_id, include_metrics, capture=capture)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AsyncHILTCallbackHandler:
         return self
 
 
-def _as_coroutine(name: str) -> Callable[..., Any]:
+class _Done(Coroutine[Any, Any, None]):
+    """
+    What a callback returns, whose work is done when it is called.
+
+    In synchronous code LangChain awaits on a loop of its own, from where an SDK's call could not
+    see whose it is.
+    """
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+    def send(self, value: Any) -> Any:
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        raise error[0]
+
+    def close(self) -> None:
+        return
+
+
+_DONE = _Done()
+
+
+def _awaitable(name: str) -> Callable[..., Any]:
     method = getattr(HILTCallbackHandler, name)
 
     @functools.wraps(method)
-    async def callback(self: AsyncHILTCallbackHandler, *args: Any, **kwargs: Any) -> None:
+    def callback(self: AsyncHILTCallbackHandler, *args: Any, **kwargs: Any) -> _Done:
         method(self._handler, *args, **kwargs)
+        return _DONE
 
     return callback
 
 
 for _callback in [name for name in vars(HILTCallbackHandler) if name.startswith("on_")]:
-    setattr(AsyncHILTCallbackHandler, _callback, _as_coroutine(_callback))
+    setattr(AsyncHILTCallbackHandler, _callback, _awaitable(_callback))
+
+
+# what instrument() puts into LangChain
+
+
+def client_key(client: Any) -> Any:
+    """Return None: of LangChain all runs are recorded, or those that are given a handler."""
+    return None
+
+
+def hooks(module: ModuleType) -> list[Hook]:
+    """Return what `instrument` puts into a module of LangChain."""
+    return [_Configured(module)]
+
+
+class _Offered:
+    """Stands where LangChain asks a context variable for a handler, at each run."""
+
+    def __init__(self) -> None:
+        self._handler: HILTCallbackHandler | None = None
+
+    def get(self) -> HILTCallbackHandler | None:
+        """Return the handler; None where nothing is recorded."""
+        if TARGET.settings(None) is None:
+            return None
+        if self._handler is None:
+            self._handler = _Everywhere()
+        return self._handler
+
+
+_offered = _Offered()
+
+
+class _Configured:
+    """Our entry in the list of what LangChain adds to each run's handlers."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def install(self) -> None:
+        """Add it, if it is not there."""
+        if not self._entries():
+            # not inherited: each run within asks anew, and finds a handler that was given to it
+            self._module.register_configure_hook(_offered, False, _Records)
+
+    def remove(self) -> None:
+        """Take it away; where LangChain keeps it elsewhere it stays, and offers nothing."""
+        for entry in self._entries():
+            self._module._configure_hooks.remove(entry)
+
+    def _entries(self) -> list[Any]:
+        known = getattr(self._module, "_configure_hooks", ())
+        return [entry for entry in known if entry[0] is _offered]
+
+
+def _surrounding() -> Call | None:
+    """The chain, node or tool whose code makes a call, as LangChain tells those that it runs."""
+    module = sys.modules.get("langchain_core.runnables.config")
+    config = None if module is None else module.var_child_runnable_config.get()
+    run_id = None if config is None else field(config.get("callbacks"), "parent_run_id")
+    return None if run_id is None else call_of(run_id)
+
+
+surroundings.append(_surrounding)
