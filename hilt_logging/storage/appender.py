@@ -74,6 +74,10 @@ class NotSyncedError(OSError):
     """
 
 
+class _PausedError(OSError):
+    """A line that was not tried: some before it failed, a moment ago, for the reason that it says."""
+
+
 class Appender:
     """
     One file that is appended to; safe for threads and processes, before and after a fork.
@@ -380,7 +384,7 @@ class Appender:
             self._failures = 0
             if self._sync_every:
                 self._sync()
-        except NotSyncedError:
+        except (NotSyncedError, _PausedError):
             raise
         except OSError as error:
             self._count_failure(error)
@@ -408,7 +412,7 @@ class Appender:
 
     def _write_carefully(self, data: bytes) -> None:
         if time.monotonic() < self._retry_at:
-            raise OSError(self._reason, os.strerror(self._reason))
+            raise _PausedError(self._reason, os.strerror(self._reason))
         fd = self._followed()
         found = self._found(fd)
         if found is None:  # somebody closed all descriptors, as a daemon does
@@ -536,7 +540,14 @@ class Appender:
                 bare = data.lstrip(b"\n")
                 left = data = b"\n" + bare if self._is_torn(fd) else bare
                 end = self._end
-            written = self._put(fd, left)
+            try:
+                written = self._put(fd, left)
+            except OSError:
+                if left != b"\n":
+                    raise
+                written = 0
+            if written == 0 and left == b"\n":
+                return -1  # all of it is there: whoever writes next closes it off
 
     def _put(self, fd: int, data: bytes) -> int:
         """Write, to a pipe as soon as there is room; a reader that is stuck is waited for once."""

@@ -48,6 +48,33 @@ def test_short_writes(opened, monkeypatch, tmp_path):
     assert b"0123456789" * 10 + b"\n" == (tmp_path / "a").read_bytes()
 
 
+def test_newline_that_does_not_fit(opened, monkeypatch, tmp_path):
+    """A line that lacks nothing but its newline is kept: it is there once, and whole."""
+    write, calls = os.write, []
+
+    def full(fd, data):
+        calls.append(data)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "full")
+        return write(fd, data[:-1] if len(calls) == 1 else data)
+
+    monkeypatch.setattr(os, "write", full)
+    appender = opened()
+    assert appender.append(b"first", fail)
+    assert appender.append(b"second", fail)
+    assert b"first\nsecond\n" == (tmp_path / "a").read_bytes()
+
+
+def test_pause_ends(opened, monkeypatch):
+    """What is not tried in a pause after failures does not make the pause longer."""
+    monkeypatch.setattr(os, "write", lambda fd, data: 0)
+    appender = opened()
+    for _ in range(20):
+        with pytest.raises(OSError, match=""):
+            appender.append(b"x", fail)
+    assert 3 == appender._failures
+
+
 def test_write_that_stands_still(opened, monkeypatch):
     """A write that takes nothing any more is an error, not an endless loop."""
     monkeypatch.setattr(os, "write", lambda fd, data: 0)
