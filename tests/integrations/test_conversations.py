@@ -22,7 +22,7 @@ from hilt_logging.io.transcripts import Transcripts
 
 
 openai = pytest.importorskip("openai")
-httpx2 = pytest.importorskip("httpx2")
+httpx2 = pytest.importorskip("httpx2" if "httpx2" in vars(openai._base_client) else "httpx")
 
 
 def answer_to(body):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import importlib.util
+import inspect
 import json
 import logging
 import pickle
@@ -27,7 +29,15 @@ from .conftest import FIXTURES, MANIFEST
 
 openai = pytest.importorskip("openai")
 pydantic = pytest.importorskip("pydantic")
-httpx2 = pytest.importorskip("httpx2")
+httpx2 = pytest.importorskip("httpx2" if "httpx2" in vars(openai._base_client) else "httpx")
+
+# what the oldest version that is supported, 1.40, has not
+HAS_RESPONSES = importlib.util.find_spec("openai.resources.responses") is not None
+HAS_REQUEST_ID = hasattr(openai._models, "add_request_id")
+SHOWS_RETRIES = hasattr(openai._base_client.SyncAPIClient, "_sleep_for_retry")
+HAS_PARSE = hasattr(openai.resources.chat.Completions, "parse")
+needs_responses = pytest.mark.skipif(not HAS_RESPONSES, reason="has no responses")
+needs_parse = pytest.mark.skipif(not HAS_PARSE, reason="has parse() and stream() elsewhere")
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TEXT = "openai/chat_text"
@@ -54,13 +64,21 @@ def ask(client: Any, **options: Any) -> Any:
     return client.chat.completions.create(model="m", messages=HELLO, **options)
 
 
-def method_of(client: Any, api: str) -> Any:
-    return {
+def create(client: Any, item: dict[str, Any]) -> Any:
+    """The call of a fixture; what this version of the SDK does not know goes to `extra_body`."""
+    if item["api"] == "responses" and not HAS_RESPONSES:
+        pytest.skip("has no responses")
+    method = {
         "chat.completions": lambda: client.chat.completions.create,
         "completions": lambda: client.completions.create,
         "responses": lambda: client.responses.create,
         "embeddings": lambda: client.embeddings.create,
-    }[api]()
+    }[item["api"]]()
+    known = inspect.signature(method).parameters
+    body = item["request"]["body"]
+    extra = {name: value for name, value in body.items() if name not in known}
+    given = {name: value for name, value in body.items() if name in known}
+    return method(**given, **({"extra_body": extra} if extra else {}))
 
 
 def actions(collected: Any) -> list[str]:
@@ -79,14 +97,14 @@ class TestFixtures:
     def test_sync(self, item, provider, collected):
         """What the synchronous client got is on record as the manifest has it."""
         client = client_of(provider, item["id"])
-        result = method_of(client, item["api"])(**item["request"]["body"])
+        result = create(client, item)
         if item["stream"]:
             try:
                 for _ in result:
                     pass
             except openai.APIError:
                 assert "error" in item["expected"]
-        check(item, collected)
+        check(item, collected, request_id=HAS_REQUEST_ID)
 
     @pytest.mark.parametrize("item", of("openai"))
     def test_async(self, item, provider, collected):
@@ -94,7 +112,7 @@ class TestFixtures:
 
         async def run():
             async with async_client_of(provider, item["id"]) as client:
-                result = await method_of(client, item["api"])(**item["request"]["body"])
+                result = await create(client, item)
                 if item["stream"]:
                     try:
                         async for _ in result:
@@ -103,7 +121,7 @@ class TestFixtures:
                         assert "error" in item["expected"]
 
         asyncio.run(run())
-        check(item, collected)
+        check(item, collected, request_id=HAS_REQUEST_ID)
 
     @pytest.mark.parametrize("item", of("openai", errors=True))
     @pytest.mark.parametrize("kind", ["sync", "async"])
@@ -135,19 +153,20 @@ class TestFixtures:
             collected.records.clear()
             client = client_of(provider, item["id"], piece=size)
             try:
-                for _ in method_of(client, item["api"])(**item["request"]["body"]):
+                for _ in create(client, item):
                     pass
             except openai.APIError:
                 assert "error" in item["expected"]
-            check(item, collected)
+            check(item, collected, request_id=HAS_REQUEST_ID)
 
     @pytest.mark.parametrize("item", [i for i in MANIFEST if i["id"].startswith("openai/embed")])
     @pytest.mark.parametrize("raw", [False, True])
     def test_embeddings(self, item, raw, provider, collected):
         """Embedding is one event with what was embedded; no number of a vector is kept."""
         client = client_of(provider, item["id"])
-        create = client.embeddings.with_raw_response.create if raw else client.embeddings.create
-        result = create(**item["request"]["body"])
+        pytest.importorskip("numpy")  # versions before 2 want it
+        make = client.embeddings.with_raw_response.create if raw else client.embeddings.create
+        result = make(**item["request"]["body"])
         result = result.parse() if raw else result
         (event,) = collected.events
         given = item["request"]["body"]["input"]
@@ -180,13 +199,12 @@ class TestFidelity:
         """Types and values of answers are the same, and they can be pickled and copied."""
 
         def run():
-            made = method_of(client_of(provider, item["id"]), item["api"])
-            return made(**item["request"]["body"])
+            return create(client_of(provider, item["id"]), item)
 
         plain, ours = self.twice(run)
         assert type(plain) is type(ours)
         assert plain == ours
-        assert plain._request_id == ours._request_id
+        assert getattr(plain, "_request_id", None) == getattr(ours, "_request_id", None)
         assert vars(plain).keys() == vars(ours).keys()
         assert ours == copy.deepcopy(ours) == pickle.loads(pickle.dumps(ours))
 
@@ -196,7 +214,7 @@ class TestFidelity:
 
         def run():
             client = client_of(provider, item["id"])
-            stream = method_of(client, item["api"])(**item["request"]["body"])
+            stream = create(client, item)
             pieces, error = [], None
             try:
                 pieces.extend(stream)
@@ -226,8 +244,6 @@ class TestFidelity:
 
     def test_functions_look_the_same(self):
         """What is put around a function has its name, its signature, and is a coroutine's."""
-        import inspect
-
         from openai._base_client import AsyncAPIClient, SyncAPIClient
 
         for owner in (SyncAPIClient, AsyncAPIClient):
@@ -394,13 +410,13 @@ class TestEnds:
     @pytest.mark.parametrize("cut", ["reset_after", "close_after"])
     def test_connection_that_breaks(self, cut, provider, collected):
         """A stream that breaks: what had come, and the error."""
-        with pytest.raises(openai.APIConnectionError):
+        with pytest.raises(Exception) as caught:
             list(ask(client_of(provider, STREAM, **{cut: 4}), stream=True))
         assert ["prompt", "completion", "system"] == actions(collected)
         assert "failed" == outcome(collected)
         assert "Once upon a " == collected.of("completion")[0]["content"]["text"]
         (error,) = collected.of("system")
-        assert "APIConnectionError" == error["extensions"]["error"]["type"]
+        assert type(caught.value).__name__ == error["extensions"]["error"]["type"]
 
     def test_cancelled_call(self, provider, collected):
         """A task that is cancelled while it waits for the answer."""
@@ -492,6 +508,7 @@ class TestEnds:
         assert [("completion", "completed")] * 2 == [t for t in told if t[0] == "completion"]
 
 
+@pytest.mark.skipif(not SHOWS_RETRIES, reason="does not show retries")
 class TestRetries:
     """Attempts that are made again."""
 
@@ -542,6 +559,7 @@ class TestRetries:
 class TestStyles:
     """The other ways to make a call."""
 
+    @needs_parse
     def test_parse(self, provider, collected):
         """parse() is one call, and gives what it gives."""
 
@@ -553,8 +571,8 @@ class TestStyles:
         assert made.choices[0].message.tool_calls
         assert 1 == len(collected.of("completion"))
 
-    @pytest.mark.parametrize("style", ["create", "stream"])
-    def test_answer_that_parse_refuses(self, style, provider, collected):
+    @needs_parse
+    def test_answer_that_parse_refuses(self, provider, collected):
         """An answer that was cut is billed: it is on record, and then the SDK's exception."""
 
         class Greeting(pydantic.BaseModel):
@@ -569,6 +587,7 @@ class TestStyles:
         (error,) = collected.of("system")
         assert "LengthFinishReasonError" == error["extensions"]["error"]["type"]
 
+    @needs_parse
     def test_answer_that_is_not_of_the_model(self, provider, collected):
         """So is one that is no JSON of the wanted form."""
 
@@ -581,6 +600,7 @@ class TestStyles:
         assert ["prompt", "completion", "system"] == actions(collected)
         assert "completed" == outcome(collected)
 
+    @needs_parse
     def test_stream_helper(self, provider, collected):
         """stream() is one call; nothing is asked before its block begins."""
         client = client_of(provider, STREAM)
@@ -593,6 +613,7 @@ class TestStyles:
         assert STREAMED == collected.of("completion")[0]["content"]["text"]
         assert ["prompt", "completion"] == actions(collected)
 
+    @needs_parse
     def test_stream_helper_left_early(self, provider, collected):
         """Leaving its block early is the end."""
         client = client_of(provider, STREAM)
@@ -600,6 +621,7 @@ class TestStyles:
             next(stream)
         assert "closed_early" == outcome(collected)
 
+    @needs_parse
     def test_async_stream_helper_left_early(self, provider, collected):
         """And in the same way with the asynchronous one."""
 
@@ -611,6 +633,7 @@ class TestStyles:
 
         asyncio.run(run())
 
+    @needs_responses
     def test_responses_stream_helper(self, provider, collected):
         """responses.stream() is one call."""
         client = client_of(provider, "openai/responses_stream_text")
@@ -723,7 +746,7 @@ class TestStyles:
         http = httpx2.Client(transport=httpx2.MockTransport(respond))
         with openai.OpenAI(api_key="k", http_client=http) as client:
             client.models.list()
-            client.chat.completions.list()
+            client.files.list()
         assert [] == collected.events
 
     @pytest.mark.parametrize("make", [lambda c: c.with_options(timeout=9), lambda c: c.copy()])
@@ -759,6 +782,18 @@ def served(reply: Any, **options: Any) -> Any:
     return openai.OpenAI(api_key="k", http_client=http, **options)
 
 
+COMPLETION = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "yes"}}
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+
+
 def response_of(response_id: str, text: str, status: str = "completed") -> dict[str, Any]:
     content = [{"type": "output_text", "text": text, "annotations": []}]
     message = {"type": "message", "id": "msg", "role": "assistant", "status": "completed"}
@@ -774,6 +809,7 @@ def response_of(response_id: str, text: str, status: str = "completed") -> dict[
     }
 
 
+@needs_responses
 class TestResponses:
     """What only the Responses API has."""
 
@@ -889,8 +925,8 @@ class TestProviders:
         """A server that speaks OpenAI's language has its own name, and not OpenAI's prices."""
         set_prices({"openai": {"m": {"input": 1, "output": 1}}})
         try:
-            with served(lambda path, body: response_of("r", "yes"), base_url=url) as client:
-                client.responses.create(model="m", input="one")
+            with served(lambda path, body: COMPLETION, base_url=url) as client:
+                ask(client)
         finally:
             set_prices(None)
         (completion,) = collected.of("completion")
@@ -902,10 +938,7 @@ class TestProviders:
 
         def respond(request):
             assert "/deployments/mine/chat/completions" in str(request.url)
-            choice = {"index": 0, "finish_reason": "stop"}
-            choice["message"] = {"role": "assistant", "content": "yes"}
-            data = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o"}
-            return httpx2.Response(200, json={**data, "choices": [choice]})
+            return httpx2.Response(200, json={**COMPLETION, "model": "gpt-4o"})
 
         http = httpx2.Client(transport=httpx2.MockTransport(respond))
         with openai.AzureOpenAI(
