@@ -79,7 +79,10 @@ class _Message(Asked):
 def _begun(
     client: Any, options: Any, settings: Settings, body: Mapping[str, Any], **more: Any
 ) -> Call:
-    thread = field(body, "thread")  # which the provider keeps: the request has only what is new
+    thread = field(body, "thread")  # is kept by the provider: requests have only what is new
+    previous = None
+    if isinstance(thread, Mapping):
+        previous = text(thread, "previous_message_id") or ""
     return begun(
         TARGET,
         settings,
@@ -87,7 +90,7 @@ def _begun(
         provider=_provider_of(client),
         request_model=text(body, "model"),
         named_session=_named_session(client, body),
-        previous=text(thread, "previous_message_id"),
+        previous=previous,
         params=params_of(body),
         **more,
     )

@@ -58,7 +58,7 @@ class Request:
             self.streams(result, safely(_request_id_of, result.response, None))
         elif response is None or not hasattr(result, "parse"):
             self.came(result)
-        elif hasattr(response, "_content"):  # it is read already
+        elif hasattr(response, "_content") and not result._is_sse_stream:  # it is read already
             self.came(_json_of(response), _request_id_of(response))
         else:
             _unread[result] = _Unread(self, response)
