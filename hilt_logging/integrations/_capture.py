@@ -150,14 +150,18 @@ class Outer:
         session: The framework's own session, anything with `append(event)`.
         is_recorded: Whether the framework has recorded the run already: the SDK's call that takes
             it is silent.
+        owner: What lives as long as the run: after it, nothing can take the run any more.
     """
 
-    __slots__ = ("_token", "before", "call", "is_recorded", "session", "taken_by")
+    __slots__ = ("_owner", "_token", "before", "call", "is_recorded", "session", "taken_by")
 
-    def __init__(self, call: Call, session: Any = None, *, is_recorded: bool = False) -> None:
+    def __init__(
+        self, call: Call, session: Any = None, *, is_recorded: bool = False, owner: Any = None
+    ) -> None:
         self.call = call
         self.session = session
         self.is_recorded = is_recorded
+        self._owner = None if owner is None else weakref.ref(owner)
         self.taken_by: Call | None = None
         self.before: Outer | None = None
         self._token: Token[Any] | None = None
@@ -180,7 +184,9 @@ class Outer:
 
     def is_free(self) -> bool:
         """Return whether it is open and not taken."""
-        return self._token is not None and self.taken_by is None
+        if self._token is None or self.taken_by is not None:
+            return False
+        return self._owner is None or self._owner() is not None
 
 
 class _Suppressed:

@@ -5,13 +5,13 @@ Runs of a framework on their way: kept apart by their ids, each with its events 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import weakref
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -44,6 +44,7 @@ class Run(msgspec.Struct, weakref=True, eq=False):
         by_token: Whether pieces come one by one, and not only as events of a protocol.
         settings: How it is recorded.
         outer: Of a model, what an SDK's call within may take.
+        together: These of all models that are asked in one go.
         held: The prompt, while such a call is expected to record it.
         turns: What a model is asked.
         alive: Tells when nobody has the run any more.
@@ -61,11 +62,12 @@ class Run(msgspec.Struct, weakref=True, eq=False):
     by_token: bool = False
     settings: Settings = EVERYTHING
     outer: Outer | None = None
+    together: list[Outer] = []
     held: Prompt | None = None
     turns: list[dict[str, Any]] = []
     alive: Any = None
 
-    def asks(self, prompt: Prompt, session: Any, sdk: str | None) -> None:
+    def asks(self, prompt: Prompt, session: Any, sdk: str | None, run_id: Any) -> None:
         """
         Record what a model is asked, unless its SDK will.
 
@@ -73,6 +75,7 @@ class Run(msgspec.Struct, weakref=True, eq=False):
             prompt: The prompt.
             session: Where the SDK's events go, too.
             sdk: The one that the model is expected to call, and that may record it.
+            run_id: The framework's id of the run, which it forgets with it.
         """
         self.turns = prompt.turns
         is_expected = sdk is not None and target_of(sdk).takes_over()
@@ -80,8 +83,10 @@ class Run(msgspec.Struct, weakref=True, eq=False):
             self.held = prompt
         else:
             self.call.asked(prompt)
-        self.outer = Outer(self.call, session, is_recorded=not is_expected)
-        self.outer.open()
+        if isinstance(run_id, UUID):
+            self.outer = Outer(self.call, session, is_recorded=not is_expected, owner=run_id)
+            self.outer.open()
+            self.together.append(self.outer)
 
     @property
     def taken_by(self) -> Call | None:
@@ -100,15 +105,12 @@ class Run(msgspec.Struct, weakref=True, eq=False):
 
     def taken(self) -> Call | None:
         """Return the SDK's call that stands for it; if there is none, its prompt is on record."""
-        if self.outer is None:
-            return None
-        self.outer.close()
         held, self.held = self.held, None
-        if self.outer.is_recorded:
-            return None
-        if held is not None and self.outer.taken_by is None:
+        if self.outer is not None:
+            self.outer.close()
+        if held is not None and self.taken_by is None:
             safely(functools.partial(self.call.asked, late=True), held, None)
-        return self.outer.taken_by
+        return self.taken_by
 
     def note(self, *, timed: bool = False, outcome: str | None = None, **more: Any) -> None:
         """Record a boundary of it."""
@@ -169,6 +171,8 @@ class Run(msgspec.Struct, weakref=True, eq=False):
                 self.call.prompt_id = taken.prompt_id
                 self.call.failed(failure_of(error))
             return
+        for each in self.together:  # the others are given up, and nobody is told
+            each.close()
         if outcome != "failed":
             partial.outcome = outcome
             self.call.answered(partial)
@@ -226,10 +230,9 @@ class Runs:
         run, key = self.make(kind, name, run_id, parent_id, **known), str(run_id)
         self._open.put(key, run)
         _everywhere[key] = run
-        if kind in _UNTOLD:
+        if kind in _UNTOLD and isinstance(run_id, UUID):
             tell = functools.partial(_let_go, weakref.ref(self), key)
-            with contextlib.suppress(TypeError):  # an id that is a text
-                run.alive = weakref.ref(run_id, tell)
+            run.alive = weakref.ref(run_id, tell)
         return run
 
     def get(self, run_id: Any) -> Run | None:

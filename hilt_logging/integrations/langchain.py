@@ -8,6 +8,7 @@ import functools
 import sys
 
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -15,7 +16,7 @@ from .._diagnostics import Troubles, to_logger
 from ..errors import ConfigurationError, MissingDependencyError, RecordingError
 from ._answers import Answer, Failure, Prompt, ToolCall, failure_of
 from ._calls import Call, Recorder, safely
-from ._capture import Settings, surroundings, target_of
+from ._capture import Outer, Settings, surroundings, target_of
 from ._fields import decoded, field, items, text
 from ._latest import Latest
 from ._patching import Hook
@@ -76,6 +77,7 @@ def _quiet(method: M) -> M:
     return cast("M", quiet)
 
 
+_together: ContextVar[list[Outer]] = ContextVar("hilt_logging_together")
 _BEFORE = ("on_chat_model_start", "on_llm_start")
 """Where nothing has left yet, so that a handler set up to raise may stop it."""
 
@@ -147,7 +149,7 @@ class HILTCallbackHandler(_Records, BaseCallbackHandler):
             run = self._started_model(serialized, run_id, kwargs, settings)
             prompt = run.call.read(prompt_of, turns, Prompt())
             prompt.tool_results = [r for r in prompt.tool_results if self._is_new(run, r.call_id)]
-            self._asks(run, prompt, serialized, kwargs)
+            self._asks(run, prompt, serialized, run_id, kwargs)
 
     @_quiet
     def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: Any, **kwargs: Any) -> None:
@@ -156,7 +158,7 @@ class HILTCallbackHandler(_Records, BaseCallbackHandler):
         if settings is not None:
             said = "\n".join(prompt for prompt in prompts if isinstance(prompt, str))
             run = self._started_model(serialized, run_id, kwargs, settings)
-            self._asks(run, Prompt(text=said), serialized, kwargs)
+            self._asks(run, Prompt(text=said), serialized, run_id, kwargs)
 
     @_quiet
     def on_llm_new_token(self, token: Any, *, run_id: Any, **kwargs: Any) -> None:
@@ -330,10 +332,18 @@ class HILTCallbackHandler(_Records, BaseCallbackHandler):
         """How a run that begins here is recorded; None if it is not."""
         return self._own if self._runs.listens() else None
 
-    def _asks(self, run: Run, prompt: Prompt, serialized: Any, kwargs: dict[str, Any]) -> None:
-        # of several that are asked at once, nobody could tell which call of the SDK is whose
-        is_one = kwargs.get("batch_size", 1) == 1
-        run.asks(prompt, self._session, sdk_of(serialized) if is_one else None)
+    def _asks(
+        self, run: Run, prompt: Prompt, serialized: Any, run_id: Any, kwargs: dict[str, Any]
+    ) -> None:
+        size = kwargs.get("batch_size", 1)
+        if size == 1:
+            run.asks(prompt, self._session, sdk_of(serialized), run_id)
+            return
+        # of several that are asked in one go, nobody could tell which call of the SDK is whose
+        if not 0 < len(_together.get([])) < size:
+            _together.set([])
+        run.together = _together.get()
+        run.asks(prompt, self._session, None, run_id)
 
     def _boundary(self, run: Run, told: dict[str, Any], **state: Any) -> None:
         """Record the start or the end of a chain, without the messages that are on record."""
