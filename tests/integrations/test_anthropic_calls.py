@@ -45,14 +45,29 @@ def _on(instrumented, monkeypatch):
     instrumented("anthropic")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _http():
+    """One HTTP client for all: to make one reads certificates, which takes longer than the tests."""
+    with httpx2.Client(verify=False) as client:
+        Shared.http = client
+        yield
+
+
+class Shared:
+    http: Any = None
+
+
 def client_of(provider: Any, fixture: str, retries: int = 0, **options: Any) -> Any:
     url = provider.url(fixture, **options)
-    return anthropic.Anthropic(api_key="k", base_url=url, max_retries=retries)
+    http = Shared.http
+    return anthropic.Anthropic(api_key="k", base_url=url, max_retries=retries, http_client=http)
 
 
 def async_client_of(provider: Any, fixture: str, retries: int = 0, **options: Any) -> Any:
     url = provider.url(fixture, **options)
-    return anthropic.AsyncAnthropic(api_key="k", base_url=url, max_retries=retries)
+    http = httpx2.AsyncClient(verify=False)
+    made = anthropic.AsyncAnthropic
+    return made(api_key="k", base_url=url, max_retries=retries, http_client=http)
 
 
 def ask(client: Any, **options: Any) -> Any:
@@ -708,7 +723,7 @@ class TestEnds:
 
         def child():
             stream.close()
-            ask(client_of(provider, TEXT))
+            ask(client_of(provider, TEXT).with_options(http_client=httpx2.Client(verify=False)))
 
         assert 0 == forked.run(child)
         for _ in stream:
