@@ -269,9 +269,10 @@ def failure_of(error: BaseException) -> Failure:
     body = field(error, "body")
     inner = field(body, "error") or body
     code = field(error, "code")
-    status = count(error, "status_code") or count(field(error, "response"), "status_code")
+    status = count(error, "status_code")
     if status is None and isinstance(code, int) and 100 <= code < 600:
-        status = int(code)
+        status = int(code)  # of an error within a stream too, which itself began well
+    status = status or count(field(error, "response"), "status_code")
     word = code if isinstance(code, str) else None
     return Failure(
         type=type(error).__name__,

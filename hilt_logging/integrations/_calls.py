@@ -15,8 +15,8 @@ import math
 import os
 import time
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from threading import Lock
 from types import TracebackType
@@ -42,6 +42,7 @@ __all__ = ["Call", "Recorder", "begun", "in_progress", "is_answered", "is_on_rec
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
+Tool = TypeVar("Tool", ToolCall, ToolResult)
 _troubles = Troubles(to_logger(__name__))
 
 
@@ -244,6 +245,7 @@ class Call:
         settings: How it is recorded.
         threaded: Whether its conversation is looked for, and is remembered.
         previous: The provider's id of the answer that it goes on from.
+        likely_session: Which conversation it is, should its history fit several.
         around: The run of a framework that it stands for.
         measured: Whether its events say what it took.
         source: Which part of the software has something to say; the provider by default.
@@ -267,6 +269,7 @@ class Call:
         settings: Settings = EVERYTHING,
         threaded: bool = False,
         previous: str | None = None,
+        likely_session: str | None = None,
         around: Outer | None = None,
         measured: bool = True,
         source: str | None = None,
@@ -285,6 +288,7 @@ class Call:
         self._is_open: bool = not is_part and self._session_source == "new"
         self._threaded = threaded
         self._previous = previous
+        self._likely = likely_session
         self._place: Place | None = None
         self._has_system = False
         self._settings = settings
@@ -379,8 +383,9 @@ class Call:
             told: dict[str, Any] = {}
             if self._threaded and prompt.turns:
                 prompt, told = self._place_of(prompt)
-            for result in prompt.tool_results:
-                self._tool_result(result)
+            follows = None if self._place is None else self._place.follows
+            for result, key in _keyed(prompt.tool_results, follows):
+                self._tool_result(result, key)
             event = self._event(
                 "prompt",
                 Actor(type="human", id=self._user_id or "user"),
@@ -394,7 +399,9 @@ class Call:
     def _place_of(self, prompt: Prompt) -> tuple[Prompt, dict[str, Any]]:
         """What is to be recorded of a prompt, and what it follows."""
         session_id = None if self._is_open else self.session_id
-        self._place = place = _conversations.find(prompt.turns, session_id, self._previous)
+        self._place = place = _conversations.find(
+            prompt.turns, session_id, self._previous, self._likely
+        )
         if self._is_open and place.session_id is not None:
             self.session_id = place.session_id
             self._session_source = "request" if self._previous else "history"
@@ -410,7 +417,7 @@ class Call:
             results = [r for r in results if r.call_id in new_ids and not self._is_given(r)]
             prompt.tool_results = results
         if results:
-            here = {each.call_id for each in results}
+            here = {each.call_id for each in results if each.call_id}
             news = [_referring(turn, here) for turn in news]
         elif not place.start and needed == (place.systems > 0) and not self._previous:
             return prompt, {}
@@ -519,12 +526,12 @@ class Call:
     def tool_called(self, tool: ToolCall) -> None:
         """Record that a tool is run, unless a model is on record as having asked for it."""
         known_id, _ = _asked_for.get(tool.call_id)
-        self.prompt_id = known_id or self._tool_call(tool, Answer())
+        self.prompt_id = known_id or self._tool_call(tool, Answer(), tool.call_id)
 
     @_quiet
     def tool_gave(self, result: ToolResult) -> None:
         """Record what a tool that was run gave."""
-        self._tool_result(result, self.prompt_id, _latency(self.latency_ms()))
+        self._tool_result(result, result.call_id, self.prompt_id, _latency(self.latency_ms()))
 
     @_quiet
     def noted(
@@ -605,12 +612,12 @@ class Call:
             )
         if answer.tokens and answer.response_id:
             _answered.put(answer.response_id, True)
-        for tool in answer.tool_calls:
-            self._tool_call(tool, answer)
-        for result in answer.tool_results:
-            self._tool_result(result)
+        for tool, key in _keyed(answer.tool_calls, self.completion_id):
+            self._tool_call(tool, answer, key)
+        for result, key in _keyed(answer.tool_results, self.completion_id):
+            self._tool_result(result, key)
 
-    def _tool_call(self, tool: ToolCall, answer: Answer) -> str:
+    def _tool_call(self, tool: ToolCall, answer: Answer, key: str | None) -> str:
         event = self._event(
             "tool_call",
             self._agent(answer),
@@ -619,14 +626,18 @@ class Call:
             tool=self._tool(tool.name, tool.call_id, tool.server, arguments=tool.arguments),
         )
         sent = self.recorder.send(event)
-        _asked_for.put(tool.call_id, sent, tool.name)
+        _asked_for.put(key, sent, tool.name)
         _given.pop((self.session_id, tool.call_id))
         return sent
 
     def _tool_result(
-        self, result: ToolResult, asked_id: str | None = None, metrics: Metrics | None = None
+        self,
+        result: ToolResult,
+        key: str | None,
+        asked_id: str | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        known_id, known_name = _asked_for.get(result.call_id)
+        known_id, known_name = _asked_for.get(key)
         name = result.name or known_name or "tool"
         given = result.result
         event = self._event(
@@ -755,7 +766,18 @@ def _result_ids(turns: list[dict[str, Any]]) -> set[str | None]:
     }
 
 
-def _referring(turn: dict[str, Any], ids: set[str | None]) -> dict[str, Any]:
+def _keyed(tools: Sequence[Tool], event_id: str | None) -> Iterator[tuple[Tool, str | None]]:
+    """Calls or results with the id of the call; without one, what they are of an answer's event."""
+    counts: Counter[str | None] = Counter()
+    for each in tools:
+        if each.call_id:
+            yield each, each.call_id
+            continue
+        counts[each.name] += 1
+        yield each, f"{event_id} {each.name} {counts[each.name]}"
+
+
+def _referring(turn: dict[str, Any], ids: set[str]) -> dict[str, Any]:
     """A turn without the results that have an event of their own, which the part's id names."""
     parts = [
         {"type": part["type"], "id": part["id"]}

@@ -165,6 +165,7 @@ class Conversations:
         turns: list[dict[str, Any]],
         session_id: str | None = None,
         response_id: str | None = None,
+        likely_id: str | None = None,
     ) -> Place:
         """
         Return where a request stands.
@@ -177,6 +178,7 @@ class Conversations:
             session_id: The conversation, where it is known.
             response_id: The answer that it goes on from, where the request names it; empty where
                 it does not, but others may name its answer.
+            likely_id: Of several conversations that all have it, the one to take.
         """
         place = Place()
         place.systems = systems = systems_in(turns)
@@ -192,14 +194,16 @@ class Conversations:
                 place.session_id, place.follows = known.session_id, known.event_id
         elif len(lines) > 1:
             with self._lock:
-                self._search(place, lines, session_id)
+                self._search(place, lines, session_id, likely_id)
         if lines and lines[-1].is_answer:
             place.begun = turns[lines[-2].end if len(lines) > 1 else 0 :]
             lines = lines[:-1]
         place.lines = [each.line for each in lines]
         return place
 
-    def _search(self, place: Place, lines: list[Line], session_id: str | None) -> None:
+    def _search(
+        self, place: Place, lines: list[Line], session_id: str | None, likely_id: str | None
+    ) -> None:
         """Find the answer that is gone on from: where the session is not known, only the last."""
         hashes = [hash(each.line) for each in lines]
         ends = [at for at, each in enumerate(lines[:-1]) if each.is_answer]
@@ -209,7 +213,7 @@ class Conversations:
         found = None
         for at in reversed(ends):
             tail = tuple(hashes[max(0, at + 1 - _TAIL) : at + 1])
-            known = _only(self._by_chain.get(chains[at + 1]), session_id)
+            known = _only(self._by_chain.get(chains[at + 1]), session_id, likely_id)
             if known is not None and known.is_at(chains[at + 1], at + 1, tail):
                 found = known
             if found is not None or session_id is None:
@@ -315,10 +319,12 @@ def _chained(chain: int, line: int) -> int:
     return hash((chain, line))
 
 
-def _only(known: _Known | None, session_id: str | None) -> _Answered | None:
-    """The one answer of a session, or the only one that there is."""
+def _only(
+    known: _Known | None, session_id: str | None, likely_id: str | None = None
+) -> _Answered | None:
+    """The one answer of a session, else the only one that there is, else the likely one."""
     if isinstance(known, dict):
-        return known.get(session_id) if session_id is not None else None
+        return known.get(session_id or likely_id or "")
     if known is None or session_id in (None, known.session_id):
         return known
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import sys
 import weakref
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -42,28 +43,26 @@ def client_key(client: Any) -> Any:
 
 def hooks(module: ModuleType) -> list[Hook]:
     """Return what `instrument` puts into a module of the SDKs."""
-    return [
-        Wrap(owner, name, around)
-        for path, names, around in _HOOKS[module.__name__]
-        if (owner := _owner(module, path)) is not None
-        for name in names
-        if name == _first(owner, names)
-    ]
+    return [Wrap(owner, name, around) for owner, name, around in _places(module)]
 
 
-def _owner(module: ModuleType, path: str) -> Any:
-    found: Any = module
-    for name in path.split(".") if path else ():
-        found = getattr(found, name)
-    return found
+def _places(module: ModuleType) -> Iterator[tuple[Any, str, _Around]]:
+    for path, names, around in _HOOKS[module.__name__]:
+        owner = _owner(module, path)
+        there = [name for name in names if hasattr(owner, name)]
+        if there or names[0] not in _IN_LATER_VERSIONS:
+            yield owner, (there or names)[0], around
 
 
-def _first(owner: Any, names: tuple[str, ...]) -> str | None:
-    """The name that this version has; where it has none, the first one, which tells of it."""
-    there = [name for name in names if hasattr(owner, name)]
-    return there[0] if there else None if names[0] in _IN_LATER_VERSIONS else names[0]
+def _owner(module: ModuleType, name: str) -> Any:
+    """A class of the module, a module beside it, or itself."""
+    if not name:
+        return module
+    found = getattr(module, name, None)  # google.generativeai deletes the names of its modules
+    return found if found is not None else sys.modules[f"{module.__name__}.{name}"]
 
 
+_Around = Callable[[Callable[..., Any]], Callable[..., Any]]
 _IN_LATER_VERSIONS = ("_request_once", "_async_request_once")
 _END: Final = object()
 
@@ -263,6 +262,7 @@ def _begun(known: tuple[Any, Settings, dict[str, Any], bool]) -> Call:
         of_model=of_model,
         provider=_provider_of(api_client),
         request_model=_model_of(asked.get("model")),
+        likely_session=_sent_back.session_of(contents),
         params=params_of(asked.get("config")),
     )
 
@@ -520,7 +520,6 @@ def _older_embedding(model: Any, content: Any) -> Call | None:
     return begun(TARGET, settings, content, of_model=False, **known)
 
 
-_Around = Callable[[Callable[..., Any]], Callable[..., Any]]
 _ANSWER = ("_generate_content_with_continuation", "_generate_content")
 _STREAM = ("_generate_content_stream_with_continuation", "_generate_content_stream")
 _HOOKS: dict[str, tuple[tuple[str, tuple[str, ...], _Around], ...]] = {
