@@ -28,7 +28,7 @@ from weakref import WeakSet
 from ._diagnostics import Tally, Troubles, to_stderr
 from .errors import ConfigurationError, reject_unknown
 from .filters import passed
-from .records import HILTRecord, detached
+from .records import HILTRecord, detached, twin_of
 
 
 __all__ = ["BackgroundHandler"]
@@ -160,7 +160,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
             return
         self._accept()
         try:
-            line = record.line if type(record) is HILTRecord else None
+            line = record.hilt_line if type(record) is HILTRecord else None
             item: Any = detached(record) if line is None else (record, line)
         except Exception as error:
             self._count(type(error).__name__)
@@ -293,7 +293,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
     def _hand_over_many(self, many: Any, batch: list[Any]) -> None:
         self._depth = 0
         try:
-            many([item[0].twin(item[1]) if type(item) is tuple else item for item in batch])
+            many([twin_of(item[0], item[1]) if type(item) is tuple else item for item in batch])
             for _ in batch:
                 self._written.add()
         except BaseException as error:
@@ -315,7 +315,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
         if type(item) is _Nested:
             item, self._depth = item.item, item.depth
         try:
-            self.target.handle(item[0].twin(item[1]) if type(item) is tuple else item)
+            self.target.handle(twin_of(item[0], item[1]) if type(item) is tuple else item)
             self._written.add()
         except BaseException as error:
             self._failed(error, 1)

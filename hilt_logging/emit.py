@@ -90,7 +90,7 @@ def hand_over(record: logging.LogRecord, logger: logging.Logger) -> str | None:
     if depth >= _MOST_NESTED:
         _troubles.count("recursion", "emit")
         return None
-    event_id = record.event_id if type(record) is HILTRecord else id_of(record)
+    event_id = record.hilt_id if type(record) is HILTRecord else id_of(record)
     nesting.depth = depth + 1
     try:
         logger.handle(record)

@@ -86,7 +86,7 @@ class HILTFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
-        line = record.line if type(record) is HILTRecord else None
+        line = record.hilt_line if type(record) is HILTRecord else None
         if line is None:
             event, line = complete_with_line(record)
         else:

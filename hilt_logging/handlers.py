@@ -210,8 +210,8 @@ class HILTFileHandler(logging.Handler):
         """Write the event of a record; never raises."""
         key: object
         try:
-            if type(record) is HILTRecord and record.line is not None:
-                line, key = self.formatter.line(record), record.key
+            if type(record) is HILTRecord and record.hilt_line is not None:
+                line, key = self.formatter.line(record), record.hilt_key
             elif self._wraps or event_of(record) is not None:
                 line, key = self.formatter.line(record), key_of(record)
             else:
@@ -258,7 +258,7 @@ class HILTFileHandler(logging.Handler):
             found = self.filter(record) if self.filters else record
             if not isinstance(found, logging.LogRecord):
                 return None
-            is_ready = type(found) is HILTRecord and found.line is not None
+            is_ready = type(found) is HILTRecord and found.hilt_line is not None
             if not is_ready and not self._wraps and event_of(found) is None:
                 return None
             return self.formatter.line(found), key_of(found)

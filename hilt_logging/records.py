@@ -58,9 +58,15 @@ class HILTRecord(logging.LogRecord):
 
     It is pickled and copied as a plain `LogRecord`, so that it arrives where this package is not
     installed.
+
+    Attributes:
+        hilt_id: The event's id.
+        hilt_key: What stands for the event wherever the record or a copy of it passes by.
+        hilt_line: The event's line, until somebody asks for the event as a dict.
     """
 
-    __slots__ = ("_caller", "_filled", "_made", "event_id", "key", "line")
+    # filters set attributes of any name, like `key` or `line`: these slots are no place for theirs
+    __slots__ = ("_caller", "_filled", "_made", "hilt_id", "hilt_key", "hilt_line")
 
     def __init__(
         self,
@@ -74,20 +80,20 @@ class HILTRecord(logging.LogRecord):
         self._filled = False
         self._caller = caller
         self._made = event
-        self.line = line
-        self.event_id = event_id
-        self.key: object = Key()
+        self.hilt_line = line
+        self.hilt_id = event_id
+        self.hilt_key: object = Key()
         self.name = name
         self.levelno = level
         self.thread = get_ident() if logging.logThreads else None
         if event is not None:
             _held(self)["hilt"] = event
-            _twins.put(event, self.key)
+            _twins.put(event, self.hilt_key)
 
     @property
     def hilt(self) -> Any:
         """The event; from then on it is a dict that may be changed, and its line is made anew."""
-        if self.line is not None:
+        if self.hilt_line is not None:
             self._read()
         try:
             return _held(self)["hilt"]
@@ -107,24 +113,15 @@ class HILTRecord(logging.LogRecord):
         except KeyError:
             raise AttributeError("hilt") from None
 
-    def twin(self, line: bytes) -> HILTRecord:
-        """Return a copy that has the line which this record had, whatever became of it since."""
-        made = HILTRecord(self.name, self.levelno, None, line, self.event_id, self._caller)
-        held = _held(made)
-        held.update(_held(self))
-        held.pop("hilt", None)
-        made.key = self.key
-        return made
-
     def _read(self) -> dict[str, Any]:
         """The event as a dict, of which from now on there is no line."""
-        line = self.line
+        line = self.hilt_line
         if line is not None:  # by now another thread may have read it too
             event: dict[str, Any] = msgspec.json.decode(line)
             self._made = event
             if _held(self).setdefault("hilt", event) is event:
-                _twins.put(event, self.key)
-            self.line = None
+                _twins.put(event, self.hilt_key)
+            self.hilt_line = None
         return self._made or {}
 
     def __getattr__(self, attribute: str) -> Any:
@@ -156,6 +153,16 @@ class HILTRecord(logging.LogRecord):
         for name, value in full.__dict__.items():
             held.setdefault(name, value)
         self._filled = True
+
+
+def twin_of(record: HILTRecord, line: bytes) -> HILTRecord:
+    """Return a copy that has the line which a record had, whatever became of it since."""
+    made = HILTRecord(record.name, record.levelno, None, line, record.hilt_id, record._caller)
+    held = _held(made)
+    held.update(_held(record))
+    held.pop("hilt", None)
+    made.hilt_key = record.hilt_key
+    return made
 
 
 _SLOTS = frozenset(HILTRecord.__slots__)
@@ -265,7 +272,7 @@ _twins = _Twins()
 def key_of(record: logging.LogRecord) -> object:
     """Return the object that stands for one event wherever its record or a copy of it passes by."""
     if type(record) is HILTRecord:
-        return record.key
+        return record.hilt_key
     made = _made.get(ref(record)) if type(record).__hash__ is object.__hash__ else None
     event = event_of(record)
     if made is not None and made[0] is event:
@@ -277,7 +284,7 @@ def id_of(record: logging.LogRecord) -> str:
     """Return the `event_id` of a record that `make` made."""
     event_id: str
     if type(record) is HILTRecord:
-        event_id = record.event_id
+        event_id = record.hilt_id
     else:
         event_id = record.hilt["event_id"]  # type: ignore[attr-defined]
     return event_id
@@ -377,7 +384,7 @@ def _is_ordinary(record: logging.LogRecord, event: object) -> bool:
 def _with_line(record: logging.LogRecord, event_id: str, line: bytes) -> HILTRecord:
     """The same record with its event as a line, from which whoever asks has a dict of its own."""
     made = HILTRecord(record.name, record.levelno, None, line, event_id, _NO_CALLER)
-    made.key = key_of(record)
+    made.hilt_key = key_of(record)
     held = _held(made)
     held.update(record.__dict__)
     del held["hilt"]

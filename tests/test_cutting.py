@@ -446,7 +446,7 @@ class TestHandler:
         """A line that was made at once is cut too, and the event on the record is not."""
         event = events.prompt("x" * 5000, session_id="s")
         record = make(event, logging.getLogger("hilt.test"))
-        assert record.line is not None
+        assert record.hilt_line is not None
         made = json.loads(HILTFormatter(max_line_bytes=1024).line(record))
         assert [mark_of("content.text", "x" * 5000)] == made["extensions"]["cut"]
         assert "x" * 5000 == record.hilt["content"]["text"]

@@ -17,6 +17,8 @@ import time
 
 import pytest
 
+import hilt_logging
+
 from hilt_logging import HILTFileHandler, HILTFormatter, HILTTextFormatter, emit
 from hilt_logging.errors import ConfigurationError
 from hilt_logging.io import reader
@@ -329,6 +331,24 @@ class TestWrites:
         hilt.addFilter(spoil)
         emit(prompt())
         assert "system" == lines(path)[0]["action"]
+
+    @pytest.mark.parametrize("name", ["key", "line", "event_id", "event", "twin"])
+    @pytest.mark.parametrize("value", [None, 17, "tenant-1"])
+    def test_filter_that_adds_an_attribute(self, hilt, path, attached, lines, name, value):
+        """What applications put on records under a name of their own costs no event."""
+        attached(path)
+        background = hilt_logging.BackgroundHandler(target=HILTFileHandler(f"{path}.2"))
+        hilt.addHandler(background)
+
+        def add(record):
+            setattr(record, name, value)
+            return True
+
+        hilt.addFilter(add)
+        accepted = [emit(prompt()) for _ in range(3)]
+        assert background.flush()
+        for each in (path, path.with_name(f"{path.name}.2")):
+            assert accepted == [event["event_id"] for event in lines(each)]
 
     def test_torn_tail(self, path, attached, lines):
         """A fragment that somebody left is closed off: it is at most one line of its own."""

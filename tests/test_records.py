@@ -578,7 +578,7 @@ class TestLine:
     def test_line_is_written_as_it_is(self):
         """The formatter gives the very line."""
         record = self.record()
-        assert record.line is HILTFormatter().line(record)
+        assert record.hilt_line is HILTFormatter().line(record)
 
     def test_dict_may_be_changed(self):
         """What a filter changes in the dict is what is written."""

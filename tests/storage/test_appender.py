@@ -70,7 +70,7 @@ def test_pause_ends(opened, monkeypatch):
     monkeypatch.setattr(os, "write", lambda fd, data: 0)
     appender = opened()
     for _ in range(20):
-        with pytest.raises(OSError, match="nothing written|Input"):
+        with pytest.raises(OSError, match=r"nothing written|Input"):
             appender.append(b"x", fail)
     assert 3 == appender._failures
 
