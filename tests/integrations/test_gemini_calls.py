@@ -10,6 +10,7 @@ import json
 import logging
 import pickle
 import random
+import ssl
 import sys
 import weakref
 
@@ -36,17 +37,19 @@ OURS = _gemini_calls.__file__
 MODEL = "gemini-3.8-flash"
 TEXT = "gemini/generate_text"
 STREAM = "gemini/stream_text"
-QUICK = {"client_args": {"verify": False}, "async_client_args": {"verify": False}}
+TLS = ssl.create_default_context()
 
 
 @pytest.fixture(autouse=True)
-def _on(instrumented):
+def _on(instrumented, monkeypatch):
+    """Every client would read all certificates anew."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: TLS)
     instrumented("gemini")
 
 
 def client_of(provider: Any, fixture: str, more: Any = None, **options: Any) -> Any:
     url = provider.url(fixture, **options)
-    return genai.Client(api_key="k", http_options={"base_url": url, **QUICK, **(more or {})})
+    return genai.Client(api_key="k", http_options={"base_url": url, **(more or {})})
 
 
 def request_of(item: dict[str, Any]) -> dict[str, Any]:
