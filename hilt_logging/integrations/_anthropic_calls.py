@@ -295,6 +295,8 @@ _HOOKS: dict[str, tuple[tuple[str, str, Around], ...]] = {
         ("AsyncAPIClient", "request", _REQUEST[1]),
         ("SyncAPIClient", "_sleep_for_retry", _SLEEP[0]),
         ("AsyncAPIClient", "_sleep_for_retry", _SLEEP[1]),
+        ("SyncAPIClient", "_retry_request", _SLEEP[0]),  # before 0.52
+        ("AsyncAPIClient", "_retry_request", _SLEEP[1]),
     ),
     "anthropic._client": _copied("Anthropic"),
     "anthropic._legacy_response": (("LegacyAPIResponse", "parse", PARSE[0]),),

@@ -58,7 +58,7 @@ class Request:
             self.streams(result, safely(_request_id_of, result.response, None))
         elif response is None or not hasattr(result, "parse"):
             self.came(result)
-        elif hasattr(response, "_content") and not result._is_sse_stream:  # it is read already
+        elif _is_read(result):
             self.came(_json_of(response), _request_id_of(response))
         else:
             _unread[result] = _Unread(self, response)
@@ -142,6 +142,12 @@ class Asked(Request):
     def unseen(self, response: Any, request_id: str | None) -> None:
         """Record that an answer came, but not what it says."""
         self.call.unseen(response, request_id)
+
+
+def _is_read(result: Any) -> bool:
+    """Whether the body of a response that is no stream is there already."""
+    of_stream = getattr(result, "_is_sse_stream", None) or getattr(result, "_stream", None)
+    return hasattr(result.http_response, "_content") and not of_stream
 
 
 def _request_id_of(response: Any) -> str | None:
@@ -247,7 +253,7 @@ def requests(target: Target, begin: Begin) -> tuple[Around, Around]:
 
 
 def retries(target: Target) -> tuple[Around, Around]:
-    """Return what goes around a client's sleep before a request is made again."""
+    """Return what goes around what a client does before a request is made again."""
 
     def around(inner: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(inner)
@@ -281,6 +287,8 @@ _OWN = ("APIError", "RetryableError")
 def _attempt_failure(known: tuple[Any, BaseException | None, Any]) -> Failure:
     """What failed, under the name that the SDK gives it where it is not tried again."""
     client, error, response = known
+    if response is None:
+        response = getattr(error, "response", None)  # of older versions' HTTP client
     if response is None:
         failure = Failure("unknown") if error is None else failure_of(error)
         if not any(cls.__name__ in _OWN for cls in type(error).__mro__):

@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import pickle
+import sys
 import threading
 import weakref
 
@@ -380,16 +381,12 @@ class TestFidelity:
         """After uninstrument() nothing of ours is in the SDK."""
 
         def left():
-            import sys
-
-            return [
-                f"{module}.{owner}.{name}"
+            found = [
+                getattr(getattr(sys.modules.get(module), owner, None), name, None)
                 for module, hooks in _anthropic_calls._HOOKS.items()
                 for owner, name, _ in hooks
-                if module in sys.modules
-                and "hilt"
-                in getattr(getattr(sys.modules[module], owner), name).__code__.co_filename
             ]
+            return [each for each in found if each and "hilt" in each.__code__.co_filename]
 
         assert len(left()) >= 10
         hilt_logging.uninstrument()
