@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from .events import Actor, Content, Event, Metrics
 from .schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, PART_FIELDS, is_timestamp
 
 
-__all__ = ["encode_plain", "line_of", "plain_of"]
+__all__ = ["encode_plain", "has_plain_names", "line_of", "plain_of"]
 
 _MOST_TEXT = 1024 * 1024
 _MOST_EACH = 30_000  # so that 500 of them and one text stay within what a snapshot holds
@@ -90,10 +91,10 @@ def line_of(event: Event, logger: str) -> bytes | None:
             and actor.name is None
             and actor.did is None
             and actor.metadata is None
-            and not actor.unknown_fields
+            and _is_empty(actor.unknown_fields)
             and event.privacy is None
             and event.integrity is None
-            and not event.unknown_fields
+            and _is_empty(event.unknown_fields)
             and (content is None or _is_plain_content(content, room))
             and (metrics is None or _is_plain_metrics(metrics))
             and type(provenance) is type(extensions) is dict
@@ -136,12 +137,14 @@ def plain_of(given: dict[Any, Any], logger: str, now_ns: int | None = None) -> _
         now_ns: What the clock said, for an event without id or timestamp.
     """
     try:
+        if not has_plain_names(given):
+            return None
         bound = lookup().merged
         actor, action, kind, name = given["actor"], given["action"], None, None
         content, metrics = given.get("content"), given.get("metrics")
         provenance, extensions = given.get("provenance"), given.get("extensions")
         room = [_MOST_ITEMS]
-        if type(actor) is dict and len(actor) == 2:
+        if type(actor) is dict and len(actor) == 2 and has_plain_names(actor):
             kind, name = actor["type"], actor["id"]
         known = 2 + (content is not None) + (metrics is not None)
         known += (provenance is not None) + (extensions is not None)
@@ -172,7 +175,7 @@ def plain_of(given: dict[Any, Any], logger: str, now_ns: int | None = None) -> _
             if "timestamp" in given:
                 when = given["timestamp"]
                 known += 1
-                if when and not is_timestamp(when):
+                if type(when) is not str or (when and not is_timestamp(when)):
                     return None
             if "hilt_version" in given:
                 known += 1
@@ -203,6 +206,21 @@ def plain_of(given: dict[Any, Any], logger: str, now_ns: int | None = None) -> _
     except Exception:  # likewise, or a field is missing
         return None
     return None
+
+
+def has_plain_names(names: Iterable[Any]) -> bool:
+    """Whether a dict with these keys can be asked for a name: one may have an `__eq__` of its own."""
+    try:
+        for name in names:
+            if type(name) is not str:
+                return False
+    except RuntimeError:  # another thread changes the dict
+        return False
+    return True
+
+
+def _is_empty(fields: object) -> bool:
+    return type(fields) is dict and not fields
 
 
 def _with_logger(provenance: dict[str, Any], logger: str, bound: Context) -> dict[str, Any]:
@@ -239,14 +257,14 @@ def _is_plain_content(content: Content, room: list[int]) -> bool:
         content.text_hash is None
         and content.text_encrypted is None
         and content.media is None
-        and not content.unknown_fields
+        and _is_empty(content.unknown_fields)
         and (text is None or _is_plain_text(text))
         and (messages is None or _are_plain_messages(messages, room))
     )
 
 
 def _is_plain_content_dict(content: Any, room: list[int]) -> bool:
-    if type(content) is not dict:
+    if type(content) is not dict or not has_plain_names(content):
         return False
     fields = len(content)
     if "text" in content:
@@ -281,7 +299,7 @@ def _is_plain_metrics(metrics: Metrics) -> bool:
         and (chunks is None or (type(chunks) is int and 0 <= chunks < _MOST_COUNT))
         and metrics.attempts is None
         and metrics.score is None
-        and not metrics.unknown_fields
+        and _is_empty(metrics.unknown_fields)
     )
 
 

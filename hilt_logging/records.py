@@ -21,7 +21,7 @@ from weakref import ref
 import msgspec
 
 from ._ids import Key
-from ._lines import encode_plain, line_of, plain_of
+from ._lines import encode_plain, has_plain_names, line_of, plain_of
 from .context import Context, current, trace_ids
 from .errors import InvalidEventError
 from .events import (
@@ -312,9 +312,19 @@ def _find(record: logging.LogRecord) -> tuple[dict[str, Any], Any]:
     if held.get("hilt") is not None:
         return held, held["hilt"]
     for place in (held.get("msg"), held.get("extra")):
-        if type(place) is dict and place.get("hilt") is not None:
-            return place, place["hilt"]
+        if type(place) is dict:
+            event = place.get("hilt") if has_plain_names(place) else _among(place)
+            if event is not None:
+                return place, event
     return held, None
+
+
+def _among(place: dict[Any, Any]) -> Any:
+    """What stands under `hilt`, where other keys could not be asked whether they are that."""
+    for name, value in place.copy().items():
+        if issubclass(type(name), str) and str.__eq__(name, "hilt"):
+            return value
+    return None
 
 
 def complete(record: logging.LogRecord) -> dict[str, Any] | None:
@@ -580,7 +590,7 @@ def level_of(event: Event | dict[str, Any]) -> int:
     elif _is_event(cls):
         action, extensions = cast(Event, event).action, cast(Event, event).extensions
     elif issubclass(cls, dict):
-        fields = cast(dict[str, Any], event)
+        fields = _askable(event)
         action, extensions = dict.get(fields, "action"), dict.get(fields, "extensions")
     else:
         return logging.ERROR
@@ -588,10 +598,17 @@ def level_of(event: Event | dict[str, Any]) -> int:
         return logging.DEBUG
     if not issubclass(type(extensions), dict):
         return logging.INFO
-    outcome = dict.get(extensions, "outcome")
+    fields = _askable(extensions)
+    outcome = dict.get(fields, "outcome")
     if type(outcome) is str:
         return _LEVELS.get(outcome, logging.INFO)
-    return logging.INFO if dict.get(extensions, "error") is None else logging.ERROR
+    return logging.INFO if dict.get(fields, "error") is None else logging.ERROR
+
+
+def _askable(fields: Any) -> dict[str, Any]:
+    """The dict, or what is recorded of it where one of its keys would be asked what it is."""
+    found: dict[str, Any] = fields if has_plain_names(dict.keys(fields)) else snapshot(fields)
+    return found
 
 
 def summary(event: dict[str, Any]) -> str:

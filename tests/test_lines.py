@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import logging
 import math
 
 import msgspec
@@ -16,7 +17,7 @@ import hilt_logging
 from hilt_logging import Actor, Content, Event, Metrics, Privacy
 from hilt_logging._lines import line_of
 from hilt_logging.events import encode
-from hilt_logging.records import completed
+from hilt_logging.records import complete, completed, event_of
 
 
 def event(**fields):
@@ -93,6 +94,98 @@ def test_plain_event(fields):
 def test_unusual_event(fields):
     """What is not plain is left to the long way."""
     assert line_of(event(**fields), "hilt") is None
+
+
+class Watched:
+    """A value that notes what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __bool__(self):
+        self.asked.append("bool")
+        return False
+
+    def __eq__(self, other):
+        self.asked.append("eq")
+        return False
+
+    __hash__ = None
+
+
+class Name(str):
+    """A key of an application's own class, which has an opinion on what it is."""
+
+    __hash__ = str.__hash__
+    asked = 0
+
+    def __eq__(self, other):
+        Name.asked += 1
+        raise AssertionError("a foreign class was asked")
+
+
+A_PERSON = {"type": "human", "id": "alice"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {Name("action"): "prompt", "actor": A_PERSON},
+        {"action": "prompt", Name("actor"): A_PERSON},
+        {"action": "prompt", "actor": {Name("type"): "human", "id": "alice"}},
+        {"action": "prompt", "actor": A_PERSON, "content": {Name("text"): "Hello"}},
+        {"action": "prompt", "actor": A_PERSON, Name("extensions"): {"outcome": "failed"}},
+        {"action": "prompt", "actor": A_PERSON, "extensions": {Name("outcome"): "failed"}},
+        {"action": "prompt", "actor": A_PERSON, Name("session_id"): "s"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("way", ["emit", "extra", "message"])
+def test_foreign_names(hilt, kept, fields, way):
+    """No key is asked whether it is the name that is looked for, and the event is recorded."""
+    before = Name.asked
+    if way == "emit":
+        assert hilt_logging.emit(fields) is not None
+    elif way == "extra":
+        hilt.info("x", extra={"hilt": fields})
+    else:
+        hilt.info({"hilt": fields, 1: 2})
+    (record,) = kept.records
+    found = complete(record)
+    assert ("prompt", A_PERSON, before) == (found["action"], found["actor"], Name.asked)
+    if way == "emit":
+        assert (record.levelno == logging.ERROR) is ("outcome" in str(fields))
+
+
+def test_name_in_a_message(kept, hilt):
+    """Nor is one of a message that is a dict."""
+    hilt.info({Name("hilt"): {"action": "prompt", "actor": A_PERSON}})
+    assert "prompt" == event_of(kept.records[0])["action"]
+
+
+@pytest.mark.parametrize("part", [Event, Actor, Content, Metrics])
+def test_unknown_fields_that_are_none(kept, part):
+    """Nothing is asked of a value that stands where unknown fields belong, and it is left out."""
+    for value in (Watched(), None, [], 0):
+        an_event = event(content=Content(text="a"), metrics=Metrics(chunks=1))
+        owner = {
+            Event: an_event,
+            Actor: an_event.actor,
+            Content: an_event.content,
+            Metrics: an_event.metrics,
+        }[part]
+        owner.unknown_fields = value
+        assert hilt_logging.emit(an_event) is not None
+        assert "unknown_fields" not in str(kept.records[-1].hilt)
+        assert [] == getattr(value, "asked", [])
+
+
+def test_timestamp_of_another_class(kept):
+    """Nothing is asked of what stands in the place of a time."""
+    watched = Watched()
+    hilt_logging.emit({"action": "prompt", "actor": A_PERSON, "timestamp": watched})
+    assert [] == watched.asked
+    assert "failed" == kept.records[0].hilt["extensions"]["outcome"]
 
 
 def broken(**parts):
