@@ -13,8 +13,6 @@ from uuid import UUID
 
 import msgspec
 
-from langchain_core.messages import convert_to_messages
-
 from ..snapshot import snapshot
 from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, outcome_of, part
 from ._calls import safely
@@ -541,8 +539,14 @@ def messages_in(value: Any) -> list[Any]:
         return []
     if all(map(_is_message, value)):
         return list(value)
-    made: list[Any] = safely(convert_to_messages, list(value), [])
+    made: list[Any] = safely(_converted, list(value), [])
     return made
+
+
+def _converted(messages: list[Any]) -> list[Any]:
+    from langchain_core.messages import convert_to_messages
+
+    return convert_to_messages(messages)
 
 
 def _is_like_message(value: Any) -> bool:

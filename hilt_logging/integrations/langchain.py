@@ -5,6 +5,7 @@ LangChain and LangGraph: callback handlers that put every run on record.
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 
 from collections.abc import Callable, Coroutine, Generator
@@ -19,7 +20,7 @@ from ._calls import Call, Recorder, safely
 from ._capture import Outer, Settings, surroundings, target_of
 from ._fields import decoded, field, items, text
 from ._latest import Latest
-from ._patching import Hook
+from ._patching import Hook, Wrap
 from ._runs import Run, Runs, call_of, outcome_of_error
 from ._states import OnRecord
 
@@ -278,7 +279,8 @@ class HILTCallbackHandler(_Records, BaseCallbackHandler):
         settings = self._settings()
         if settings is not None:
             run = self._started("chain", serialized, run_id, kwargs, settings=settings)
-            run.call.goes_on(run.call.read(history_in, inputs, []))
+            if run.parent is None and run.named is None:
+                run.call.goes_on(run.call.read(history_in, inputs, []))
             self._boundary(run, {"phase": "start"}, inputs=inputs)
 
     @_quiet
@@ -526,7 +528,25 @@ def client_key(client: Any) -> Any:
 
 def hooks(module: ModuleType) -> list[Hook]:
     """Return what `instrument` puts into a module of LangChain."""
-    return [_Configured(module)]
+    base: Any = importlib.import_module("langchain_core.callbacks.base")
+    return [_Configured(module), Wrap(base.BaseCallbackManager, "add_handler", _add_handler)]
+
+
+def _add_handler(inner: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(inner)
+    def add_handler(self: Any, handler: Any, inherit: bool = True) -> None:
+        inner(self, handler, inherit)
+        if isinstance(handler, _Records) and not isinstance(handler, _Everywhere):
+            _without_ours(self.handlers)
+            if inherit:
+                _without_ours(self.inheritable_handlers)
+
+    return add_handler
+
+
+def _without_ours(handlers: list[Any]) -> None:
+    """Leave a run to the handler that the application gives it."""
+    handlers[:] = [each for each in handlers if not isinstance(each, _Everywhere)]
 
 
 class _Offered:
@@ -556,8 +576,7 @@ class _Configured:
     def install(self) -> None:
         """Add it, if it is not there."""
         if not self._entries():
-            # not inherited: each run within asks anew, and finds a handler that was given to it
-            self._module.register_configure_hook(_offered, False, _Records)
+            self._module.register_configure_hook(_offered, True, _Records)
 
     def remove(self) -> None:
         """Take it away; where LangChain keeps it elsewhere it stays, and offers nothing."""
