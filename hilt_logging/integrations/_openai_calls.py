@@ -352,16 +352,17 @@ def _retrieved(
     return None if call is None else _Retrieved(call, "responses", options)
 
 
-def _retried(client: Any, response: Any) -> None:
+def _retried(client: Any) -> None:
     """Record an attempt that is made again: its exception is the one that is being handled."""
     call, error = in_progress(), sys.exception()
     if call is not None and error is not None and TARGET.settings(client) is not None:
-        call.retried(safely(_attempt_failure, (client, error, response), Failure("unknown")))
+        call.retried(safely(_attempt_failure, (client, error), Failure("unknown")))
 
 
-def _attempt_failure(known: tuple[Any, BaseException, Any]) -> Failure:
+def _attempt_failure(known: tuple[Any, BaseException]) -> Failure:
     """What failed, under the name that the SDK gives it where it is not tried again."""
-    client, error, response = known
+    client, error = known
+    response = getattr(error, "response", None)
     if response is not None:
         words = f"Error code: {response.status_code}"
         return failure_of(client._make_status_error(words, body=None, response=response))
@@ -370,22 +371,22 @@ def _attempt_failure(known: tuple[Any, BaseException, Any]) -> Failure:
     return failure
 
 
-def _sleep(inner: Callable[..., Any]) -> Callable[..., Any]:
+def _retry(inner: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(inner)
-    def sleep(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _retried(self, kwargs.get("response"))
+    def retry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _retried(self)
         return inner(self, *args, **kwargs)
 
-    return sleep
+    return retry
 
 
-def _sleep_async(inner: Callable[..., Any]) -> Callable[..., Any]:
+def _retry_async(inner: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(inner)
-    async def sleep(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _retried(self, kwargs.get("response"))
+    async def retry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _retried(self)
         return await inner(self, *args, **kwargs)
 
-    return sleep
+    return retry
 
 
 def _parse(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -459,8 +460,10 @@ _HOOKS: dict[str, tuple[tuple[str, str, _Around], ...]] = {
     "openai._base_client": (
         ("SyncAPIClient", "request", _request),
         ("AsyncAPIClient", "request", _request_async),
-        ("SyncAPIClient", "_sleep_for_retry", _sleep),
-        ("AsyncAPIClient", "_sleep_for_retry", _sleep_async),
+        ("SyncAPIClient", "_sleep_for_retry", _retry),
+        ("AsyncAPIClient", "_sleep_for_retry", _retry_async),
+        ("SyncAPIClient", "_retry_request", _retry),  # its older name
+        ("AsyncAPIClient", "_retry_request", _retry_async),
     ),
     "openai._client": (
         ("OpenAI", "copy", _copy),

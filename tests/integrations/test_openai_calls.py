@@ -34,7 +34,6 @@ httpx2 = pytest.importorskip("httpx2" if "httpx2" in vars(openai._base_client) e
 # what the oldest version that is supported, 1.40, has not
 HAS_RESPONSES = importlib.util.find_spec("openai.resources.responses") is not None
 HAS_REQUEST_ID = hasattr(openai._models, "add_request_id")
-SHOWS_RETRIES = hasattr(openai._base_client.SyncAPIClient, "_sleep_for_retry")
 HAS_PARSE = hasattr(openai.resources.chat.Completions, "parse")
 needs_responses = pytest.mark.skipif(not HAS_RESPONSES, reason="has no responses")
 needs_parse = pytest.mark.skipif(not HAS_PARSE, reason="has parse() and stream() elsewhere")
@@ -508,7 +507,6 @@ class TestEnds:
         assert [("completion", "completed")] * 2 == [t for t in told if t[0] == "completion"]
 
 
-@pytest.mark.skipif(not SHOWS_RETRIES, reason="does not show retries")
 class TestRetries:
     """Attempts that are made again."""
 
