@@ -86,7 +86,7 @@ class _Instrumented:
         try:
             made = integration(self.target.name).hooks(module)  # before the lock: it imports
             with self._lock:
-                for hook in self._hooks.setdefault(module, made):
+                for hook in self._hooks.setdefault(module, made) if self.target.is_on() else ():
                     hook.install()
         except Exception as error:  # an SDK of a shape that nobody has seen: it works, unrecorded
             _troubles.count(type(error).__name__, f"instrument({self.target.name!r})")
@@ -140,10 +140,10 @@ def instrument(
     if filename is not None:
         basic_config(filename, **options)
     settings = Settings(capture, media)
-    for name, client in chosen:
-        with _lock:
+    with _lock:
+        for name, client in chosen:
             target_of(name).switch_on(settings, client)
-        _instrumented[name].install()
+            _instrumented[name].install()
     if not any(target_of(name).logger.isEnabledFor(logging.INFO) for name, _ in chosen):
         _warn_once()
 
@@ -160,12 +160,12 @@ def uninstrument(*targets: Any) -> None:
     Raises:
         ConfigurationError: for an unknown target.
     """
-    for name, client in _resolved(targets, needed=False) or [(name, None) for name in _SDKS]:
-        with _lock:
+    chosen = _resolved(targets, needed=False) or [(name, None) for name in _SDKS]
+    with _lock:
+        for name, client in chosen:
             target_of(name).switch_off(client)
-            is_on = target_of(name).is_on()
-        if not is_on:
-            _instrumented[name].remove()
+            if not target_of(name).is_on():
+                _instrumented[name].remove()
 
 
 def _resolved(targets: tuple[Any, ...], *, needed: bool = True) -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from .._diagnostics import Troubles, to_logger
-from ..context import current
+from ..context import current, trace_ids
 from ..emit import emit
 from ..errors import RecordingError
 from ..events import Actor, Content, Event, Metrics, encode, new_id
@@ -313,7 +313,9 @@ class Call:
             self._common["params"] = params
         if provenance:
             self._common |= _present(provenance)
-        self.extensions: dict[str, Any] = extensions or {}
+        if timed and (traced := trace_ids()):
+            self._common |= traced  # its end may come where another span is the current one
+        self.extensions: dict[str, Any] = {**bound.extensions, **(extensions or {})}
         self._started = time.perf_counter() if timed else None
         self._attempts: int | None = None
         self._measured = measured
@@ -509,12 +511,13 @@ class Call:
             self.session_id, self._session_source = place.session_id, "request"
 
     @_quiet
-    def goes_on(self, turns: list[dict[str, Any]]) -> None:
-        """Go on with the conversation whose last answer is in the turns, if that is one alone."""
-        if self._is_open:
+    def goes_on(self, *histories: list[dict[str, Any]]) -> None:
+        """Go on with the conversation that ends like one of these, if that is one alone."""
+        for turns in histories if self._is_open else ():
             place = _conversations.find([*turns, {"role": "user", "parts": []}])
             if place.session_id is not None:
                 self.session_id, self._session_source = place.session_id, "history"
+                return
 
     @_quiet
     def embedded(self, prompt: Prompt, answer: Answer, /, **extensions: Any) -> None:

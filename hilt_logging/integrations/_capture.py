@@ -123,8 +123,9 @@ def hears(logger: logging.Logger) -> bool:
     # an application that set up no logging at all has the level WARNING, and nobody who listens
     at: logging.Logger | None = logger
     while at is not None:
-        if any(type(handler) is not logging.NullHandler for handler in at.handlers):
-            return True
+        for handler in at.handlers:
+            if type(handler) is not logging.NullHandler:
+                return True
         at = at.parent if at.propagate else None
     return False
 

@@ -4,14 +4,20 @@ Memory with a bound.
 
 from __future__ import annotations
 
+import os
+
 from collections import OrderedDict
 from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 
 __all__ = ["Latest"]
 
 _MOST = 10_000
+
+
+_all: WeakSet[Latest] = WeakSet()
 
 
 class Latest:
@@ -25,6 +31,11 @@ class Latest:
     def __init__(self, most: int | None = None) -> None:
         self._known: OrderedDict[Any, Any] = OrderedDict()
         self._most = most
+        self.unlock()
+        _all.add(self)
+
+    def unlock(self) -> None:
+        """Forget who had the lock: a forked child has not the thread that held it."""
         self._lock = RLock()  # what is let go while it is held may ask for something, too
 
     def __len__(self) -> int:
@@ -50,3 +61,12 @@ class Latest:
         """Return all keys with their values."""
         with self._lock:
             return list(self._known.items())
+
+
+def _unlock_all() -> None:
+    for each in list(_all):
+        each.unlock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_all)

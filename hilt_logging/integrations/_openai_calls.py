@@ -324,7 +324,7 @@ def _begun(known: tuple[Any, Any, Settings, str]) -> _Asked:
     return asked
 
 
-_hosts = Latest()
+_hosts = Latest(100)
 """The URLs of clients with the names of their providers, by their ids."""
 
 

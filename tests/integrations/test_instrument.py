@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 import sys
+import threading
 
 import pytest
 
@@ -111,6 +114,59 @@ def test_nobody_listens(provider, instrumented, caplog, monkeypatch):
     monkeypatch.setattr("hilt_logging.integrations._openai_calls._asked", None)
     ask(client_of(provider))
     assert ["hilt_logging"] == [record.name for record in caplog.records if "hilt" in record.name]
+
+
+def test_threads(provider, collected):
+    """Threads may switch it on and off at the same time; what the last one says counts."""
+    from openai._base_client import SyncAPIClient
+
+    original = SyncAPIClient.request
+
+    def switch():
+        for _ in range(50):
+            hilt_logging.instrument("openai")
+            hilt_logging.uninstrument("openai")
+
+    threads = [threading.Thread(target=switch) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert original is SyncAPIClient.request
+    hilt_logging.instrument("openai")
+    try:
+        ask(client_of(provider))
+        assert ["prompt", "completion"] == actions(collected)
+    finally:
+        hilt_logging.uninstrument()
+
+
+def test_what_is_bound_at_the_start(provider, collected, instrumented):
+    """What is bound where a call begins is on all its events, also those after the block."""
+    instrumented("openai")
+    ids = {"trace_id": "1" * 32, "span_id": "2" * 16}
+    with hilt_logging.bind(session_id="s", user_id="alice", plan="gold", **ids):
+        stream = ask(client_of(provider, "openai/chat_stream_text_usage"), stream=True)
+    with hilt_logging.bind(session_id="other", user_id="bob", trace_id="3" * 32):
+        for _ in stream:
+            pass
+    for event in collected.events:
+        assert ("s", "alice") == (event["session_id"], event["extensions"]["user_id"])
+        assert "gold" == event["extensions"]["plan"]
+        assert ids == {name: event["provenance"][name] for name in ids}
+
+
+@pytest.mark.parametrize("media", ["reference", "inline"])
+def test_media(media, provider, collected, instrumented):
+    """Images are recorded with type, size and digest; their bytes only where they are wanted."""
+    instrumented("openai", media=media)
+    data = base64.b64encode(b"an image").decode()
+    url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    ask(client_of(provider), [{"type": "text", "text": "What is it?"}, url])
+    (found,) = collected.of("prompt")[0]["content"]["media"]
+    assert ("image/png", 8) == (found["mime_type"], found["bytes"])
+    assert hashlib.sha256(b"an image").hexdigest() == found["sha256"]
+    assert (data if media == "inline" else None) == found.get("data")
 
 
 def test_suppress(provider, collected, instrumented):
