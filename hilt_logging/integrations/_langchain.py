@@ -27,7 +27,7 @@ __all__ = [
     "bounded",
     "call_fields",
     "document",
-    "history_in",
+    "histories_in",
     "is_cut",
     "name_of",
     "named_session",
@@ -562,19 +562,23 @@ _KEYS = {"role", "content", "name", "id", "tool_calls", "tool_call_id"}
 _SPOKEN = ("human", "user", "ai", "assistant", "system")
 
 
-def history_in(inputs: Any) -> list[dict[str, Any]]:
-    """Return the messages that what a chain is given begins with, as far as they are a history."""
+def histories_in(inputs: Any) -> tuple[list[dict[str, Any]], ...]:
+    """
+    Return the history that a chain is given, if it is given one, in the forms that a model is.
+
+    Of most models the SDK is not told which tool a result is of.
+    """
     given = field(inputs, "messages", "chat_history", "history") if type(inputs) is dict else inputs
     if _is_a(given, "ChatPromptValue"):
         given = items(given, "messages")
-    if type(given) is not list:
-        return []
-    turns = turns_of(messages_in(given))
-    answers = [index for index, turn in enumerate(turns) if turn["role"] == "assistant"]
-    # the name of a tool is not sent back to a model
-    return [
+    turns = turns_of(messages_in(given)) if type(given) is list else []
+    if all(turn["role"] != "assistant" for turn in turns):
+        return ()
+    if all(turn["role"] != "tool" for turn in turns):
+        return (turns,)
+    return turns, [
         {"role": "tool", "parts": turn["parts"]} if turn["role"] == "tool" else turn
-        for turn in (turns if answers else ())
+        for turn in turns
     ]
 
 

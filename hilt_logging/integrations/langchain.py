@@ -33,7 +33,7 @@ try:
         answer_of,
         call_fields,
         document,
-        history_in,
+        histories_in,
         is_cut,
         name_of,
         named_session,
@@ -280,7 +280,8 @@ class HILTCallbackHandler(_Records, BaseCallbackHandler):
         if settings is not None:
             run = self._started("chain", serialized, run_id, kwargs, settings=settings)
             if run.parent is None and run.named is None:
-                run.call.goes_on(run.call.read(history_in, inputs, []))
+                nothing: tuple[list[dict[str, Any]], ...] = ()
+                run.call.goes_on(*run.call.read(histories_in, inputs, nothing))
             self._boundary(run, {"phase": "start"}, inputs=inputs)
 
     @_quiet
