@@ -9,7 +9,17 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._answers import Answer, Choice, Failure, Prompt, ToolCall, ToolResult, choices_answer, part
+from ._answers import (
+    Answer,
+    Choice,
+    Failure,
+    Prompt,
+    ToolCall,
+    ToolResult,
+    choices_answer,
+    outcome_of,
+    part,
+)
 from ._calls import safely
 from ._fields import count, decoded, field, items, text, type_of
 from ._media import reference
@@ -22,28 +32,32 @@ __all__ = ["NO_PRICE", "MessageEvents", "answer_of", "params_of", "prompt_of", "
 NO_PRICE = math.nan
 """The cost of an answer whose price no table has."""
 
-_PARAMS = (
-    "inference_geo",
-    "max_tokens",
-    "service_tier",
-    "speed",
-    "stop_sequences",
-    "stream",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "top_k",
-    "top_p",
+_PLAIN = frozenset((bool, int, float, str, list, dict))
+_PARAMS = frozenset(
+    (
+        "inference_geo",
+        "max_tokens",
+        "service_tier",
+        "speed",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "top_k",
+        "top_p",
+    )
 )
 
 
 def params_of(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a request that are on record."""
-    found = {name: request.get(name) for name in _PARAMS}
-    found["effort"] = field(request.get("output_config"), "effort")
     # what was not given is an object of the SDK's
-    plain = (bool, int, float, str, list, dict)
-    return {name: value for name, value in found.items() if isinstance(value, plain)}
+    found = {
+        name: request[name] for name in request if name in _PARAMS and type(request[name]) in _PLAIN
+    }
+    effort = field(request.get("output_config"), "effort")
+    return found if effort is None else {**found, "effort": effort}
 
 
 def prompt_of(request: Mapping[str, Any]) -> Prompt:
@@ -59,6 +73,10 @@ def prompt_of(request: Mapping[str, Any]) -> Prompt:
 
 def _turns(message: Any) -> Iterator[dict[str, Any]]:
     """A message; what tools gave are turns of their own, as with other providers."""
+    said = _said(message)
+    if said is not None:
+        yield {"role": message["role"], "parts": [{"type": "text", "content": said}]}
+        return
     role = text(message, "role") or "user"
     turn: dict[str, Any] = {"role": role, "parts": []}
     for each in _parts(field(message, "content")):
@@ -71,10 +89,22 @@ def _turns(message: Any) -> Iterator[dict[str, Any]]:
     yield turn
 
 
+def _said(message: Any) -> str | None:
+    """The text of a message that is nothing but one; None of any other."""
+    if type(message) is dict and len(message) == 2 and type(message.get("role")) is str:
+        content = message.get("content")
+        return content if type(content) is str else None
+    return None
+
+
 def _new_results(messages: list[Any]) -> list[ToolResult]:
     """The results since the model spoke last: earlier ones were new in an earlier request."""
     found: list[ToolResult] = []
     for message in reversed(messages):
+        if type(message) is dict and type(message.get("content")) is str:
+            if message.get("role") == "assistant":
+                break
+            continue
         if text(message, "role") == "assistant":
             break
         found = _results(field(message, "content")) + found
@@ -90,6 +120,9 @@ def answer_of(response: Any) -> Answer:
         return fold.answer()
     if isinstance(response, str):
         return choices_answer([Choice([part("text", content=response)])])
+    plain = _plain_answer(response)
+    if plain is not None:
+        return plain
     usage = field(response, "usage")
     stop_reason = text(response, "stop_reason")
     content = field(response, "content", "completion")  # the latter of the old completions
@@ -118,9 +151,48 @@ def answer_of(response: Any) -> Answer:
     return answer
 
 
+def _plain_answer(response: Any) -> Answer | None:
+    """The answer of a message of the SDK's that is one text, as most are; else None."""
+    try:
+        (block,) = response.content
+        usage, reason = response.usage, response.stop_reason
+        if (
+            block.type != "text"
+            or type(block.text) is not str
+            or type(reason) is not str
+            or reason == "refusal"
+            or response.stop_sequence is not None
+            or usage.__pydantic_extra__
+            or usage.cache_creation is not None
+            or usage.output_tokens_details is not None
+            or usage.__dict__.get("iterations") is not None
+            or not {usage.service_tier, usage.speed, usage.inference_geo} <= _USUAL
+        ):
+            return None
+        cached = usage.cache_read_input_tokens or 0
+        written = usage.cache_creation_input_tokens or 0
+        prompt, completion = usage.input_tokens + cached + written, usage.output_tokens
+        tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion}
+        if cached:
+            tokens["cached"] = cached
+        if written:
+            tokens["cache_write"] = written
+        return Answer(
+            text=block.text,
+            finish_reason=reason,
+            outcome=outcome_of(reason),
+            model=response.model,
+            response_id=response.id,
+            request_id=getattr(response, "_request_id", None),
+            tokens=tokens,
+        )
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
 def _parts(content: Any) -> list[dict[str, Any]]:
     if isinstance(content, str):
-        return [part("text", content=content)]
+        return [{"type": "text", "content": content}]
     return [_part(block) for block in items({"content": content}, "content")]
 
 
@@ -256,7 +328,7 @@ _TOKENS = (
     "cache_write_1h",
     "reasoning",
 )
-_USUAL = (None, "standard", "global", "not_available", "")
+_USUAL = frozenset((None, "standard", "global", "not_available", ""))
 
 
 def _has_usual_price(usage: Any) -> bool:

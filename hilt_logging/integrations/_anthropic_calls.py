@@ -12,6 +12,7 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 from ._answers import Answer, Failure, Prompt
 from ._anthropic import NO_PRICE, MessageEvents, answer_of, params_of, prompt_of
@@ -56,11 +57,20 @@ _PLATFORMS = {
 
 
 def _provider_of(client: Any) -> str:
-    for cls in type(client).__mro__:
-        name = _PLATFORMS.get(cls.__name__.removeprefix("Async"))
-        if name is not None:
-            return name
-    return provider_of_url(client.base_url) or "anthropic"
+    url, known = client.base_url, _providers.get(client)
+    if known is None or known[0] is not url:  # it may be changed
+        known = url, _platform_of(type(client)) or provider_of_url(url) or "anthropic"
+        _providers[client] = known
+    return known[1]
+
+
+def _platform_of(client: type) -> str | None:
+    names = [cls.__name__.removeprefix("Async") for cls in client.__mro__]
+    return next((_PLATFORMS[name] for name in names if name in _PLATFORMS), None)
+
+
+_providers: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
+"""The URLs of clients, and who answers there."""
 
 
 class _Message(Asked):
@@ -79,9 +89,9 @@ class _Message(Asked):
 def _begun(
     client: Any, options: Any, settings: Settings, body: Mapping[str, Any], **more: Any
 ) -> Call:
-    thread = field(body, "thread")  # is kept by the provider: requests have only what is new
+    thread = body.get("thread")  # is kept by the provider: requests have only what is new
     previous = None
-    if isinstance(thread, Mapping):
+    if isinstance(thread, dict):
         previous = text(thread, "previous_message_id") or ""
     return begun(
         TARGET,
@@ -97,8 +107,11 @@ def _begun(
 
 
 def _named_session(client: Any, body: Mapping[str, Any]) -> str | None:
-    told = text(getattr(client, "_open_telemetry", None), "conversation_id")
-    return told or text(field(body, "metadata"), "session_id") or None
+    told, metadata = getattr(client, "_open_telemetry", None), body.get("metadata")
+    named = told.get("conversation_id") if isinstance(told, dict) else None
+    if named is None and isinstance(metadata, dict):
+        named = metadata.get("session_id")
+    return named if isinstance(named, str) and named else None
 
 
 def _body_of(options: Any) -> dict[str, Any]:
