@@ -1276,7 +1276,17 @@ class TestContent:
             0
         ]["parts"][0]
 
-    @pytest.mark.parametrize("more", [{}, {"service_tier": "priority"}, {"speed": "fast"}])
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {},
+            {"service_tier": "priority"},
+            {"speed": "fast"},
+            {"inference_geo": "us"},
+            {"iterations": [{"type": "message", "model": f"claude-{n}"} for n in (4, 5)]},
+        ],
+        ids=str,
+    )
     def test_cost(self, more, collected):
         """An answer at the usual price has a cost; one at a price that no table has, none."""
         set_prices({"anthropic": {"*": {"input": 2, "output": 10}}})
