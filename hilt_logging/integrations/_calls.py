@@ -15,10 +15,8 @@ import math
 import os
 import time
 
-from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
-from threading import Lock
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -528,7 +526,7 @@ class Call:
     @_quiet
     def tool_called(self, tool: ToolCall) -> None:
         """Record that a tool is run, unless a model is on record as having asked for it."""
-        known_id, _ = _asked_for.get(tool.call_id)
+        known_id, _ = _asked_for.get(tool.call_id) or _NOBODY
         self.prompt_id = known_id or self._tool_call(tool, Answer(), tool.call_id)
 
     @_quiet
@@ -613,7 +611,7 @@ class Call:
                 answer.response_id,
                 has_system=self._has_system,
             )
-        if answer.tokens and answer.response_id:
+        if answer.tokens and answer.response_id and self._previous is not None:
             _answered.put(answer.response_id, True)
         for tool, key in _keyed(answer.tool_calls, self.completion_id):
             self._tool_call(tool, answer, key)
@@ -629,7 +627,8 @@ class Call:
             tool=self._tool(tool.name, tool.call_id, tool.server, arguments=tool.arguments),
         )
         sent = self.recorder.send(event)
-        _asked_for.put(key, sent, tool.name)
+        if key:
+            _asked_for.put(key, (sent, tool.name))
         _given.pop((self.session_id, tool.call_id))
         return sent
 
@@ -640,7 +639,7 @@ class Call:
         asked_id: str | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        known_id, known_name = _asked_for.get(key)
+        known_id, known_name = _asked_for.get(key) or _NOBODY
         name = result.name or known_name or "tool"
         given = result.result
         event = self._event(
@@ -771,12 +770,12 @@ def _result_ids(turns: list[dict[str, Any]]) -> set[str | None]:
 
 def _keyed(tools: Sequence[Tool], event_id: str | None) -> Iterator[tuple[Tool, str | None]]:
     """Calls or results with the id of the call; without one, what they are of an answer's event."""
-    counts: Counter[str | None] = Counter()
+    counts: dict[str | None, int] = {}
     for each in tools:
         if each.call_id:
             yield each, each.call_id
             continue
-        counts[each.name] += 1
+        counts[each.name] = counts.get(each.name, 0) + 1
         yield each, f"{event_id} {each.name} {counts[each.name]}"
 
 
@@ -796,12 +795,13 @@ def _choices(answer: Answer) -> list[dict[str, Any]]:
     if answer.messages:
         found = [{"role": "assistant", "parts": each["parts"]} for each in answer.messages]
     else:
-        parts = [part("text", content=answer.text)] if answer.text else []
-        parts += [
-            part("tool_call", id=each.call_id, name=each.name, arguments=each.arguments)
-            for each in answer.tool_calls
-            if not each.server
-        ]
+        parts: list[dict[str, Any]] = []
+        if answer.text:
+            parts.append({"type": "text", "content": answer.text})
+        for each in answer.tool_calls:
+            if not each.server:
+                named = {"id": each.call_id, "name": each.name, "arguments": each.arguments}
+                parts.append(part("tool_call", **named))
         found = [{"role": "assistant", "parts": parts}]
     if answer.refusal:
         refusal = part("refusal", content=answer.refusal)
@@ -815,26 +815,9 @@ _given = Latest()
 """Results of tools that are on record, by session and the call's id."""
 
 
-class _AskedFor:
-    """Which event asked for a tool: the last 10,000 of this process, by the call's id."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[str, str]] = OrderedDict()
-        self._lock = Lock()
-
-    def put(self, call_id: str | None, event_id: str, name: str) -> None:
-        if not call_id:
-            return
-        with self._lock:
-            self._known[call_id] = (event_id, name)
-            if len(self._known) > 10_000:
-                self._known.popitem(last=False)
-
-    def get(self, call_id: str | None) -> tuple[str | None, str | None]:
-        return self._known.get(call_id or "", (None, None))
-
-
-_asked_for = _AskedFor()
+_NOBODY = (None, None)
+_asked_for = Latest()
+"""Which event asked for a tool, and the tool, by the call's id."""
 
 
 def _content(

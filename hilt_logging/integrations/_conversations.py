@@ -7,7 +7,6 @@ process is remembered as digests, so that a request's history can be found among
 
 from __future__ import annotations
 
-import functools
 import itertools
 import threading
 import time
@@ -124,6 +123,20 @@ class _Answered:
         self.count = 0
         self.tail: tuple[int, ...] = ()
         self.sha256: Any = None
+
+    def take(self, place: Place, line: bytes) -> None:
+        """Take what was asked and what was answered."""
+        before = place.after
+        hashes = [hash(each) for each in place.lines]
+        hashes.append(hash(line))
+        chain = 0 if before is None else before.chain
+        for each in hashes:
+            chain = hash((chain, each))
+        self.chain = chain
+        self.count = len(hashes) if before is None else before.count + len(hashes)
+        self.tail = tuple(hashes[-_TAIL:] if before is None else [*before.tail, *hashes][-_TAIL:])
+        if place.is_named:
+            self.sha256 = place.sha256([*place.lines, line])
 
     def is_at(self, chain: int, count: int, tail: tuple[int, ...]) -> bool:
         return self.chain == chain and self.count == count and self.tail == tail
@@ -266,7 +279,7 @@ class Conversations:
             parts = message["parts"]
             if place.begun:
                 parts = [part for turn in (*place.begun, message) for part in turn["parts"]]
-            self._place(answer, place, answer_line(parts))
+            answer.take(place, answer_line(parts))
             made.append(answer)
         with self._lock:
             known = self._known.get(session_id)
@@ -284,20 +297,6 @@ class Conversations:
                 _, oldest = self._known.popitem(last=False)
                 for answer in oldest.answers:
                     self._forget(answer)
-
-    def _place(self, answer: _Answered, place: Place, line: bytes) -> None:
-        hashes = [hash(each) for each in place.lines]
-        hashes.append(hash(line))
-        before = place.after
-        if before is None:
-            answer.chain, answer.count = functools.reduce(_chained, hashes, 0), len(hashes)
-            answer.tail = tuple(hashes[-_TAIL:])
-        else:
-            answer.chain = functools.reduce(_chained, hashes, before.chain)
-            answer.count = before.count + len(hashes)
-            answer.tail = (*before.tail, *hashes)[-_TAIL:]
-        if place.is_named:
-            answer.sha256 = place.sha256([*place.lines, line])
 
     def _remember(self, known: _Conversation, answer: _Answered) -> None:
         known.answers.append(answer)
