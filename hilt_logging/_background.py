@@ -28,7 +28,7 @@ from weakref import WeakSet
 from ._diagnostics import Tally, Troubles, to_stderr
 from .errors import ConfigurationError, reject_unknown
 from .filters import passed
-from .records import HILTRecord, detached, twin_of
+from .records import HILTRecord, detached, taken_along, twin_of
 
 
 __all__ = ["BackgroundHandler"]
@@ -160,8 +160,10 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
             return
         self._accept()
         try:
-            line = record.hilt_line if type(record) is HILTRecord else None
-            item: Any = detached(record) if line is None else (record, line)
+            if type(record) is HILTRecord and (line := record.hilt_line) is not None:
+                item: Any = record, line, taken_along(record)
+            else:
+                item = detached(record)
         except Exception as error:
             self._count(type(error).__name__)
             return
@@ -293,7 +295,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
     def _hand_over_many(self, many: Any, batch: list[Any]) -> None:
         self._depth = 0
         try:
-            many([twin_of(item[0], item[1]) if type(item) is tuple else item for item in batch])
+            many([twin_of(*item) if type(item) is tuple else item for item in batch])
             for _ in batch:
                 self._written.add()
         except BaseException as error:
@@ -315,7 +317,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
         if type(item) is _Nested:
             item, self._depth = item.item, item.depth
         try:
-            self.target.handle(twin_of(item[0], item[1]) if type(item) is tuple else item)
+            self.target.handle(twin_of(*item) if type(item) is tuple else item)
             self._written.add()
         except BaseException as error:
             self._failed(error, 1)

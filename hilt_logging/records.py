@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 import threading
 import time
 
@@ -155,14 +156,38 @@ class HILTRecord(logging.LogRecord):
         self._filled = True
 
 
-def twin_of(record: HILTRecord, line: bytes) -> HILTRecord:
-    """Return a copy that has the line which a record had, whatever became of it since."""
+def taken_along(record: HILTRecord) -> dict[str, Any]:
+    """Return what `twin_of` can't find out later: attributes as they are, thread and task."""
+    held: dict[str, Any] = _held(record).copy()
+    if held.get("thread") == get_ident() and "threadName" not in held:
+        held["threadName"] = threading.current_thread().name
+        if _HAS_TASKS:
+            held["taskName"] = _task_name()
+    return held
+
+
+def twin_of(record: HILTRecord, line: bytes, held: dict[str, Any]) -> HILTRecord:
+    """Return a copy as a record was when it had this line, whatever became of it since."""
     made = HILTRecord(record.name, record.levelno, None, line, record.hilt_id, record._caller)
-    held = _held(made)
-    held.update(_held(record))
     held.pop("hilt", None)
+    _held(made).update(held)
     made.hilt_key = record.hilt_key
     return made
+
+
+_HAS_TASKS = hasattr(logging, "logAsyncioTasks")  # since 3.12
+
+
+def _task_name() -> str | None:
+    asyncio = sys.modules.get("asyncio") if logging.logAsyncioTasks else None  # type: ignore[attr-defined,unused-ignore]
+    try:
+        # current_task() alone would raise where no loop runs, which takes longer than all the rest
+        if asyncio is None or asyncio._get_running_loop() is None:
+            return None
+        name: str = asyncio.current_task().get_name()
+    except Exception:  # within a loop, but in no task
+        return None
+    return name
 
 
 _SLOTS = frozenset(HILTRecord.__slots__)
@@ -172,7 +197,7 @@ _OWN = _SLOTS | {"hilt"}
 def _set_time(record: logging.LogRecord, event: dict[str, Any]) -> None:
     try:
         created = datetime.fromisoformat(event["timestamp"]).timestamp()
-    except (ValueError, OverflowError):  # such as February 30
+    except (ValueError, OverflowError, KeyError, TypeError):  # February 30; a filter took it away
         return
     record.relativeCreated += (created - record.created) * 1000
     record.created = created
@@ -425,6 +450,8 @@ _made: dict[ref[logging.LogRecord], tuple[dict[str, Any], object]] = {}
 def _set_made(record: logging.LogRecord, event: dict[str, Any], key: object) -> None:
     if type(record) is HILTRecord:
         record._made = event
+        if event["event_id"] != record.hilt_id:  # another one was put in its place
+            record.hilt_id, record.hilt_key = event["event_id"], key
     elif type(record).__hash__ is object.__hash__:
         # a WeakKeyDictionary without its calls of Python: the reference removes itself
         _made[ref(record, _made.pop)] = event, key

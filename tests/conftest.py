@@ -22,6 +22,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker("untraced")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    """Let records come to handlers as they were made: pytest's own would ask for all they have."""
+    if "caplog" not in item.fixturenames:
+        for logger in map(logging.getLogger, _tree("hilt")):
+            for handler in logger.handlers[:]:
+                if type(handler).__module__ == "_pytest.logging":
+                    logger.removeHandler(handler)
+
+
 def _tree(prefix):
     names = list(logging.Logger.manager.loggerDict)
     return [name for name in names if name.split(".")[0] in (prefix, f"{prefix}_logging")]

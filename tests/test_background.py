@@ -13,6 +13,7 @@ import logging.config
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -465,6 +466,48 @@ class TestSnapshot:
         assert ("r-1", "hilt.app.x", "INFO") == (record.request, record.name, record.levelname)
         assert (threading.get_ident(), "test_attributes") == (record.thread, record.funcName)
         assert record.getMessage().startswith("prompt session=")
+
+    def test_thread_that_has_ended(self, background, target, hilt):
+        """The thread that logged keeps its name, though it ends before its record is handled."""
+        handler = background(logger=hilt)
+        stuck(handler, target, hilt)
+        thread = threading.Thread(target=lambda: emit(prompt()), name="worker-7")
+        thread.start()
+        thread.join()
+        target.gate.set()
+        assert handler.flush()
+        assert "worker-7" == target.records[-1].threadName
+
+    def test_task(self, background, target, hilt):
+        """So does the task, on Pythons whose records know it."""
+        handler = background(logger=hilt)
+
+        async def work():
+            emit(prompt())
+
+        async def main():
+            await asyncio.create_task(work(), name="task-7")
+
+        asyncio.run(main())
+        emit(prompt())
+        assert handler.flush()
+        expected = ["task-7", None] if sys.version_info >= (3, 12) else [None, None]
+        assert expected == [getattr(record, "taskName", None) for record in target.records]
+
+    def test_attributes_of_later(self, background, target, hilt):
+        """What handlers after it put on the record is not on the one that waits."""
+        handler = background(logger=hilt)
+        stuck(handler, target, hilt)
+
+        class Marks(logging.Handler):
+            def emit(self, record):
+                record.mark = "later"
+
+        hilt.addHandler(Marks())
+        emit(prompt())
+        target.gate.set()
+        assert handler.flush()
+        assert not hasattr(target.records[-1], "mark")
 
     def test_users_own(self, background, target, hilt, tmp_path, lines):
         """An event on a record is completed with what is bound where it is logged, once for all."""

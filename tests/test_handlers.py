@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import logging.config
 import multiprocessing
@@ -349,6 +350,42 @@ class TestWrites:
         assert background.flush()
         for each in (path, path.with_name(f"{path.name}.2")):
             assert accepted == [event["event_id"] for event in lines(each)]
+
+    def test_one_record_for_several_events(self, hilt, path, lines):
+        """A handler may put one event after the other on a record, and each is written."""
+        handler = HILTFileHandler(path)
+
+        class Splits(logging.Handler):
+            def emit(self, record):
+                whole = record.hilt
+                for name in "ab":
+                    record.hilt = {**whole, "event_id": name}
+                    handler.handle(record)
+                    handler.handle(record)
+
+        hilt.addHandler(Splits())
+        emit(prompt())
+        assert ["a", "b"] == [event["event_id"] for event in lines(path)]
+        handler.close()
+
+    @pytest.mark.parametrize("value", [None, 5, "today"])
+    def test_filter_that_takes_the_time_away(self, hilt, path, attached, value):
+        """A handler that asks for the record's attributes gets them, and those after it the event."""
+
+        class Asks(logging.Handler):
+            def emit(self, record):
+                if value is None:
+                    del record.hilt["timestamp"]
+                else:
+                    record.hilt["timestamp"] = value
+                self.created = record.created
+
+        asks = Asks()
+        hilt.addHandler(asks)
+        attached(path)
+        accepted = emit(prompt())
+        assert abs(asks.created - time.time()) < 60
+        assert accepted == json.loads(path.read_text())["event_id"]
 
     def test_torn_tail(self, path, attached, lines):
         """A fragment that somebody left is closed off: it is at most one line of its own."""
