@@ -128,7 +128,7 @@ class Appender:
         """Forget what threads do, as a forked child must: one of the parent may hold the lock."""
         self._lock = threading.RLock()
         self._writing = False
-        self._joined: deque[tuple[bytes, Callable[[OSError], None]]] = deque()
+        self._joined: deque[tuple[bytes | None, Callable[[OSError], None]]] = deque()
         self._recent: dict[int, object] = {}
         self._older: dict[int, object] = {}
         self._end = -1  # where our last line ended; -1 when that is not known
@@ -159,8 +159,9 @@ class Appender:
             OSError: if it can't be opened, or is a directory.
         """
         with self._lock:
-            self._look_at = float("-inf")
-            self._followed()
+            if not self._writing:
+                self._look_at = float("-inf")
+                self._followed()
 
     def begin_new(self) -> None:
         """
@@ -170,6 +171,8 @@ class Appender:
             OSError: if it can't be moved or opened.
         """
         with self._lock:
+            if self._writing:  # a signal handler amid a line, which has to get into the old file
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), self.path)
             self._look_at = float("-inf")
             fd = self._followed()
             if os.fstat(fd).st_size == 0:
@@ -185,11 +188,17 @@ class Appender:
             self._followed()
 
     def close(self) -> None:
-        """Close the file; a later line opens it again."""
+        """Close the file; a later line opens it again. From within a write it is closed after it."""
         with self._lock:
-            self._drop()
-            self._exclusion.forget()
+            if self._writing:
+                self._joined.append((None, self._count_trouble))
+            else:
+                self._close()
         self._upkeep.close()
+
+    def _close(self) -> None:
+        self._drop()
+        self._exclusion.forget()
 
     def append(self, line: bytes, lost: Callable[[OSError], None], key: object = None) -> bool:
         """
@@ -279,14 +288,15 @@ class Appender:
     ) -> list[tuple[int, bytes]]:
         """Write lines in one, the short way; return those that are still to be written."""
         data = b"".join(line for _, line in batch)
-        end, fd = self._end, self._fd
-        if end < 0 or fd is None or time.monotonic() >= self._look_at:
-            return batch
-        end = _whole_end(fd, end)
-        if not 0 <= end <= self._room - len(data):
-            return batch
-        self._writing, self._end = True, -1
+        self._writing = True
         try:
+            end, fd = self._end, self._fd
+            if end < 0 or fd is None or time.monotonic() >= self._look_at:
+                return batch
+            end = self._whole_end(fd, end)
+            if not 0 <= end <= self._room - len(data):
+                return batch
+            self._end = -1
             written = os.write(fd, data)
             here = _position(fd)
             again = (
@@ -357,9 +367,13 @@ class Appender:
         else:
             self._recent.pop(id(key), None)
 
-    def _write_joined(self, line: bytes, lost: Callable[[OSError], None]) -> None:
+    def _write_joined(self, line: bytes | None, lost: Callable[[OSError], None]) -> None:
+        """Write what came from within a write; None stands for a `close`."""
         try:
-            self._write(line + b"\n")
+            if line is None:
+                self._close()
+            else:
+                self._write(line + b"\n")
         except OSError as error:
             lost(error)
 
@@ -369,7 +383,7 @@ class Appender:
             end, size, fd = self._end, len(data), self._fd
             if end < 0 or fd is None or time.monotonic() >= self._look_at:
                 self._write_carefully(data)
-            elif 0 <= (end := _whole_end(fd, end)) <= self._room - size:
+            elif 0 <= (end := self._whole_end(fd, end)) <= self._room - size:
                 self._end = -1
                 written = os.write(fd, data)
                 here = _position(fd)
@@ -391,6 +405,20 @@ class Appender:
             raise
         finally:
             self._writing = False
+
+    def _whole_end(self, fd: int, known: int) -> int:
+        """Where the file ends, if it ends where it did or in a newline; else -1."""
+        try:
+            end = os.lseek(fd, 0, os.SEEK_END)
+            if end == known:
+                return end
+            # others wrote, or somebody has put another file in the descriptor's place
+            is_whole = (
+                end > known and _last_byte(fd, end) == b"\n" and _inode(os.fstat(fd)) == self._inode
+            )
+            return end if is_whole else -1
+        except OSError:  # somebody closed all descriptors, as a daemon does
+            return -1
 
     def _sync(self, lines: int = 1) -> None:
         """Bring what was written to the disk itself, if it is time; never tried twice."""
@@ -705,15 +733,6 @@ def _position(fd: int) -> int:
     try:
         return os.lseek(fd, 0, os.SEEK_CUR)
     except OSError:
-        return -1
-
-
-def _whole_end(fd: int, known: int) -> int:
-    """Where the file ends, if it ends where it did or in a newline; else -1."""
-    try:
-        end = os.lseek(fd, 0, os.SEEK_END)
-        return end if end == known or (end > known and _last_byte(fd, end) == b"\n") else -1
-    except OSError:  # somebody closed all descriptors, as a daemon does
         return -1
 
 

@@ -82,6 +82,76 @@ def test_write_that_stands_still(opened, monkeypatch):
         opened().append(b"x", fail)
 
 
+def amid_a_write(monkeypatch, act):
+    """Act once as a signal handler would between the look at the end and the write."""
+    lseek, acts = os.lseek, [act]
+
+    def interrupted(fd, *args):
+        found = lseek(fd, *args)
+        while acts:
+            acts.pop()()
+        return found
+
+    monkeypatch.setattr(os, "lseek", interrupted)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("how", ["close", "another", "anew"])
+def test_descriptor_amid_a_write(opened, monkeypatch, tmp_path, how, many):
+    """What comes from within a write does not close the descriptor that is about to be written to."""
+    appender, foreign, begun = opened(), [], []
+    appender.append(b"first", fail)
+
+    def close():
+        if how == "close":
+            appender.close()
+        else:
+            os.rename(tmp_path / "a", tmp_path / "renamed")
+            appender._look_at = float("-inf")
+            appender.append(b"another", fail) if how == "another" else begin()
+        foreign.append(os.open(tmp_path / "foreign", os.O_RDWR | os.O_CREAT))
+
+    def begin():
+        with pytest.raises(OSError, match="busy"):
+            appender.begin_new()
+        appender.open()
+        begun.append(True)
+
+    amid_a_write(monkeypatch, close)
+    if many:
+        assert [True, True] == appender.append_many([(b"x", None), (b"y", None)], fail)
+    else:
+        assert appender.append(b"x\ny", fail)
+    monkeypatch.undo()
+    appender.append(b"last", fail)
+    assert b"" == os.read(foreign[0], 100)
+    os.close(foreign[0])
+    kept = sorted(tmp_path.glob("[ar]*"), reverse=True)
+    assert b"".join(each.read_bytes() for each in kept).startswith(b"first\nx\ny\n")
+    assert (how == "anew") is bool(begun)
+
+
+def test_closed_amid_a_write(opened, monkeypatch):
+    """It is closed after it."""
+    appender = opened()
+    appender.append(b"first", fail)
+    amid_a_write(monkeypatch, appender.close)
+    appender.append(b"x", fail)
+    assert appender._fd is None
+
+
+def test_another_file_in_its_place(opened, tmp_path):
+    """A whole and larger file that a program puts over the descriptor is not written to."""
+    appender, mine = opened(), tmp_path / "mine"
+    appender.append(b"first", fail)
+    mine.write_bytes(b"x" * 99 + b"\n")
+    file = os.open(mine, os.O_RDWR)
+    os.dup2(file, appender._fd)
+    assert appender.append(b"second", fail)
+    assert (100, b"first\nsecond\n") == (mine.stat().st_size, (tmp_path / "a").read_bytes())
+    os.close(file)
+
+
 def test_acquired_and_released(opened):
     """One file has one appender, which closes with its last user."""
     first, second = opened(), opened()
