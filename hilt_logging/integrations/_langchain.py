@@ -544,9 +544,8 @@ def messages_in(value: Any) -> list[Any]:
 
 
 def _converted(messages: list[Any]) -> list[Any]:
-    from langchain_core.messages import convert_to_messages
-
-    return convert_to_messages(messages)
+    made: list[Any] = sys.modules["langchain_core.messages"].convert_to_messages(messages)
+    return made
 
 
 def _is_like_message(value: Any) -> bool:
