@@ -6,10 +6,12 @@ The same for google-genai, google-generativeai, and bodies of the HTTP API.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import re
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, part
@@ -40,9 +42,20 @@ _PARAMS = (
 _THINKING = ("thinking_budget", "thinking_level")
 
 
+def _fields(source: Any) -> dict[str, Any] | None:
+    """The fields of an object of google-genai, to be read at once; None of anything else."""
+    if type(source).__module__ == "google.genai.types":
+        return getattr(source, "__dict__", None)
+    return None
+
+
 def params_of(config: Any) -> dict[str, Any]:
     """Return the parameters of a request's `config` that are on record."""
-    found = {name: _param(config, name) for name in _PARAMS}
+    if config is None:
+        return {}
+    fields = _fields(config)
+    names = _PARAMS if fields is None else [n for n in _PARAMS if fields.get(n) is not None]
+    found = {name: _param(config, name) for name in names}
     thinking = field(config, "thinking_config")
     if thinking is not None:
         found.update({name: _param(thinking, name) for name in _THINKING})
@@ -80,6 +93,8 @@ def inputs_of(contents: Any) -> Prompt:
 
 def _turns(contents: Any) -> list[dict[str, Any]]:
     """The messages of a request; parts that stand together without one make one."""
+    if isinstance(contents, str):
+        return [{"role": "user", "parts": [part("text", content=contents)]}]
     given = contents if isinstance(contents, (list, tuple)) else [contents]
     turns: list[dict[str, Any]] = []
     is_loose = False
@@ -127,9 +142,16 @@ def _parts(given: list[Any]) -> list[dict[str, Any]]:
     return [each for each in found if each is not None]
 
 
+def _plain_text(given: Any) -> str | None:
+    """The text of a part of google-genai that is nothing but text."""
+    fields = _fields(given)
+    return None if fields is None or fields.get("thought") else fields.get("text")
+
+
 def _part(given: Any) -> dict[str, Any] | None:
-    if isinstance(given, str):
-        return part("text", content=given)
+    plain = given if isinstance(given, str) else _plain_text(given)
+    if plain:
+        return {"type": "text", "content": plain}
     if type(given).__module__.startswith("PIL."):
         return part("image")  # its properties would load it
     said = text(given, "text")
@@ -255,41 +277,62 @@ class ResponseChunks:
     def __init__(self) -> None:
         self._usage: Any = None
         self._known: dict[str, Any] = {}
+        self._is_complete = False
         self._candidates: dict[int, _Candidate] = {}
         self.content: Any = None
         """The first piece's own object for what the model said, which the SDK sends back."""
 
     def add(self, chunk: Any) -> str:
         """Take one piece; return the text that it adds to the first candidate."""
-        try:
-            (candidate,) = chunk.candidates
-            (said,) = candidate.content.parts
-            if said.text and not said.thought and not candidate.finish_reason and self._candidates:
-                known = self._candidates[candidate.index or 0]
-                if candidate.grounding_metadata is None:
-                    self._usage = chunk.usage_metadata or self._usage
-                    known.say(said.text)
-                    return said.text if not candidate.index else ""
-        except Exception:  # noqa: S110 -- not the plain piece of google-genai
-            pass
-        return self._add(chunk)
+        fields = _fields(chunk)
+        get = functools.partial(field, chunk) if fields is None else fields.get
+        usage = get("usage_metadata")
+        if usage is not None:
+            self._usage = usage
+        if not self._is_complete:
+            self._learn(get)
+        said = ""
+        for candidate in (get("candidates") or ()) if fields else items(chunk, "candidates"):
+            said += self._add(candidate)
+        return said
 
-    def _add(self, chunk: Any) -> str:
-        self._usage = field(chunk, "usage_metadata") or self._usage
+    def add_all(self, pieces: list[Any]) -> None:
+        """Take several pieces; in most there is nothing but some more text."""
+        candidates = self._candidates
+        for piece in pieces:
+            try:
+                (candidate,) = piece.candidates
+                (given,) = candidate.content.parts
+                said, usage = given.text, piece.usage_metadata
+                is_plain = said and not given.thought and self._is_complete
+                if is_plain and candidate.finish_reason is candidate.grounding_metadata is None:
+                    candidates[candidate.index or 0].say(said)
+                    if usage is not None:
+                        self._usage = usage
+                    continue
+            except Exception:  # noqa: S110 -- of another form
+                pass
+            with contextlib.suppress(Exception):  # of a form that nobody has seen
+                self.add(piece)
+
+    def _learn(self, get: Callable[[str], Any]) -> None:
+        """Take what each piece repeats, until all of it is known."""
         for name in ("model_version", "response_id", "prompt_feedback"):
-            value = field(chunk, name)
+            value = get(name)
             if value is not None:
                 self._known[name] = value
-        said = ""
-        for candidate in items(chunk, "candidates"):
-            index = count(candidate, "index") or 0
-            content = field(candidate, "content")
-            if self.content is None and index == 0:
-                self.content = content
-            known = self._candidates.setdefault(index, _Candidate())
-            new = known.add(candidate, items(content, "parts"))
-            said += new if index == 0 else ""
-        return said
+        self._is_complete = "response_id" in self._known and "model_version" in self._known
+
+    def _add(self, candidate: Any) -> str:
+        fields = _fields(candidate)
+        index = (fields.get("index") if fields else count(candidate, "index")) or 0
+        known = self._candidates.get(index)
+        if known is None:
+            known = self._candidates[index] = _Candidate()
+            if index == 0:
+                self.content = field(candidate, "content")
+        new = known.add(candidate)
+        return new if index == 0 else ""
 
     def is_known(self) -> bool:
         """Return whether anything came that a response has."""
@@ -328,10 +371,11 @@ class _Candidate:
         self._results: list[ToolResult] = []
         self._grounding: Any = None
 
-    def add(self, candidate: Any, parts: list[Any]) -> str:
+    def add(self, candidate: Any) -> str:
         """Take one piece; return the text that it adds."""
         self._reason = _word(candidate, "finish_reason") or self._reason
         self._grounding = field(candidate, "grounding_metadata") or self._grounding
+        parts = items(field(candidate, "content"), "parts")
         said = ""
         for given in parts:
             call = field(given, "function_call")
@@ -491,15 +535,18 @@ def tokens_of(usage: Any) -> dict[str, int] | None:
     `prompt` is promptTokenCount + toolUsePromptTokenCount, `completion` is candidatesTokenCount +
     thoughtsTokenCount.
     """
-    asked = count(usage, "prompt_token_count")
-    said = count(usage, "candidates_token_count")
+    if usage is None:
+        return None
+    fields = _fields(usage)
+    get = functools.partial(count, usage) if fields is None else fields.get
+    asked, said = get("prompt_token_count"), get("candidates_token_count")
     if asked is None and said is None:
         return None
-    thoughts = count(usage, "thoughts_token_count") or 0
-    prompt = (asked or 0) + (count(usage, "tool_use_prompt_token_count") or 0)
+    thoughts = get("thoughts_token_count") or 0
+    prompt = (asked or 0) + (get("tool_use_prompt_token_count") or 0)
     completion = (said or 0) + thoughts
     parts = {
-        "cached": count(usage, "cached_content_token_count"),
+        "cached": get("cached_content_token_count"),
         "reasoning": thoughts,
         "audio_prompt": _audio(usage, "prompt_tokens_details"),
         "audio_completion": _audio(usage, "candidates_tokens_details"),

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 import sys
 import weakref
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final, Self
 
@@ -55,11 +56,11 @@ def _places(module: ModuleType) -> Iterator[tuple[Any, str, _Around]]:
 
 
 def _owner(module: ModuleType, name: str) -> Any:
-    """A class of the module, a module beside it, or itself."""
+    """A class of the module, a module within it, or itself."""
     if not name:
         return module
-    found = getattr(module, name, None)  # google.generativeai deletes the names of its modules
-    return found if found is not None else sys.modules[f"{module.__name__}.{name}"]
+    # google.generativeai deletes the names of its modules
+    return getattr(module, name, None) or sys.modules.get(f"{module.__name__}.{name}")
 
 
 _Around = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -103,7 +104,9 @@ def _stream(inner: Callable[..., Any]) -> Callable[..., Any]:
             return inner(self, *args, **kwargs)
         with call:
             pieces = inner(self, *args, **kwargs)
-        return Watched(_Leaving(pieces, call), call, _Chunks(call))
+        watched = Watched(_leaving(pieces, call), call, _Chunks(call))
+        watched._stream = pieces  # which can be closed
+        return watched
 
     return stream
 
@@ -139,35 +142,21 @@ def _stream_awaited(inner: Callable[..., Any]) -> Callable[..., Any]:
     return stream
 
 
-class _Leaving:
-    """A stream whose request leaves with the first piece that is asked for."""
+def _leaving(stream: Iterator[Any], call: Call) -> Iterator[Any]:
+    """The pieces of a stream whose request leaves with the first one that is asked for."""
 
-    __slots__ = ("_call", "_next", "_stream")
-
-    def __init__(self, stream: Iterator[Any], call: Call) -> None:
-        self._stream = stream
-        self._next = stream.__next__
-        self._call: Call | None = call
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        if self._call is None:
-            return self._next()
-        call, self._call = self._call, None
+    def parts() -> Iterator[Iterable[Any]]:
         with call:
-            piece = next(self._stream, _END)
-        if piece is _END:
-            raise StopIteration
-        return piece
+            first = next(stream, _END)
+        if first is not _END:
+            yield (first,)
+            yield stream
 
-    def close(self) -> None:
-        self._stream.close()  # type: ignore[attr-defined]
+    return itertools.chain.from_iterable(parts())
 
 
 class _LeavingAsync:
-    """The same for an asynchronous stream."""
+    """An asynchronous stream whose request leaves with the first piece that is asked for."""
 
     __slots__ = ("_call", "_next", "_stream")
 
@@ -190,9 +179,6 @@ class _LeavingAsync:
         if piece is _END:
             raise StopAsyncIteration
         return piece
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()  # type: ignore[attr-defined]
 
 
 class _Chunks(ResponseChunks):
@@ -268,9 +254,15 @@ def _begun(known: tuple[Any, Settings, dict[str, Any], bool]) -> Call:
 
 
 def _provider_of(api_client: Any) -> str:
+    base_url = getattr(getattr(api_client, "_http_options", None), "base_url", None)
+    return _provider_at(str(base_url or ""), bool(getattr(api_client, "vertexai", None)))
+
+
+@functools.lru_cache(maxsize=256)
+def _provider_at(base_url: str, is_vertex: bool) -> str:
     """Who answers: Vertex AI and the Gemini API by their hosts, anybody else by the own one."""
-    host = provider_of_url(text(field(api_client, "_http_options"), "base_url"))
-    if field(api_client, "vertexai") and (host or ".googleapis.com").endswith(".googleapis.com"):
+    host = provider_of_url(base_url)
+    if is_vertex and (host in (None, "vertex") or str(host).endswith(".googleapis.com")):
         return "vertex"
     return host or "gemini"
 
