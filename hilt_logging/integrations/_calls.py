@@ -29,13 +29,23 @@ from ..snapshot import snapshot, type_name
 from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of, part
 from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer, surrounding
 from ._conversations import Conversations, Place
+from ._fields import decoded
 from ._latest import Latest
 from ._media import inlined
 from ._pricing import cost_of
 from ._prompts import prompt_from
 
 
-__all__ = ["Call", "Recorder", "begun", "in_progress", "is_answered", "is_on_record", "safely"]
+__all__ = [
+    "Call",
+    "Recorder",
+    "begun",
+    "event_of_answer",
+    "in_progress",
+    "is_answered",
+    "is_on_record",
+    "safely",
+]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -216,6 +226,12 @@ def is_on_record(request: Any) -> bool:
     return call is not None and call.request is request
 
 
+def event_of_answer(response_id: str) -> tuple[str | None, str | None]:
+    """Return the event of an answer and its conversation, by the provider's id, where it is known."""
+    known: tuple[str, str] | None = _events.get(response_id)
+    return known or (None, None)
+
+
 def is_answered(response_id: str) -> bool:
     """Return whether an answer is on record with what it took."""
     return _answered.get(response_id) is not None
@@ -295,6 +311,7 @@ class Call:
         self.completion_id: str | None = None
         self.error_id: str | None = None
         self.noted_id: str | None = None
+        self.tool: str | None = None
         self._user_id: str | None = (
             _id(user_id) or bound.user_id or (within._user_id if within else None)
         )
@@ -430,7 +447,9 @@ class Call:
     def _is_given(self, result: ToolResult) -> bool:
         """Whether the result is on record, as one that a framework's tool gave."""
         known = _given.get((self.session_id, result.call_id))
-        return known is not None and bool(known == _hash_of(result.result))
+        if known is None:
+            return False
+        return known in (_hash_of(result.result), _hash_of(decoded(result.result)))
 
     @_quiet
     def chunk(self, piece: str) -> None:
@@ -526,7 +545,10 @@ class Call:
     @_quiet
     def tool_called(self, tool: ToolCall) -> None:
         """Record that a tool is run, unless a model is on record as having asked for it."""
-        known_id, _ = _asked_for.get(tool.call_id) or _NOBODY
+        self.tool = tool.name
+        known_id, _, session_id = _asked_for.get(tool.call_id) or _NOBODY
+        if session_id is not None and self._is_open:
+            self.session_id, self._session_source = session_id, "request"
         self.prompt_id = known_id or self._tool_call(tool, Answer(), tool.call_id)
 
     @_quiet
@@ -611,6 +633,8 @@ class Call:
                 answer.response_id,
                 has_system=self._has_system,
             )
+        if answer.response_id:
+            _events.put(answer.response_id, (self.completion_id, self.session_id))
         if answer.tokens and answer.response_id and self._previous is not None:
             _answered.put(answer.response_id, True)
         for tool, key in _keyed(answer.tool_calls, self.completion_id):
@@ -628,7 +652,7 @@ class Call:
         )
         sent = self.recorder.send(event)
         if key:
-            _asked_for.put(key, (sent, tool.name))
+            _asked_for.put(key, (sent, tool.name, self.session_id))
         _given.pop((self.session_id, tool.call_id))
         return sent
 
@@ -639,7 +663,7 @@ class Call:
         asked_id: str | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        known_id, known_name = _asked_for.get(key) or _NOBODY
+        known_id, known_name, _ = _asked_for.get(key) or _NOBODY
         name = result.name or known_name or "tool"
         given = result.result
         event = self._event(
@@ -809,15 +833,17 @@ def _choices(answer: Answer) -> list[dict[str, Any]]:
     return found
 
 
+_events = Latest()
+"""Which event has an answer, and its conversation, by the provider's id."""
 _answered = Latest()
 """Answers that are on record with their tokens, by the provider's id."""
 _given = Latest()
 """Results of tools that are on record, by session and the call's id."""
 
 
-_NOBODY = (None, None)
+_NOBODY = (None, None, None)
 _asked_for = Latest()
-"""Which event asked for a tool, and the tool, by the call's id."""
+"""Which event asked for a tool, the tool and the conversation, by the call's id."""
 
 
 def _content(
