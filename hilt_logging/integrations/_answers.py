@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ._fields import count, field, text
+from ._fields import count, field, items, text
 
 
 __all__ = [
@@ -273,13 +273,14 @@ def failure_of(error: BaseException) -> Failure:
     if status is None and isinstance(code, int) and 100 <= code < 600:
         status = int(code)  # of an error within a stream too, which itself began well
     status = status or count(field(error, "response"), "status_code")
-    word = code if isinstance(code, str) else None
+    word = code if isinstance(code, str) else text(field(error, "grpc_status_code"), "name")
+    delay = _retry_after(field(field(error, "response"), "headers"))
     return Failure(
         type=type(error).__name__,
         message=_message(error),
         code=word or text(inner, "code", "type", "status") or text(error, "status"),
         status_code=status,
-        retry_after_s=_retry_after(field(field(error, "response"), "headers")),
+        retry_after_s=_retry_info(error) if delay is None else delay,
         request_id=text(error, "request_id"),
         outcome="cancelled" if isinstance(error, asyncio.CancelledError) else "failed",
     )
@@ -290,6 +291,19 @@ def _message(error: BaseException) -> str | None:
         return text(error, "message") or str(error) or None
     except Exception:
         return None
+
+
+def _retry_info(error: BaseException) -> float | None:
+    """When to try again, as Google's errors tell it among their details."""
+    details = items(field(field(error, "details"), "error"), "details")
+    for delay in (text(each, "retry_delay") for each in details):
+        try:
+            seconds = float((delay or "").removesuffix("s"))
+        except ValueError:
+            continue
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None
 
 
 def _retry_after(headers: Any) -> float | None:

@@ -254,7 +254,7 @@ def _begun(known: tuple[Any, Settings, dict[str, Any], bool]) -> Call:
 
 
 def _provider_of(api_client: Any) -> str:
-    base_url = getattr(getattr(api_client, "_http_options", None), "base_url", None)
+    base_url = field(getattr(api_client, "_http_options", None), "base_url")
     return _provider_at(str(base_url or ""), bool(getattr(api_client, "vertexai", None)))
 
 

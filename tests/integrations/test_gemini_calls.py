@@ -583,6 +583,17 @@ class TestRetries:
         assert ["retried", "retried", "failed"] == told
         assert 3 == collected.of("system")[2]["metrics"]["attempts"]
 
+    @pytest.mark.parametrize("delay", ["17s", "0.5s", "soon", None])
+    def test_when_to_try_again(self, delay, collected):
+        """When to try again is told in the body of the error."""
+        info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+        told = {"code": 429, "message": "no", "status": "RESOURCE_EXHAUSTED", "details": [info]}
+        with pytest.raises(errors.ClientError):
+            ask(mocked(lambda _: httpx2.Response(429, json={"error": told})))
+        (error,) = collected.of("system")
+        expected = {"17s": 17, "0.5s": 0.5}.get(delay)
+        assert expected == error["extensions"]["error"].get("retry_after_s")
+
     def test_one_attempt(self, provider, collected):
         """Where there is one attempt, none is told of."""
         client = client_of(provider, TEXT)
