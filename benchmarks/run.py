@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
+import machine
 import table
 
 from contenders import BY_NAME, HILT_PYTHON, HILT_PYTHON_APPEND
@@ -62,19 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         rounds = []
         for number in range(options.rounds):
-            _progress(f"round {number + 1} of {options.rounds}")
+            machine.progress(f"round {number + 1} of {options.rounds}")
             try:
                 rounds.append(measuring.round(number))
             except (WrongFileError, RuntimeError) as error:
                 print(error, file=sys.stderr)
                 return 1
-        about = _about(options, load, Path(folder))
-    _progress(f"{time.monotonic() - began:.0f} s")
+        about = (
+            f"{options.events:,} events in each situation, {options.rounds} rounds, "
+            f"{machine.about(load, PACKAGES, machine.file_system(Path(folder)))}"
+        )
+    machine.progress(f"{time.monotonic() - began:.0f} s")
     rows = table.rows(rounds, chosen, options.only, missing)
     print(table.as_markdown(rows) if options.markdown else table.as_text(rows))
     print(f"\n{about}")
     if options.write:
-        write_between(options.write, f"{table.as_markdown(rows)}\n\n{about}")
+        text = f"{table.as_markdown(rows)}\n\n{about}"
+        machine.write_between(options.write, BEGIN, END, text)
     return 0
 
 
@@ -99,7 +100,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.rounds = 3 if options.quick else 5
     if options.events < 1 or options.rounds < 1:
         parser.error("there must be an event and a round")
-    if options.write and not _has_place(options.write):
+    if options.write and not machine.has_place(options.write, BEGIN, END):
         parser.error(f"{options.write} has no {BEGIN} with {END} after it")
     return options
 
@@ -127,103 +128,17 @@ def _hilt_python(given: str | None, offline: bool) -> str:
     Raises:
         RuntimeError: says why there is none.
     """
-    if given:
-        return _checked(given)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "hilt_logging_benchmarks" / f"hilt-python-{HILT_PYTHON}-{sys.version_info[1]}"
-    python = str(folder / "bin" / "python")
-    if not folder.exists():
-        if offline:
-            raise RuntimeError(f"hilt-python {HILT_PYTHON}; --offline was given")
-        _progress(f"installing hilt-python {HILT_PYTHON} into {folder}")
-        _make(folder)
-    return _checked(python)
-
-
-def _make(folder: Path) -> None:
-    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q"]
+    wanted = f"hilt-python {HILT_PYTHON}"
     try:
-        _run([sys.executable, "-m", "venv", str(folder)])
-        _run([*install, f"hilt-python=={HILT_PYTHON}"])
-    except RuntimeError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _checked(python: str) -> str:
-    version = _run([python, "-I", "-c", ASK_VERSION]).strip()
+        python = given or machine.python_with(
+            f"hilt-python-{HILT_PYTHON}", [f"hilt-python=={HILT_PYTHON}"], offline=offline
+        )
+        version = machine.run([python, "-I", "-c", ASK_VERSION]).strip()
+    except RuntimeError as error:
+        raise RuntimeError(f"{wanted}; {error}") from None
     if version != HILT_PYTHON:
-        raise RuntimeError(f"hilt-python {HILT_PYTHON}; {python} has {version}")
+        raise RuntimeError(f"{wanted}; {python} has {version}")
     return python
-
-
-def _run(command: list[str]) -> str:
-    try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-        raise RuntimeError(f"hilt-python {HILT_PYTHON}; {told[-1]}") from None
-
-
-def _about(options: argparse.Namespace, load: tuple[float, ...], folder: Path) -> str:
-    """Say where and how it was measured."""
-    packages = [f"{name} {version}" for name in PACKAGES if (version := _version(name))]
-    return (
-        f"{options.events:,} events in each situation, {options.rounds} rounds, "
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}. {_processor()}, {os.cpu_count()} CPUs, "
-        f"{_memory()}{_file_system(folder)}, {platform.system()} {platform.release()}, load "
-        f"{load[0]:.1f} before; CPython {platform.python_version()}, {', '.join(packages)}."
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _memory() -> str:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return ""
-    return f"{size / 2**30:.0f} GiB, "
-
-
-def _file_system(folder: Path) -> str:
-    """The type of the file system that a folder is on, as Linux tells it."""
-    try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    except OSError:
-        return "an unknown file system"
-    over = [each for each in mounts if folder.resolve().is_relative_to(each[1])]
-    return max(over, key=lambda each: len(each[1]))[2]
-
-
-def _progress(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
-def _has_place(path: Path) -> bool:
-    _, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    return bool(begin) and END in rest
-
-
-def write_between(path: Path, text: str) -> None:
-    """Put a text between the two marks of a file, in the place of what is there."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def _ratios(
     ]
 
 
-def _digits(value: float) -> str:
-    """Three digits that count, as a person would write them."""
+def digits(value: float) -> str:
+    """Return three digits that count, as a person would write them."""
     return (
         f"{value:.2f}"
         if abs(value) < 10
@@ -55,7 +55,7 @@ def _digits(value: float) -> str:
 
 
 def _median(values: Sequence[float]) -> str:
-    return _digits(statistics.median(values)) if values else ""
+    return digits(statistics.median(values)) if values else ""
 
 
 def _ratio(situation: str, figure: str = "cpu", to: str = "") -> Cell:
@@ -77,7 +77,7 @@ def _single(rounds: Sequence[Round], contender: Contender) -> str:
 
 def _spread(rounds: Sequence[Round], contender: Contender) -> str:
     ratios = _ratios(rounds, "single", contender)
-    return f"{_digits(min(ratios))}-{_digits(max(ratios))}" if ratios else ""
+    return f"{digits(min(ratios))}-{digits(max(ratios))}" if ratios else ""
 
 
 def _caller(rounds: Sequence[Round], contender: Contender) -> str:
