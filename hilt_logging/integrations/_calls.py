@@ -263,7 +263,24 @@ class Call:
         around: The run of a framework that it stands for.
         measured: Whether its events say what it took.
         source: Which part of the software has something to say; the provider by default.
+
+    Attributes:
+        prompt_id: The event of its prompt; None until that is on record, as for the others.
+        completion_id: Of its answer.
+        error_id: Of its failure.
+        noted_id: Of what was noted last.
+        request: The very object that the SDK's function is given, while it is on its way.
     """
+
+    prompt_id: str | None = None
+    completion_id: str | None = None
+    error_id: str | None = None
+    noted_id: str | None = None
+    request: Any = None
+    _place: Place | None = None
+    _has_system = False
+    _attempts: int | None = None
+    _token: Token[Call | None] | None = None
 
     def __init__(
         self,
@@ -303,8 +320,6 @@ class Call:
         self._threaded = threaded
         self._previous = previous
         self._likely = likely_session
-        self._place: Place | None = None
-        self._has_system = False
         self._settings = settings
         self._has_content = settings.capture != "metadata"
         self.prompt_id: str | None = None
@@ -332,7 +347,6 @@ class Call:
             self._common |= traced  # its end may come where another span is the current one
         self.extensions: dict[str, Any] = {**bound.extensions, **(extensions or {})}
         self._started = time.perf_counter() if timed else None
-        self._attempts: int | None = None
         self._measured = measured
         self._source = source or provider or recorder.logger
         self._process = _process[0]
@@ -341,8 +355,6 @@ class Call:
             self.recorder, self._end = _Silent(recorder.logger), []
         elif around is not None:
             self._measured = measured and around.call._measured
-        self._token: Token[Call | None] | None = None
-        self.request: Any = None
 
     def __enter__(self) -> Self:
         self._token = _in_progress.set(self)

@@ -43,30 +43,16 @@ class Place:
         is_named: Whether later requests may name its answer, and not repeat it.
     """
 
-    __slots__ = (
-        "after",
-        "begun",
-        "choice",
-        "follows",
-        "is_named",
-        "lines",
-        "session_id",
-        "start",
-        "system",
-        "systems",
-    )
-
-    def __init__(self) -> None:
-        self.session_id: str | None = None
-        self.follows: str | None = None
-        self.choice = 0
-        self.start = 0
-        self.systems = 0
-        self.system: tuple[bytes, ...] = ()
-        self.lines: list[bytes] = []
-        self.after: _Answered | None = None
-        self.begun: list[dict[str, Any]] = []
-        self.is_named = False
+    session_id: str | None = None
+    follows: str | None = None
+    choice = 0
+    start = 0
+    systems = 0
+    system: tuple[bytes, ...] = ()
+    lines: Sequence[bytes] = ()
+    after: _Answered | None = None
+    begun: Sequence[dict[str, Any]] = ()
+    is_named = False
 
     def history(self, response_id: str | None) -> dict[str, Any] | None:
         """
@@ -199,7 +185,8 @@ class Conversations:
             place.system = tuple([each.line for each in lines_of(turns[:systems])])
             turns = turns[systems:]
         lines = lines_of(turns)
-        place.is_named = response_id is not None
+        if response_id is not None:
+            place.is_named = True
         if response_id:
             known = self._by_response.get(response_id)
             if known is not None:

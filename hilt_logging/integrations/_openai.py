@@ -268,28 +268,25 @@ def _plain_tokens(usage: Any) -> dict[str, int] | None:
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
         return tokens_of(usage)
     tokens = {"prompt": prompt, "completion": completion, "total": prompt + completion}
-    for details, names in (
-        (usage.prompt_tokens_details, _PROMPT_PARTS),
-        (usage.completion_tokens_details, _COMPLETION_PARTS),
-    ):
-        if details is None:
-            continue
-        known = details.__dict__
-        for name, part_of in names:
-            number = known.get(name)
-            if number:
-                if type(number) is not int or number < 0:
-                    return tokens_of(usage)
-                tokens[part_of] = number
+    into, out = usage.prompt_tokens_details, usage.completion_tokens_details
+    parts: tuple[Any, ...] = ()
+    if into is not None:
+        known = into.__dict__.get
+        cached, written = known("cached_tokens"), known("cache_write_tokens")
+        spoken = known("audio_tokens")
+        if cached or written or spoken:
+            parts = ("cached", cached), ("cache_write", written), ("audio_prompt", spoken)
+    if out is not None:
+        known = out.__dict__.get
+        reasoned, spoken = known("reasoning_tokens"), known("audio_tokens")
+        if reasoned or spoken:
+            parts = (*parts, ("reasoning", reasoned), ("audio_completion", spoken))
+    for name, number in parts:
+        if number:
+            if type(number) is not int or number < 0:
+                return tokens_of(usage)
+            tokens[name] = number
     return tokens
-
-
-_PROMPT_PARTS = (
-    ("cached_tokens", "cached"),
-    ("cache_write_tokens", "cache_write"),
-    ("audio_tokens", "audio_prompt"),
-)
-_COMPLETION_PARTS = (("reasoning_tokens", "reasoning"), ("audio_tokens", "audio_completion"))
 
 
 def _ids(response: Any) -> dict[str, str | None]:

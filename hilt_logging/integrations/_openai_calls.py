@@ -302,17 +302,18 @@ def _asked(client: Any, options: Any, known: dict[str, Any], settings: Settings)
 
 def _begun(known: tuple[Any, Any, Settings, str]) -> _Asked:
     client, options, settings, kind = known
-    body = options.json_data
+    body: dict[str, Any] = options.json_data
     more = getattr(options, "extra_json", None)
     if more:
         body = {**body, **more}
+    model = body.get("model")
     call = begun(
         TARGET,
         settings,
         options,
         of_model=kind != "embeddings",
         provider=_provider_of(client),
-        request_model=text(body, "model"),
+        request_model=model if type(model) is str else text(body, "model"),
         named_session=named_session(body),
         previous=(text(body, "previous_response_id") or "") if kind == "responses" else None,
         params=params_of(body),
