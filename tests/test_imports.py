@@ -33,6 +33,8 @@ THIRD_PARTY = {
     "anthropic": ("integrations/anthropic.py",),
     "google": ("integrations/gemini.py",),
     "genai_prices": ("integrations/_pricing.py",),
+    "phonenumbers": ("safeguards/_phones.py",),
+    "presidio_analyzer": ("safeguards/presidio.py",),
     "backports": ("storage/compression.py",),
     "compression": ("storage/compression.py",),  # of the standard library from 3.14 on
 }
