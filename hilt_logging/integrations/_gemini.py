@@ -111,6 +111,9 @@ def _turns(contents: Any) -> list[dict[str, Any]]:
 
 
 def _is_part(given: Any) -> bool:
+    fields = _fields(given)
+    if fields is not None:
+        return "parts" not in fields
     return not (
         isinstance(given, (list, tuple))
         or field(given, "parts") is not None
@@ -122,8 +125,11 @@ _ROLES = {"model": "assistant", "function": "tool"}
 
 
 def _message(turn: Any) -> dict[str, Any]:
-    role = text(turn, "role")
-    if isinstance(turn, (list, tuple)):
+    fields = _fields(turn)
+    role = text(turn, "role") if fields is None else fields.get("role")
+    if fields is not None and fields.get("parts"):
+        parts = _parts(fields["parts"])
+    elif isinstance(turn, (list, tuple)):
         parts = _parts(list(turn))
     elif _is_part(turn):
         parts = _parts([turn])
