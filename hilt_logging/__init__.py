@@ -32,6 +32,7 @@ from .schema import validate_event
 if TYPE_CHECKING:
     from ._background import BackgroundHandler
     from .integrations import instrument, suppress, uninstrument
+    from .integrations.functions import record_feedback, record_retrieval, tool, turn
     from .io.session import Session
 
 
@@ -64,7 +65,11 @@ __all__ = [
     "current",
     "emit",
     "instrument",
+    "record_feedback",
+    "record_retrieval",
     "suppress",
+    "tool",
+    "turn",
     "uninstrument",
     "validate_event",
 ]
@@ -75,7 +80,11 @@ _LATE = {
     "BackgroundHandler": "._background",
     "Session": ".io.session",
     "instrument": ".integrations",
+    "record_feedback": ".integrations.functions",
+    "record_retrieval": ".integrations.functions",
     "suppress": ".integrations",
+    "tool": ".integrations.functions",
+    "turn": ".integrations.functions",
     "uninstrument": ".integrations",
 }
 

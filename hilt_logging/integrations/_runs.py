@@ -19,7 +19,7 @@ from ..context import current
 from ..events import Actor
 from ._answers import Answer, Prompt, failure_of
 from ._calls import Call, Recorder, safely
-from ._capture import EVERYTHING, Outer, Settings, target_of
+from ._capture import EVERYTHING, Outer, Settings, surrounding, target_of
 from ._latest import Latest
 from ._states import OnRecord
 
@@ -284,7 +284,7 @@ class Runs:
             self._recorder,
             session_id=current().session_id or given,
             named_session=named,
-            within=around.call if around else None,
+            within=around.call if around else surrounding(),
             provenance=provenance | ({} if parent is None else {"parent_run_id": parent}),
             measured=self._measured,
             settings=settings,
