@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ._answers import part
+from ._latest import Latest
 
 
 __all__ = ["inlined", "media_of", "reference"]
@@ -53,17 +54,28 @@ def reference(
         head, _, data = uri[5:].partition(",")
         mime_type = mime_type or head.partition(";")[0] or None
         uri = None
-    raw = _bytes(data)
-    if raw is None:
+    if data is None or not isinstance(data, (str, bytes, bytearray, memoryview)):
         return part(kind, mime_type=mime_type, uri=uri, file_id=file_id)
-    digest = hashlib.sha256(raw).hexdigest()
-    inline = base64.b64encode(raw).decode() if _inline.get() else None
-    return part(kind, mime_type=mime_type, sha256=digest, bytes=len(raw), data=inline)
+    # a chat repeats its images with every request
+    key = (hash(data), len(data)) if isinstance(data, (str, bytes)) else None
+    known = None if key is None else _digests.get(key)
+    raw = None
+    if known is None or _inline.get():
+        raw = _bytes(data)
+        known = hashlib.sha256(raw).hexdigest(), len(raw)
+        if key is not None:
+            _digests.put(key, known)
+    inline = base64.b64encode(raw).decode() if raw is not None and _inline.get() else None
+    return part(kind, mime_type=mime_type, sha256=known[0], bytes=known[1], data=inline)
 
 
-def _bytes(data: str | bytes | None) -> bytes | None:
+_digests = Latest(256)
+"""Digest and size of media, by a hash of what stood in the request."""
+
+
+def _bytes(data: str | bytes | bytearray | memoryview) -> bytes:
     if not isinstance(data, str):
-        return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None
+        return bytes(data)
     try:
         return base64.b64decode(data, validate=False)
     except (binascii.Error, ValueError):

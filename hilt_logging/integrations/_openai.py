@@ -322,7 +322,7 @@ def _choice(choice: Any) -> Choice:
     audio = field(message, "audio")
     if audio is not None:
         parts.append(part("text", content=text(audio, "transcript") or ""))
-        parts.append(reference("audio", data=text(audio, "data")))
+        parts.append(reference("audio", data=field(audio, "data")))
     parts += [_chat_call(call) for call in items(message, "tool_calls")]
     older = field(message, "function_call")
     if older is not None:
@@ -520,29 +520,57 @@ class ChatChunks:
         take = self._choices.setdefault(0, _ChoiceSoFar()).content.append
         for chunk in chunks:
             try:
-                choice = chunk.choices[0]
+                (choice,) = chunk.choices
                 delta = choice.delta
                 if (
                     delta.__pydantic_fields_set__ <= _TEXT_ALONE
                     and not delta.__pydantic_extra__
                     and choice.finish_reason is None
                     and choice.index == 0
-                    and len(chunk.choices) == 1
                     and chunk.usage is None
                 ):
                     take(delta.content or "")
                     continue
-            except (AttributeError, IndexError, TypeError):
+            except (AttributeError, ValueError, TypeError):
                 pass  # of another form, or without a choice
             safely(self.add, chunk, "")
 
     def answer(self) -> Answer:
         """Return what has come so far."""
+        plain = self._plain_answer()
+        if plain is not None:
+            return plain
         self._whole["choices"] = [
             {"index": index, "finish_reason": known.finish_reason, "message": known.message()}
             for index, known in self._choices.items()
         ]
         return _chat_answer(self._whole)
+
+    def _plain_answer(self) -> Answer | None:
+        """The answer that is one text, as most are; else None."""
+        if self._choices.keys() != {0}:
+            return None
+        only, whole = self._choices[0], self._whole
+        model, response_id, reason = whole.get("model"), whole.get("id"), only.finish_reason
+        said = "".join(only.content)
+        if (
+            not said
+            or only.calls
+            or only.transcript
+            or any(only.reasoning)
+            or any(only.refusal)
+            or field(whole.get("usage"), "cost") is not None
+            or not type(model) is type(response_id) is str
+        ):
+            return None
+        return Answer(
+            text=said,
+            finish_reason=reason,
+            outcome=outcome_of(reason),
+            model=model,
+            response_id=response_id,
+            tokens=tokens_of(whole.get("usage")),
+        )
 
 
 _TEXT_ALONE = frozenset({"content", "role"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import gc
+import hashlib
 import importlib.util
 import inspect
 import json
@@ -805,6 +807,91 @@ def response_of(response_id: str, text: str, status: str = "completed") -> dict[
         "output": [{**message, "content": content}] if text else [],
         "usage": usage if status == "completed" else None,
     }
+
+
+def streamed(*chunks: dict[str, Any]) -> Any:
+    """A client whose server answers with a stream of these chunks."""
+    shape = {"id": "c", "model": "m", "object": "chat.completion.chunk", "created": 1}
+    data = "".join(f"data: {json.dumps(shape | chunk)}\n\n" for chunk in chunks)
+
+    def respond(request: Any) -> Any:
+        headers = {"content-type": "text/event-stream"}
+        return httpx2.Response(200, text=f"{data}data: [DONE]\n\n", headers=headers)
+
+    http = httpx2.Client(transport=httpx2.MockTransport(respond))
+    return openai.OpenAI(api_key="k", http_client=http)
+
+
+def delta(index: int = 0, reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": fields, "finish_reason": reason}]}
+
+
+class TestPieces:
+    """Streams whose pieces are not just text."""
+
+    def events_of(self, collected, *chunks):
+        with streamed(*chunks) as client:
+            for _ in ask(client, stream=True):
+                pass
+        (completion,) = collected.of("completion")
+        return completion, [event["extensions"]["tool"] for event in collected.of("tool_call")]
+
+    def test_choices_that_take_turns(self, collected):
+        """Each choice is put together by itself; the first one is the text."""
+        pieces = [delta(index, content=f"{index}{word} ") for word in "abc" for index in (1, 0)]
+        ends = [delta(0, "stop"), delta(1, "length")]
+        completion, _ = self.events_of(collected, *pieces, *ends)
+        assert "0a 0b 0c " == completion["content"]["text"]
+        said = [each["parts"][0]["content"] for each in completion["content"]["messages"]]
+        assert ["0a 0b 0c ", "1a 1b 1c "] == said
+        assert "stop" == completion["extensions"]["finish_reason"]
+
+    def test_reasoning(self, collected):
+        """What other servers call reasoning is a part of its own, wherever it comes."""
+        pieces = [delta(role="assistant", reasoning_content="Let me "), delta(content="Yes")]
+        pieces += [delta(content=", "), delta(reasoning_content="think"), delta(content="sir.")]
+        completion, _ = self.events_of(collected, *pieces, delta(reason="stop"))
+        assert "Yes, sir." == completion["content"]["text"]
+        reasoning, said = completion["content"]["messages"][0]["parts"]
+        assert {"type": "reasoning", "content": "Let me think"} == reasoning
+        assert "Yes, sir." == said["content"]
+
+    def test_tools_after_text(self, collected):
+        """Calls of tools whose pieces take turns, after a text."""
+        calls = [
+            {"index": i, "id": f"c{i}", "type": "function", "function": {"name": f"f{i}"}}
+            for i in (0, 1)
+        ]
+        more = [
+            delta(tool_calls=[{"index": i, "function": {"arguments": piece}}])
+            for piece in ('{"x":', " 1}")
+            for i in (1, 0)
+        ]
+        start = [delta(content="Let me"), delta(content=" see.")]
+        completion, tools = self.events_of(
+            collected, *start, delta(tool_calls=calls), *more, delta(reason="tool_calls")
+        )
+        assert "Let me see." == completion["content"]["text"]
+        assert [("f0", "c0", {"x": 1}), ("f1", "c1", {"x": 1})] == [
+            (each["name"], each["call_id"], each["arguments"]) for each in tools
+        ]
+
+    def test_sound(self, collected):
+        """Of sound the transcript is the text, and the sound itself a reference."""
+        one, two = (base64.b64encode(piece).decode() for piece in (b"one", b"two"))
+        pieces = [
+            delta(audio={"id": "a", "transcript": "Hel"}),
+            delta(audio={"data": one, "transcript": "lo"}),
+            delta(audio={"data": two}),
+        ]
+        completion, _ = self.events_of(collected, *pieces, delta(reason="stop"))
+        assert "Hello" == completion["content"]["text"]
+        (sound,) = [
+            part
+            for part in completion["content"]["messages"][0]["parts"]
+            if part["type"] == "audio"
+        ]
+        assert (6, hashlib.sha256(b"onetwo").hexdigest()) == (sound["bytes"], sound["sha256"])
 
 
 @needs_responses
