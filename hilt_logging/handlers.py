@@ -241,6 +241,7 @@ class HILTFileHandler(logging.Handler):
         except Exception as error:  # as handle: nothing of ours may raise
             self._count_lost(type(error).__name__, len(lines))
             return
+        works = False
         for (line, key), result in zip(lines, results, strict=True):
             if isinstance(result, OSError):
                 try:
@@ -248,8 +249,9 @@ class HILTFileHandler(logging.Handler):
                 except OSError as error:
                     self._count_lost(cause_of(error))
             if result is True:
+                works = True
                 self._written.add()
-        if self._gap.is_open and any(result is True for result in results):
+        if works and self._gap.is_open:
             self._tell_gap()
 
     def _line_and_key(self, record: logging.LogRecord) -> tuple[bytes, object] | None:
@@ -303,8 +305,12 @@ class HILTFileHandler(logging.Handler):
         }
         line = self.formatter.serialize(completed(event, "hilt_logging"))
         try:
-            self._appender.append(line, lambda error: self._gap.put_back(told))
-        except OSError:
+            self._appender.append(line, lambda error: self._put_back(told, error))
+        except OSError as error:
+            self._put_back(told, error)
+
+    def _put_back(self, told: dict[str, Any], error: OSError) -> None:
+        if not isinstance(error, NotSyncedError):  # what is in the file is not said twice
             self._gap.put_back(told)
 
     def stats(self) -> dict[str, Any]:
@@ -317,6 +323,7 @@ class HILTFileHandler(logging.Handler):
             it failed; this costs no event. `lock_failures` tells, in the same way, how often the
             lock between processes could not be had: each time, lines are for ten seconds written
             without it, and nothing is rotated.
+            `redaction_failures` counts texts that were replaced because they could not be searched.
         """
         dropped_by = self._troubles.by_cause()
         dropped = sum(dropped_by.values())
@@ -329,6 +336,7 @@ class HILTFileHandler(logging.Handler):
             "dropped_by": dropped_by,
             "rotation_failures": self._appender.rotation_troubles.by_cause(),
             "lock_failures": self._appender.lock_failures(),
+            "redaction_failures": self.formatter.redaction_failures(),
         }
 
     def close(self) -> None:

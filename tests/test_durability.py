@@ -118,3 +118,21 @@ def test_for_real(attached, tmp_path):
     kept = [emit(prompt()) for _ in range(3)]
     lines = (tmp_path / "a.jsonl").read_text().splitlines()
     assert kept == [json.loads(line)["event_id"] for line in lines]
+
+
+def test_notice_that_is_not_synced(attached, tmp_path, monkeypatch):
+    """A notice that is in the file, but perhaps not on the disk, is not written once more."""
+    attached(tmp_path / "a", durability="disk")
+    results = iter([False, True, False, True, True, True])
+
+    def fdatasync(fd):
+        if not next(results):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(appenders, "_fdatasync", fdatasync)
+    for _ in range(4):  # the first one fails, then the notice that follows the second one
+        emit(prompt())
+    events = map(json.loads, (tmp_path / "a").read_text().splitlines())
+    assert [1] == [
+        event["extensions"]["notice"]["dropped"] for event in events if "extensions" in event
+    ]

@@ -250,6 +250,25 @@ class TestHandler:
         assert records == got
         handler.close()
 
+    def test_told_when_another_try_succeeds(self, tmp_path, hilt, lines, kept, monkeypatch):
+        """Also once only what was tried again could be written."""
+        records = self.records(kept)
+        handler, write, calls = HILTFileHandler(tmp_path / "x", on_error="block:1ms"), os.write, []
+
+        def full(fd, data):
+            calls.append(data)
+            if len(calls) < 4:
+                raise OSError(errno.ENOSPC, "full")
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", full)
+        monkeypatch.setattr("hilt_logging.storage.appender._PAUSE_S", 0)
+        handler.handle_many(records[:2])
+        event, notice = lines(tmp_path / "x")
+        assert "Q1" == event["content"]["text"]
+        assert {"ENOSPC": 1} == notice["extensions"]["notice"]["by_cause"]
+        handler.close()
+
     def test_losses_are_told(self, tmp_path, hilt, lines, kept, monkeypatch):
         """What could not be written is counted, and told in the file once it can be."""
         records = self.records(kept)
