@@ -29,6 +29,7 @@ NEEDS = {
     "gemini_integration": ["google.genai"],
     "langchain_integration": ["langchain_core"],
     "custom_integration": [],
+    "http_provider": [],
     "structlog_app": ["structlog"],
     "json_logs_app": ["pythonjsonlogger"],
     "fan_out": [],
@@ -40,6 +41,7 @@ FILES = {
     "gemini_integration": ["gemini.hilt.jsonl"],
     "langchain_integration": ["langchain.hilt.jsonl"],
     "custom_integration": ["custom.hilt.jsonl"],
+    "http_provider": ["http_provider.hilt.jsonl"],
     "structlog_app": ["structlog.hilt.jsonl"],
     "json_logs_app": ["json_logs.hilt.jsonl"],
     "fan_out": ["fan_out.hilt.jsonl", "fan_out.anthropic.hilt.jsonl", "fan_out.errors.hilt.jsonl"],
@@ -302,6 +304,26 @@ def test_custom(ran):
     assert error["extensions"]["status_code"] == 429
     assert {event["extensions"]["tenant"] for event in events} == {"acme"}
     assert {event["session_id"] for event in events} == {"ticket-1042"}
+
+
+def test_http_provider(ran):
+    """A provider without an SDK is recorded as one with: tools once, streams, errors, links."""
+    events = only(ran("http_provider"))
+    assert [event["action"] for event in events] == [
+        *["prompt", "completion", "tool_call", "tool_result", "prompt", "completion", "feedback"],
+        *["retrieval", "prompt", "completion", "prompt", "system"],
+    ]
+    asked_for, result, again, answer, feedback = events[2:7]
+    assert result["extensions"]["reply_to"] == asked_for["event_id"]
+    assert again["extensions"]["follows"] == events[1]["event_id"]
+    assert feedback["extensions"]["reply_to"] == answer["event_id"]
+    assert answer["provenance"]["request_id"].startswith("req_")
+    streamed, _, error = events[9:]
+    assert streamed["metrics"]["chunks"] > 1
+    assert streamed["extensions"]["outcome"] == "completed"
+    assert error["extensions"]["status_code"] == 429
+    sessions = [event["session_id"] for event in events]
+    assert sessions == ["ticket-1042"] * 7 + ["ticket-1043"] * 5
 
 
 @needs("structlog")

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args, overload
+from typing import Any, Literal, ParamSpec, Protocol, Self, TypeVar, get_args, overload
 
 from ..context import current
 from ..emit import emit
@@ -27,17 +27,35 @@ from ._openai import prompt_of
 
 __all__ = ["record_feedback", "record_retrieval", "tool", "turn"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 LOGGER = "hilt.app"
 Capture = Literal["new", "all", "metadata"]
 _MOST_ITEMS = 1000
 
 
+class Recorded(Protocol[P, R_co]):
+    """A function whose runs are recorded."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run it."""
+
+    def __get__(self, thing: Any, owner: Any = None) -> Any:
+        """Return it as a method."""
+
+    def called(self, call_id: str | None, /) -> Callable[P, R_co]:
+        """Return it for the run that a model asked for under an id."""
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: Callable[P, R_co], /) -> Recorded[P, R_co]: ...
+
+
 @overload
-def tool(function: F, /) -> F: ...
+def tool(function: Callable[P, R_co], /) -> Recorded[P, R_co]: ...
 @overload
-def tool(*, name: str | None = None, logger: str = LOGGER) -> Callable[[F], F]: ...
+def tool(*, name: str | None = None, logger: str = LOGGER) -> _Decorator: ...
 def tool(function: Any = None, /, *, name: str | None = None, logger: str = LOGGER) -> Any:
     """
     Record each run of a function as a tool: what it is called with, what it gives, how long it takes.
