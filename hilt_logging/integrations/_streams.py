@@ -88,7 +88,8 @@ class _Watch:
 
     def _read(self) -> None:
         """Read what was kept."""
-        kept, self._kept = self._kept, []
+        kept = self._kept.copy()
+        self._kept.clear()
         self._count += len(kept)
         if kept and self._add_all is not None:
             safely(self._add_all, kept, None)
@@ -138,7 +139,8 @@ class Watched(_Watch):
     """
     Yields what *stream* yields, and records its end, however it comes.
 
-    No generator: one that was never begun, or an asynchronous one, is not told when it is let go.
+    A generator alone would not do: one that was never begun, or an asynchronous one, is not told
+    when it is let go.
     """
 
     __slots__ = ()
@@ -147,8 +149,29 @@ class Watched(_Watch):
         super().__init__(stream, call, pieces)
         self._next = stream.__next__
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[Any]:
+        """Yield all that comes; a generator costs each piece a third of what `__next__` does."""
+        while self._is_waiting and not self._is_over:
+            try:
+                piece = self.__next__()
+            except StopIteration:
+                return
+            yield piece
+        following, kept = self._next, self._kept
+        keep = kept.append
+        while True:
+            try:
+                piece = following()
+            except StopIteration:
+                self._ended()
+                return
+            except BaseException as error:
+                self._ended(error)
+                raise
+            keep(piece)
+            if len(kept) >= _AT_ONCE:
+                self._read()
+            yield piece
 
     def __next__(self) -> Any:
         try:

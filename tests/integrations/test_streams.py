@@ -135,3 +135,36 @@ def test_pieces_that_cannot_be_read(call, collected):
     pieces = [Piece("a"), object(), Piece("b"), object(), Piece("c")]
     assert pieces == list(Watched(iter(pieces), call, Words()))
     assert "abc" == collected.of("completion")[0]["content"]["text"]
+
+
+def test_reading_in_turns(call, collected):
+    """A loop that is left, `next()` and another loop go on where the one before was."""
+    pieces = [Piece(str(number)) for number in range(700)]
+    watched = Watched(iter(pieces), call, Words())
+
+    begun = next(iter(watched)), next(watched)
+    for piece in watched:
+        if piece is pieces[300]:
+            break
+    went_on = next(watched)
+    rest = list(watched)
+
+    assert pieces[:2] == list(begun)
+    assert pieces[301:] == [went_on, *rest]
+    assert [] == list(watched)
+    (event,) = collected.of("completion")
+    assert "".join(piece.word for piece in pieces) == event["content"]["text"]
+    assert 700 == event["metrics"]["chunks"]
+
+
+def test_loop_that_is_left_for_good(call, collected):
+    """What came before is on record when nobody has the stream any more."""
+    watched = Watched(iter([Piece("a"), Piece("b"), Piece("c")]), call, Words())
+    for piece in watched:
+        if piece.word == "b":
+            break
+    assert [] == collected.of("completion")
+    del watched
+
+    (event,) = collected.of("completion")
+    assert ("ab", "closed_early") == (event["content"]["text"], event["extensions"]["outcome"])
