@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .errors import ConfigurationError, reject_unknown
-from .records import complete, event_of, level_of
+from .records import complete, event_of, level_of, with_event
 from .schema import ACTIONS, ACTOR_TYPES
 
 
@@ -291,10 +291,8 @@ class SessionSampler(logging.Filter):
             return True
         if level_of(event) < logging.ERROR:
             return False
-        marked = logging.makeLogRecord(dict(record.__dict__))
         extensions = {**event.get("extensions", {}), "sampled": "error"}
-        marked.hilt = {**event, "extensions": extensions}
-        return marked
+        return with_event(record, {**event, "extensions": extensions})
 
     def _keeps(self, session_id: str) -> bool:
         import hashlib  # here and not above, as it takes milliseconds

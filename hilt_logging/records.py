@@ -405,6 +405,13 @@ def detached(record: logging.LogRecord) -> logging.LogRecord:
     return copied
 
 
+def with_event(record: logging.LogRecord, event: dict[str, Any]) -> logging.LogRecord:
+    """Return a copy of a record with another form of its event, which is the same one to a file."""
+    made = logging.makeLogRecord({**record.__dict__, "hilt": event})
+    _set_made(made, event, key_of(record))
+    return made
+
+
 def _is_ordinary(record: logging.LogRecord, event: object) -> bool:
     """Whether this is a record of the stdlib's own class, and its event an attribute."""
     held = record.__dict__

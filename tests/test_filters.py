@@ -285,6 +285,22 @@ class TestSampler:
         assert marked["event_id"] == plain[0]["event_id"]
         assert "sampled" not in str(plain) + str(kept.events)
 
+    @pytest.mark.parametrize("way", ["emit", "extra"])
+    def test_error_by_two_ways(self, hilt, tmp_path, lines, way):
+        """An error that comes to one file from two loggers, marked each time, is written once."""
+        handler = hilt_logging.HILTFileHandler(tmp_path / "a")
+        handler.addFilter(SessionSampler(0))
+        logger = logging.getLogger("hilt.app.two")
+        failed = {"actor": AGENT, "action": "system", "extensions": {"outcome": "failed"}}
+        for each in (hilt, logger):
+            each.addHandler(handler)
+        if way == "emit":
+            emit(failed, logger=logger)
+        else:
+            logger.error("failed", extra={"hilt": failed})
+        (marked,) = lines(tmp_path / "a")
+        assert "error" == marked["extensions"]["sampled"]
+
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 takes no record from a filter")
     def test_errors_in_any_handler(self, hilt):
         """From Python 3.12 on the mark is in every handler's output."""
