@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .integrations import instrument, suppress, uninstrument
     from .integrations.functions import record_feedback, record_retrieval, tool, turn
     from .io.session import Session
+    from .safeguards.hashing import hash_content, verify_hash
 
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "check_config",
     "current",
     "emit",
+    "hash_content",
     "instrument",
     "record_feedback",
     "record_retrieval",
@@ -72,6 +74,7 @@ __all__ = [
     "turn",
     "uninstrument",
     "validate_event",
+    "verify_hash",
 ]
 
 __version__ = "0.1.0"
@@ -79,6 +82,7 @@ __version__ = "0.1.0"
 _LATE = {
     "BackgroundHandler": "._background",
     "Session": ".io.session",
+    "hash_content": ".safeguards.hashing",
     "instrument": ".integrations",
     "record_feedback": ".integrations.functions",
     "record_retrieval": ".integrations.functions",
@@ -86,6 +90,7 @@ _LATE = {
     "tool": ".integrations.functions",
     "turn": ".integrations.functions",
     "uninstrument": ".integrations",
+    "verify_hash": ".safeguards.hashing",
 }
 
 

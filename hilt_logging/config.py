@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, reject_unknown
 from .filters import (
     ActionFilter,
     ActorFilter,
@@ -24,9 +24,10 @@ from .filters import (
 )
 from .formatters import HILTFormatter, HILTTextFormatter
 from .handlers import HILTFileHandler
+from .records import current_rules, use_rules
 
 
-__all__ = ["Finding", "basic_config", "check_config"]
+__all__ = ["Finding", "basic_config", "check_config", "set_privacy"]
 
 
 def basic_config(
@@ -87,6 +88,29 @@ def basic_config(
     return handler
 
 
+def set_privacy(**options: Any) -> None:
+    """
+    Apply privacy options to every event, wherever it goes.
+
+    They are applied where a record is made or its event is completed, in the caller's thread: what
+    is replaced there reaches no handler, queue or formatter, be it ours or not. Without any option,
+    and with `content="full"` alone, events are whole again.
+
+    Args:
+        options: `content`, `redact`, `redact_with`, `detect_only`, `phone_regions`, `fields`,
+            `public_fields`, `pseudonymize`, `privacy_key` and `shared_key_file` of `HILTFormatter`.
+
+    Raises:
+        ConfigurationError: for an option that does not exist or has a wrong value.
+        MissingDependencyError: where a detector needs an extra that is not installed.
+    """
+    from .safeguards.privacy import OPTIONS, rules_of
+
+    reject_unknown("set_privacy", [name for name in options if name not in OPTIONS], OPTIONS)
+    rules = rules_of(**options)
+    use_rules(rules)
+
+
 def event_logger(name: object) -> logging.Logger:
     """
     Return a logger of events.
@@ -132,6 +156,11 @@ def check_config() -> list[Finding]:
     """Return why events are not written, or go where they should not; most severe first."""
     names = [name for name in list(logging.Logger.manager.loggerDict) if name.startswith("hilt.")]
     findings = [found for name in ["hilt", *sorted(names)] for found in _check(name)]
+    rules = current_rules()
+    if rules is not None and (failed := sum(rules.failures().values())):
+        findings.append(
+            Finding("warning", "hilt", f"{failed} text(s) could not be searched and were replaced")
+        )
     rank = {"error": 0, "warning": 1, "info": 2}
     return sorted(dict.fromkeys(findings), key=lambda found: rank[found.severity])
 

@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -24,6 +25,10 @@ from .records import (
     summary,
 )
 from .snapshot import clean_text, snapshot
+
+
+if TYPE_CHECKING:
+    from .safeguards.privacy import Rules
 
 
 __all__ = ["HILTFormatter", "HILTTextFormatter"]
@@ -44,12 +49,38 @@ class HILTFormatter(logging.Formatter):
         defaults: Likewise; must be None.
         ascii: Escape every character that is not ASCII, for streams that are not UTF-8.
         max_line_bytes: How long a line may be with its newline; what is longer is cut and marked.
+        content: `full`; `hash`, digests in place of what was said; `none`, nothing of it.
+        redact: What is replaced wherever it is found: names of detectors (`all`, `core`, `secrets`,
+            `email`, ...), `{name: regular expression}`, and functions from a text to
+            `(start, end, kind)`, in a list or alone.
+        redact_with: `label`, as `[EMAIL]`; `token`, the same for the same value; `hash`, a digest.
+        detect_only: Only tell in `privacy.pii_detected` what was found.
+        phone_regions: Countries, as `["US"]`, whose telephone numbers need no country code.
+        fields: Paths of fields: only these are kept, and those with a `-` before them are dropped.
+        public_fields: Paths of fields of your own that `content` leaves as they are.
+        pseudonymize: Paths of ids that are replaced by names made with the key.
+        privacy_key: The key for tokens, names and digests: `env:NAME`, `file:PATH` or bytes.
+        shared_key_file: Take a key from a file that others can read, too.
 
     Raises:
         ConfigurationError: for an option that does not exist or has a wrong value.
+        MissingDependencyError: where a detector needs an extra that is not installed.
     """
 
-    OPTIONS = ("ascii", "max_line_bytes")
+    OPTIONS = (
+        "ascii",
+        "max_line_bytes",
+        "content",
+        "redact",
+        "redact_with",
+        "detect_only",
+        "phone_regions",
+        "fields",
+        "public_fields",
+        "pseudonymize",
+        "privacy_key",
+        "shared_key_file",
+    )
 
     def __init__(
         self,
@@ -61,6 +92,16 @@ class HILTFormatter(logging.Formatter):
         defaults: None = None,
         ascii: bool = False,
         max_line_bytes: int = 1024 * 1024,
+        content: str = "full",
+        redact: Any = (),
+        redact_with: str = "label",
+        detect_only: bool = False,
+        phone_regions: str | Sequence[str] = (),
+        fields: str | Sequence[str] = (),
+        public_fields: str | Sequence[str] = (),
+        pseudonymize: str | Sequence[str] = (),
+        privacy_key: str | bytes | None = None,
+        shared_key_file: bool = False,
         **unknown: Any,
     ) -> None:
         reject_unknown("HILTFormatter", unknown, self.OPTIONS)
@@ -79,6 +120,18 @@ class HILTFormatter(logging.Formatter):
         super().__init__()
         self._ascii = ascii
         self._most = max_line_bytes - 1  # the newline is one
+        self._rules = _rules_of(
+            content=content,
+            redact=redact,
+            redact_with=redact_with,
+            detect_only=detect_only,
+            phone_regions=phone_regions,
+            fields=fields,
+            public_fields=public_fields,
+            pseudonymize=pseudonymize,
+            privacy_key=privacy_key,
+            shared_key_file=shared_key_file,
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without its newline."""
@@ -86,6 +139,8 @@ class HILTFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
+        if self._rules is not None:
+            return self._line_under(self._rules, record)
         line = record.hilt_line if type(record) is HILTRecord else None
         if line is None:
             event, line = complete_with_line(record)
@@ -96,6 +151,20 @@ class HILTFormatter(logging.Formatter):
         if self._ascii:
             return self.serialize(msgspec.json.decode(line))
         return line if len(line) <= self._most else cut(line, self._most)
+
+    def _line_under(self, rules: Rules, record: logging.LogRecord) -> bytes:
+        """The line of what may be read; the event itself stays whole for other handlers."""
+        line = record.hilt_line if type(record) is HILTRecord else None
+        if line is not None:
+            return self.serialize(rules.applied(msgspec.json.decode(line)))
+        event = complete(record)
+        return self.serialize(
+            rules.applied(self.wrap(record) if event is None else snapshot(event))
+        )
+
+    def redaction_failures(self) -> dict[str, int]:
+        """Return how often a text could not be searched, from the cause to the count."""
+        return {} if self._rules is None else self._rules.failures()
 
     def serialize(self, event: dict[str, Any]) -> bytes:
         """Return the line of a complete event."""
@@ -121,6 +190,29 @@ class HILTFormatter(logging.Formatter):
             "extensions": {"log": {k: v for k, v in log.items() if v is not None}},
         }
         return completed(event, record.name, created_ns(record))
+
+
+_EVERYTHING = {
+    "content": "full",
+    "redact": (),
+    "redact_with": "label",
+    "detect_only": False,
+    "phone_regions": (),
+    "fields": (),
+    "public_fields": (),
+    "pseudonymize": (),
+    "privacy_key": None,
+    "shared_key_file": False,
+}
+
+
+def _rules_of(**options: Any) -> Rules | None:
+    """The rules that options make; only who sets one loads what makes them."""
+    if options == _EVERYTHING:
+        return None
+    from .safeguards.privacy import rules_of
+
+    return rules_of(**options)
 
 
 def _message(record: logging.LogRecord) -> str:

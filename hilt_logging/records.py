@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from datetime import datetime
 from threading import get_ident
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from weakref import ref
 
 import msgspec
@@ -229,7 +229,7 @@ def make(
     """
     name = logger.name
     ours = type(logger).makeRecord is _MAKE_RECORD and _record_factory() is logging.LogRecord
-    line, event_id = _line_and_id(event, name) if ours else (None, "")
+    line, event_id = _line_and_id(event, name) if ours and _rules is None else (None, "")
     if line is not None:
         levelno = own_level if level is None else level
         levelno = level_of(event) if levelno is None else levelno
@@ -292,6 +292,30 @@ class _Twins:
 
 
 _twins = _Twins()
+
+
+class Rules(Protocol):
+    """What may be read of an event, wherever it goes."""
+
+    def applied(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what may be read of a complete event; never raises."""
+
+    def failures(self) -> dict[str, int]:
+        """Return how often something failed, from the cause to the count."""
+
+
+_rules: Rules | None = None
+
+
+def use_rules(rules: Rules | None) -> None:
+    """Apply rules to every event that is made or completed from now on; None for none."""
+    global _rules
+    _rules = rules
+
+
+def current_rules() -> Rules | None:
+    """Return the rules that apply to every event."""
+    return _rules
 
 
 def key_of(record: logging.LogRecord) -> object:
@@ -371,7 +395,8 @@ def complete_with_line(
     if event is None or _made_of(record) is event or _twins.knows(event):
         return event, None
     name, now_ns = record.name if type(record.name) is str else "hilt", created_ns(record)
-    found = plain_of(event, name, now_ns) if type(event) is dict else None
+    may_be_short = type(event) is dict and _rules is None
+    found = plain_of(event, name, now_ns) if may_be_short else None
     plain: Any = None if found is None else msgspec.to_builtins(found)
     line = None if plain is None else _encoded(plain)
     if line is None:
@@ -499,6 +524,11 @@ def completed(
     Raises:
         InvalidEventError: under *strict*.
     """
+    plain = _completed(event, logger, now_ns, strict)
+    return plain if _rules is None else _rules.applied(plain)
+
+
+def _completed(event: object, logger: str, now_ns: int | None, strict: bool) -> dict[str, Any]:
     given = _plain(event)
     if type(given) is not dict:
         faults = ["$: must be object"]
