@@ -15,11 +15,23 @@ import hilt_logging
 from hilt_logging import _ids
 
 
+ONCE = {
+    "test_benchmarks.py",
+    "test_capture_benchmark.py",
+    "test_corpus.py",
+    "test_faults_benchmark.py",
+    "test_shippers.py",
+    "test_soak.py",
+}
+
+
 def pytest_collection_modifyitems(items):
     """A forked child of a traced program may wait for a lock of coverage that nobody releases."""
     for item in items:
         if "forked" in getattr(item, "fixturenames", ()):
             item.add_marker("untraced")
+        if item.path.name in ONCE or item.name == "test_any_event":
+            item.add_marker("once")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,8 +6,9 @@ Build the wheel, then test it on every CPython from 3.11 to 3.14 that this machi
     python3 tests/run.py 3.12 -- -k rotate   with arguments for pytest
 
 Needs Python 3.11 or later with pip, and a package index. Environments are kept in `.venvs/` and
-used again while their requirements stay the same. On 3.11 the tests run with every SDK, and the
-linter, the formatter and the type checker run too. Where the SDKs do not install on another
+used again while their requirements stay the same. Two versions are tested at a time. On 3.11 the
+tests run with every SDK, and the linter, the formatter and the type checker run too; the others
+leave out what does not depend on the version (marked `once`). Where the SDKs do not install on another
 version, the rest of the tests runs there, and the summary says so. The exit code is 0 only if
 everything passed; a run that found no test has failed.
 """
@@ -84,7 +85,11 @@ def main(arguments: list[str]) -> int:
     wheel = build()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda env: prepare(env, wheel), envs))
-    report = [line for env in envs for line in check(env, wheel, pytest_arguments)]
+        report = [
+            line
+            for lines in pool.map(lambda env: check(env, wheel, pytest_arguments), envs)
+            for line in lines
+        ]
     print("\n---- summary", f"({time.monotonic() - began:.0f} s)")
     for _, line in report:
         print(line)
@@ -197,10 +202,9 @@ def check(env: Env, wheel: Path, pytest_arguments: list[str]) -> list[tuple[bool
     report = []
     if env.minor == FULL:
         for words in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
-            print(f"\n---- {' '.join(words)}", flush=True)
-            done = subprocess.run([env.program(words[0]), *words[1:]], cwd=ROOT, check=False)
-            verdict = "passed" if done.returncode == 0 else "FAILED"
-            report.append((done.returncode == 0, f"{' '.join(words)}: {verdict}"))
+            code, _ = _echo(env, [env.program(words[0]), *words[1:]], ROOT, dict(os.environ))
+            verdict = "passed" if code == 0 else "FAILED"
+            report.append((code == 0, f"{' '.join(words)}: {verdict}"))
     report.append(_test(env, wheel, pytest_arguments))
     return report
 
@@ -212,7 +216,6 @@ def _test(env: Env, wheel: Path, arguments: list[str]) -> tuple[bool, str]:
     The working directory is not the source tree, so that neither the tests nor the programs that
     they start can import the package from there.
     """
-    print(f"\n---- pytest on CPython {env.version}", flush=True)
     folder = env.folder / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -232,9 +235,11 @@ def _test(env: Env, wheel: Path, arguments: list[str]) -> tuple[bool, str]:
     if env.minor == FULL and not arguments:
         traced = [*_coverage(env, "run"), *_pytest(env, "-m", "not untraced")[1:]]
         runs = [traced, _pytest(env, "-m", "untraced")]
-    outcomes = [_echo(command, folder, environ) for command in runs]
+    elif not arguments:
+        runs = [_pytest(env, "-m", "not once")]
+    outcomes = [_echo(env, command, folder, environ) for command in runs]
     if len(runs) > 1:
-        subprocess.run(_coverage(env, "report"), cwd=folder, check=False)
+        _echo(env, _coverage(env, "report"), folder, environ)
     passed = all(code == 0 and re.search(r"\d+ passed", last) for code, last in outcomes)
     codes = ", ".join(str(code) for code, _ in outcomes)
     verdict = "passed" if passed else f"FAILED (exit code {codes})"
@@ -252,8 +257,9 @@ def _coverage(env: Env, command: str) -> list[str]:
     return [env.program("python"), "-m", "coverage", command, rcfile]
 
 
-def _echo(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
-    """Run pytest, show what it prints, and return its exit code and closing line."""
+def _echo(env: Env, command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
+    """Run a command, show what it prints, and return its exit code and pytest's closing line."""
+    print(f"{env.minor}| ---- {' '.join(map(os.path.basename, command))}", flush=True)
     last = ""
     with subprocess.Popen(
         ["timeout", "-k", "10", str(TESTS_MAY_TAKE_S), *command]
@@ -269,7 +275,7 @@ def _echo(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[in
     ) as running:
         assert running.stdout is not None
         for line in running.stdout:
-            print(line, end="", flush=True)
+            print(f"{env.minor}| {line}", end="", flush=True)
             if _CLOSING.search(line):
                 last = line.rstrip()
     return running.returncode, last
