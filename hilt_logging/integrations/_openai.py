@@ -90,7 +90,7 @@ def prompt_of(request: Mapping[str, Any]) -> Prompt:
         else items(request, "messages", "input")
     )
     messages = [_message(turn) for turn in turns]
-    instructions = text(request, "instructions")
+    instructions = text(request, "instructions") if "instructions" in request else None
     if instructions:
         messages.insert(0, {"role": "system", "parts": [part("text", content=instructions)]})
     return prompt_from(messages, _new_results(turns))
