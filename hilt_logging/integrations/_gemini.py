@@ -155,6 +155,8 @@ def _plain_text(given: Any) -> str | None:
 
 
 def _part(given: Any) -> dict[str, Any] | None:
+    if isinstance(given, bytes):  # the SDK takes them for a text
+        given = given.decode("utf-8", "replace")
     plain = given if isinstance(given, str) else _plain_text(given)
     if plain:
         return {"type": "text", "content": plain}

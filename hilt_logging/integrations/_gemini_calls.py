@@ -232,6 +232,8 @@ def _asked(models: Any, asked: dict[str, Any]) -> Call | None:
     settings = TARGET.settings(api_client)
     if settings is None or is_on_record(asked.get("contents")):
         return None
+    if isinstance(asked.get("contents"), Iterator):  # which the SDK could not walk once more
+        asked["contents"] = list(asked["contents"])
     call = safely(_begun, (api_client, settings, asked, True), None)
     if call is not None:
         call.asked(call.read(prompt_of, asked, Prompt()))

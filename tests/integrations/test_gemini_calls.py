@@ -966,6 +966,24 @@ class TestStyles:
         first, second = [event["provenance"]["params"] for event in collected.of("prompt")]
         assert ({**told, "thinking_budget": 7}, told) == (first, second)
 
+    @pytest.mark.parametrize("kind", ["sync", "async", "stream"])
+    @pytest.mark.parametrize(
+        "make", [lambda: (each for each in ["Hello"]), lambda: b"Hello"], ids=["generator", "bytes"]
+    )
+    def test_contents_that_the_sdk_takes_as_well(self, kind, make, provider, collected):
+        """Contents from a generator, and as bytes, reach the server, and the record."""
+        client = client_of(provider, STREAM if kind == "stream" else TEXT)
+        provider.journal.clear()
+        if kind == "sync":
+            client.models.generate_content(model=MODEL, contents=make())
+        elif kind == "async":
+            asyncio.run(client.aio.models.generate_content(model=MODEL, contents=make()))
+        else:
+            list(client.models.generate_content_stream(model=MODEL, contents=make()))
+        (sent,) = provider.journal
+        assert [{"role": "user", "parts": [{"text": "Hello"}]}] == sent["json"]["contents"]
+        assert "Hello" == collected.of("prompt")[0]["content"]["text"]
+
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
