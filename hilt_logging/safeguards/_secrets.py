@@ -312,7 +312,7 @@ def find_passwords(text: str) -> Hits:
         if word in small:
             for at in _places(small, word):
                 end = at + len(word) + (small[at + len(word) :][:1] == "s" and word == "credential")
-                if _is_token_name(small, end):
+                if _VALUE.match(text, end) is not None and _is_token_name(small, end):
                     hits += _given(text, end, False)
     if "earer" in small or "asic " in small or "oken " in small:
         for hit in _BEARER.finditer(text):

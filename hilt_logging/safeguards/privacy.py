@@ -16,8 +16,21 @@ from typing import Any
 from .._diagnostics import Troubles, to_stderr
 from ..errors import ConfigurationError
 from ..schema import FIELDS
+from ._parts import (
+    KNOWN,
+    UNTOUCHED,
+    Tree,
+    marked,
+    only,
+    replaced,
+    told,
+    with_paths,
+    withheld,
+    without,
+    without_digests,
+)
 from .detectors import Detector, PatternDetector, detectors_of
-from .hashing import Tokens, hash_content
+from .hashing import Tokens
 from .keys import secret_key
 from .redaction import FAILED, Redactor, replacement
 
@@ -37,78 +50,6 @@ OPTIONS = (
     "shared_key_file",
 )
 
-Tree = dict[str, Any]
-
-
-def _tree(*paths: str) -> Tree:
-    """The paths as dicts in each other; True stands for all that is there."""
-    out: Tree = {}
-    for path in paths:
-        *parents, last = path.split(".")
-        at = out
-        for name in parents:
-            at = at.setdefault(name, {})
-        at[last] = True
-    return out
-
-
-_IDS = (
-    "hilt_version",
-    "event_id",
-    "timestamp",
-    "session_id",
-    "action",
-    "integrity",
-    "metrics",
-    "actor.type",
-    "actor.id",
-    "actor.did",
-    "content.text_encrypted",
-    *(
-        f"provenance.{name}"
-        for name in (
-            *("provider", "model", "request_model", "call_id", "response_id", "request_id"),
-            *("trace_id", "span_id", "run_id", "parent_run_id", "logger", "library", "price"),
-        )
-    ),
-    "privacy.pii_detected",
-    "privacy.redaction_applied",
-    "privacy.content",
-    *(
-        f"extensions.{name}"
-        for name in (
-            *("user_id", "reply_to", "follows", "outcome", "session_source", "usage", "notice"),
-            *("history.messages", "history.choice", "tool.call_id", "error.type"),
-        )
-    ),
-)
-_UNTOUCHED = _tree(*_IDS)
-"""Where nothing is looked for: pseudonyms are for ids."""
-
-_KNOWN = _tree(
-    *_IDS,
-    "actor.name",
-    "privacy.consent",
-    *(
-        f"provenance.params.{name}"
-        for name in (
-            *("reasoning_effort", "service_tier", "tool_choice", "verbosity", "speed", "task_type"),
-            *("inference_geo", "media_resolution", "response_mime_type", "thinking"),
-            *("thinking_level", "thinking_budget"),
-        )
-    ),
-    *(
-        f"extensions.{name}"
-        for name in (
-            *("status_code", "finish_reason", "sampled", "cache", "body", "unrecognised_response"),
-            *("error.code", "error.retry_after_s", "tool.name", "tool.server"),
-            *("retry.attempt", "retry.wait_s", "chain.phase", "chain.name", "chain.control"),
-            *("agent.phase", "agent.tool", "custom.name"),
-        )
-    ),
-)
-"""What `content="none"` and `"hash"` leave: it tells what happened, and nothing that was said."""
-
 _REQUIRED = frozenset(
     (
         "hilt_version",
@@ -122,11 +63,8 @@ _REQUIRED = frozenset(
     )
 )
 _FIXED = _REQUIRED - {"actor.id", "session_id"} | {"integrity"}
-_COUNTED = frozenset(("metrics", "provenance"))
-_HASH = re.compile(r"(?:hmac-)?sha256:[0-9a-f]{64}")
 _PATH = re.compile(r"[^.\s-][^.]*(?:\.[^.]+)*")
 _PERSON = ("actor.id", "actor.name", "actor.did", "extensions.user_id")
-_BEFORE_PRIVACY = frozenset(FIELDS[: FIELDS.index("privacy")])
 
 
 def rules_of(**options: Any) -> Rules | None:
@@ -187,7 +125,7 @@ class Rules:
         self._content = content
         self._changes = bool(detectors) and not detect_only
         self._redactor = self._made_redactor(detectors, redact_with) if detectors else None
-        self._known = _with_paths(_KNOWN, _paths("public_fields", public_fields))
+        self._known = with_paths(KNOWN, _paths("public_fields", public_fields))
         self._kept, self._dropped = _selection(fields)
         self._pseudonyms = _pseudonym_paths(pseudonymize)
         if self._pseudonyms:
@@ -233,27 +171,27 @@ class Rules:
         kinds: set[str] = set()
         out, changed = event, False
         if self._redactor is not None:
-            out = self._redactor.within(event, _UNTOUCHED, kinds)
+            out = self._redactor.within(event, UNTOUCHED, kinds)
             if not self._changes:
                 out = event
             elif out.get("action") == "completion_chunk":  # half of a number is none to a detector
-                out, changed = _withheld(out, self._known, "none", None), True
+                out, changed = withheld(out, self._known, "none", None), True
             else:
                 changed = bool(kinds)
             if self._changes:
-                out = _without_digests(out, bool(kinds))
+                out = without_digests(out, bool(kinds))
         if self._content != "full":
-            shown = _withheld(out, self._known, self._content, self._key)
+            shown = withheld(out, self._known, self._content, self._key)
             changed = changed or shown != out
             if shown != out:
-                shown = _marked(shown, {"content": self._content})
+                shown = marked(shown, {"content": self._content})
             out = shown
         if kinds or changed:
-            out = _marked(out, _told(out, kinds, changed))
+            out = marked(out, told(out, kinds, changed))
         if self._dropped:
-            out = _without(out, self._dropped)
+            out = without(out, self._dropped)
         if self._kept is not None:
-            out = _only(out, self._kept)
+            out = only(out, self._kept)
         if self._pseudonyms and self._tokens is not None:
             out = self._renamed(out, self._pseudonyms)
         return out
@@ -261,7 +199,7 @@ class Rules:
     def _renamed(self, event: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
         assert self._tokens is not None
         for path in paths:
-            event = _replaced(event, path.split("."), self._tokens)
+            event = replaced(event, path.split("."), self._tokens)
         return event
 
     def _bare(self, event: Any) -> dict[str, Any]:
@@ -282,121 +220,6 @@ class Rules:
         }
 
 
-def _told(event: dict[str, Any], kinds: set[str], changed: bool) -> dict[str, Any]:
-    known = event.get("privacy")
-    known = known if type(known) is dict else {}
-    before = known.get("pii_detected")
-    found = (
-        kinds | {kind for kind in before if type(kind) is str} if type(before) is list else kinds
-    )
-    told: dict[str, Any] = {"pii_detected": sorted(found)} if found else {}
-    return {**told, "redaction_applied": changed or known.get("redaction_applied") is True}
-
-
-def _marked(event: dict[str, Any], marks: dict[str, Any]) -> dict[str, Any]:
-    """The event with more in its `privacy`, in its place."""
-    known = event.get("privacy")
-    privacy = {**known, **marks} if type(known) is dict else marks
-    if "privacy" in event:
-        return {**event, "privacy": privacy}
-    before = {name: value for name, value in event.items() if name in _BEFORE_PRIVACY}
-    return {**before, "privacy": privacy, **event}
-
-
-def _without_digests(event: dict[str, Any], found: bool) -> dict[str, Any]:
-    """The event without what would confirm a guess of the words that were replaced."""
-    history = event.get("extensions", {}).get("history")
-    if type(history) is dict:
-        kept = {name: history[name] for name in ("messages", "choice") if name in history}
-        event = {**event, "extensions": {**event["extensions"], "history": kept}}
-    content = event.get("content")
-    if found and type(content) is dict and str(content.get("text_hash")).startswith("sha256:"):
-        kept = {name: value for name, value in content.items() if name != "text_hash"}
-        event = {**event, "content": kept}
-    return event
-
-
-def _withheld(
-    part: dict[str, Any], known: Tree, content: str, key: bytes | None, counts: bool = False
-) -> dict[str, Any]:
-    """A part of an event without what is not known to be no content, or with digests of it."""
-    out: dict[str, Any] = {}
-    for name, value in part.items():
-        rule = known.get(name)
-        if rule is True or type(value) is bool or value is None:
-            out[name] = value
-        elif type(rule) is dict and type(value) is dict:
-            inner = _withheld(value, rule, content, key, counts or name in _COUNTED)
-            if inner or not value or name in ("tool", "error"):
-                out[name] = inner
-        elif counts and type(value) in (int, float):
-            out[name] = value
-        elif _is_digest(name, value):
-            if content == "hash" and (key is None or value.startswith("hmac-")):
-                out.setdefault(name, value)
-        elif content == "hash":
-            out[f"{name}_hash"] = hash_content(value, key)
-    return out
-
-
-def _is_digest(name: str, value: Any) -> bool:
-    return name.endswith("_hash") and type(value) is str and _HASH.fullmatch(value) is not None
-
-
-def _without(value: Any, paths: Tree) -> Any:
-    if type(value) is list:
-        return [_without(item, paths) for item in value]
-    if type(value) is not dict:
-        return value
-    return {
-        name: item if name not in paths else _without(item, paths[name])
-        for name, item in value.items()
-        if paths.get(name) is not True
-    }
-
-
-def _only(value: Any, paths: Tree) -> Any:
-    if type(value) is list:
-        return [_only(item, paths) for item in value]
-    if type(value) is not dict:
-        return value
-    return {
-        name: item if paths[name] is True else _only(item, paths[name])
-        for name, item in value.items()
-        if name in paths
-    }
-
-
-def _replaced(part: Any, path: list[str], tokens: Tokens) -> Any:
-    """A part with what stands at a path replaced by a pseudonym, all of it if it is no text."""
-    if type(part) is list:
-        return [_replaced(item, path, tokens) for item in part]
-    if type(part) is not dict or path[0] not in part:
-        return part
-    value = part[path[0]]
-    if len(path) > 1:
-        return {**part, path[0]: _replaced(value, path[1:], tokens)}
-    if value is None:
-        return part
-    text = value if type(value) is str else hash_content(value)
-    return {**part, path[0]: tokens.pseudonym(text)}
-
-
-def _with_paths(tree: Tree, paths: Iterable[str]) -> Tree:
-    out: Tree = {name: _with_paths(at, ()) if type(at) is dict else at for name, at in tree.items()}
-    for path in paths:
-        *parents, last = path.split(".")
-        at = out
-        for name in parents:
-            inner = at.setdefault(name, {})
-            if inner is True:
-                break
-            at = inner
-        else:
-            at[last] = True
-    return out
-
-
 def _selection(fields: Any) -> tuple[Tree | None, Tree]:
     """What is kept, or None for all, and what is dropped."""
     given = _texts("fields", fields)
@@ -408,9 +231,9 @@ def _selection(fields: Any) -> tuple[Tree | None, Tree]:
         if path.removeprefix("-") in _REQUIRED and path.startswith("-"):
             raise ConfigurationError("fields", path, "An event is none without this field")
     kept = [path for path in given if not path.startswith("-")]
-    dropped = _with_paths({}, sorted((path[1:] for path in given if path.startswith("-")), key=len))
+    dropped = with_paths({}, sorted((path[1:] for path in given if path.startswith("-")), key=len))
     required = sorted(_REQUIRED - {"actor"})
-    return (_with_paths({}, [*required, *kept]) if kept else None), dropped
+    return (with_paths({}, [*required, *kept]) if kept else None), dropped
 
 
 def _pseudonym_paths(given: Any) -> tuple[str, ...]:

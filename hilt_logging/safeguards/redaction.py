@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ._parts import Tree, is_left
 from ._secrets import is_secret
 from .detectors import Detector
 from .hashing import Tokens, hash_content
@@ -62,20 +63,19 @@ class Redactor:
         """
         return self._text(text, kinds, 0)
 
-    def within(self, part: dict[str, Any], untouched: dict[str, Any], kinds: set[str]) -> Any:
+    def within(self, part: dict[str, Any], untouched: Tree, kinds: set[str]) -> Any:
         """
         Return a dict of JSON values with what was found replaced; names of fields are searched too.
 
         Args:
             part: The dict, which stays as it is.
-            untouched: Which of its fields are left as they are: True for a field, or a dict of the
-                same kind for some within.
+            untouched: Which of its fields are left as they are, as a tree.
             kinds: Gets the kinds that were found.
         """
         out = {}
         for name, value in part.items():
             rule = untouched.get(name)
-            if rule is True:
+            if is_left(rule, value):
                 out[name] = value
             elif type(rule) is dict and type(value) is dict:
                 out[name] = self.within(value, rule, kinds)

@@ -107,6 +107,28 @@ class TestContent:
         assert ("find", "c1") == (extensions["tool"]["name"], extensions["tool"]["call_id"])
         assert "ValueError" == extensions["error"]["type"]
 
+    @pytest.mark.parametrize(
+        "options", [{"content": "none"}, {"content": "hash"}, {"redact": "email"}]
+    )
+    def test_where_a_word_is_expected(self, an_event, options):
+        """A list or dict in place of an id or a word may hold anything, and so may names of fields."""
+        inner = {"x": [SECRET]}
+        event = an_event(
+            provenance={"provider": inner, "logger": [SECRET], "params": {"speed": inner}},
+            metrics={"latency_ms": 1, "own": SECRET},
+            extensions={
+                "outcome": inner,
+                "user_id": [SECRET],
+                SECRET: True,
+                f"{SECRET}!": "x",
+                "tool": {"call_id": inner},
+                "usage": {SECRET: 1},
+            },
+        )
+        out = applied(event, **options)
+        assert SECRET not in json.dumps(out)
+        assert 1 == out["metrics"]["latency_ms"]
+
     def test_none_leaves_no_trace_of_parts(self, an_event_of_all):
         """With `none` neither digests nor names of the fields of others are left."""
         out = applied(an_event_of_all("sesame"), content="none")
@@ -312,7 +334,7 @@ class TestRedact:
     def test_what_else_fails(self, an_event, monkeypatch):
         """An event that can't be gone through is reduced to that there was one."""
         rules = rules_of(redact="email", pseudonymize="session_id", privacy_key=KEY)
-        monkeypatch.setattr(privacy, "_without_digests", lambda *args: 1 / 0)
+        monkeypatch.setattr(privacy, "without_digests", lambda *args: 1 / 0)
         out = rules.applied(an_event(content={"text": "x"}, extensions={"y": 1}))
         assert [] == validate_event(out)
         assert {"redaction_applied": True, "content": "failed"} == out["privacy"]
