@@ -217,6 +217,7 @@ class Runs:
         self._measured = measured
         self._library = library
         self._open = Latest()
+        self._over = Latest()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -242,8 +243,15 @@ class Runs:
 
     def end(self, run_id: Any) -> Run | None:
         """Return a run and forget it."""
-        run: Run | None = self._open.pop(str(run_id))
+        key = str(run_id)
+        run: Run | None = self._open.pop(key)
+        if run is not None:
+            self._over.put(key, True)
         return run
+
+    def is_over(self, run_id: Any) -> bool:
+        """Return whether a run has ended; LangChain tells of the end of some streams twice."""
+        return self._over.get(str(run_id)) is not None
 
     def end_within(self, run_id: Any) -> list[Run]:
         """Return the runs that a run is directly around, and forget them."""

@@ -382,7 +382,7 @@ class HILTCallbackHandler(_Records, BaseCallbackHandler):
     def _ended(self, kind: str, run_id: Any, kwargs: dict[str, Any]) -> Run | None:
         """The run that ends, also one whose start nobody heard; None when nobody listens."""
         run = self._runs.end(run_id)
-        if run is not None or self._settings() is None:
+        if run is not None or self._runs.is_over(run_id) or self._settings() is None:
             return run
         return self._unheard(kind, run_id, kwargs)
 

@@ -7,6 +7,7 @@ import gc
 import itertools
 import json
 import logging
+import re
 import uuid
 import warnings
 import weakref
@@ -97,7 +98,10 @@ def answer_to(body):
 
 
 def stream_of(message, whole):
-    deltas = [{"role": "assistant"}, *({"content": word} for word in message["content"].split(" "))]
+    deltas = [
+        {"role": "assistant"},
+        *({"content": word} for word in re.findall(r"\S+\s*", message["content"])),
+    ]
     for delta in deltas:
         choices = [{"index": 0, "delta": delta, "finish_reason": None}]
         piece = {**whole, "object": "chat.completion.chunk", "choices": choices}
@@ -229,6 +233,28 @@ def test_once(way, sdk, sdk_on, langchain_on, provider, collected, instrumented,
     assert (None in runs) == (not langchain_on)
     text = "".join(piece.text for piece in given[: None if "stream" in way else 1])
     assert text == collected.of("completion")[0]["content"]["text"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
+def test_gemini(way, sdk_on, provider, collected, instrumented, levels):
+    """The same over google-genai."""
+    google = pytest.importorskip("langchain_google_genai")
+    levels("hilt.gemini", logging.INFO if sdk_on else logging.CRITICAL)
+    instrumented()
+
+    def model(kind):
+        url = provider.url(f"gemini/{'generate_text' if kind == 'text' else 'stream_text'}")
+        return google.ChatGoogleGenerativeAI(
+            model="gemini-3.8-flash", google_api_key="k", base_url=url, max_retries=1
+        )
+
+    WAYS[way](model, {})
+    calls = {"batch": 3, "abatch": 2}.get(way, 1)
+    assert calls == len(collected.of("prompt")) == len(collected.of("completion"))
+    wanted = "hilt.gemini" if sdk_on else "hilt.langchain"
+    assert {wanted} == loggers(collected, "prompt", "completion")
+    assert all("tokens" in event["metrics"] for event in collected.of("completion"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -521,6 +547,27 @@ def test_stream_left(awaited, sdk_on, provider, collected, instrumented, levels)
     assert 2 == len(collected.events)
 
 
+@pytest.mark.filterwarnings("ignore:The method .* is in beta")
+@pytest.mark.skipif(not hasattr(ours.BaseCallbackHandler, "on_stream_event"), reason="is not there")
+@pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_stream_of_a_protocol(awaited, sdk_on, collected, instrumented, levels):
+    """A stream of events in place of pieces is recorded once, though it ends more than once."""
+    levels("hilt.openai", logging.INFO if sdk_on else logging.CRITICAL)
+    instrumented()
+
+    async def main():
+        stream = await local_model().astream_events("Hi there", version="v3")
+        return [event async for event in stream]
+
+    events = (
+        asyncio.run(main()) if awaited else local_model().stream_events("Hi there", version="v3")
+    )
+    assert 4 < len(list(events))
+    assert ["prompt", "completion"] == actions(collected)
+    assert "You said: Hi there" == collected.events[1]["content"]["text"]
+
+
 @pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
 @pytest.mark.parametrize("within", [False, True], ids=["model", "chain"])
 def test_timeout(within, sdk_on, collected, instrumented, levels):
@@ -595,6 +642,7 @@ def test_fallbacks(provider, collected, instrumented):
     assert 1 == len({event["session_id"] for event in collected.events})
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of older langchain-openai
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
 @pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
 def test_structured_output(method, sdk_on, collected, instrumented, levels):
