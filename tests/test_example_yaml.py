@@ -172,6 +172,20 @@ class TestAlternatives:
 
         assert [json.loads(line) for line in ran.out.splitlines()] == ran.events("hilt.jsonl")
 
+    def test_it_redacted(self, tmp_path):
+        """[redacted]: every event is a line on stdout, with what is found in it replaced."""
+        path = tmp_path / "other"
+        path.mkdir()
+        text = EXAMPLE.read_text(encoding="utf-8").replace(
+            "redact: [", 'redact: [{word: "SECRET"}, '
+        )
+        ran = Ran(path, text.replace("#[redacted]", ""))
+
+        shown = [json.loads(line) for line in ran.out.splitlines()]
+        assert [event["event_id"] for event in shown] == ran.in_file("hilt.jsonl")
+        assert {event["content"]["text"] for event in shown} == {"[WORD]"}
+        assert "SECRET" not in ran.out
+
     def test_it_json(self, tmp_path):
         """[json]: events and ordinary records stand in one JSON stream."""
         pytest.importorskip("pythonjsonlogger")
