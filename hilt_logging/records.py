@@ -15,7 +15,7 @@ import time
 
 from collections import OrderedDict
 from datetime import datetime
-from threading import get_ident
+from threading import current_thread, get_ident
 from typing import Any, Protocol, cast
 from weakref import ref
 
@@ -156,19 +156,21 @@ class HILTRecord(logging.LogRecord):
         self._filled = True
 
 
-def taken_along(record: HILTRecord) -> dict[str, Any]:
+def taken_along(record: HILTRecord) -> tuple[dict[str, Any], threading.Thread, str | None]:
     """Return what `twin_of` can't find out later: attributes as they are, thread and task."""
-    held: dict[str, Any] = _held(record).copy()
-    if held.get("thread") == get_ident() and "threadName" not in held:
-        held["threadName"] = threading.current_thread().name
-        if _HAS_TASKS:
-            held["taskName"] = _task_name()
-    return held
+    return _held(record).copy(), current_thread(), _task_name() if _HAS_TASKS else None
 
 
-def twin_of(record: HILTRecord, line: bytes, held: dict[str, Any]) -> HILTRecord:
+def twin_of(
+    record: HILTRecord, line: bytes, taken: tuple[dict[str, Any], threading.Thread, str | None]
+) -> HILTRecord:
     """Return a copy as a record was when it had this line, whatever became of it since."""
     made = HILTRecord(record.name, record.levelno, None, line, record.hilt_id, record._caller)
+    held, thread, task = taken
+    if held.get("thread") == thread.ident and "threadName" not in held:
+        held["threadName"] = thread.name
+        if _HAS_TASKS:
+            held["taskName"] = task
     held.pop("hilt", None)
     _held(made).update(held)
     made.hilt_key = record.hilt_key
