@@ -104,11 +104,16 @@ def _stream(inner: Callable[..., Any]) -> Callable[..., Any]:
             return inner(self, *args, **kwargs)
         with call:
             pieces = inner(self, *args, **kwargs)
-        watched = Watched(_leaving(pieces, call), call, _Chunks(call))
-        watched._stream = pieces  # which can be closed
-        return watched
+        return safely(_watched, (pieces, call), pieces)
 
     return stream
+
+
+def _watched(known: tuple[Any, Call]) -> Watched:
+    pieces, call = known
+    watched = Watched(_leaving(iter(pieces), call), call, _Chunks(call))
+    watched._stream = pieces  # which can be closed
+    return watched
 
 
 def _stream_async(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,9 +127,14 @@ def _stream_async(inner: Callable[..., Any]) -> Callable[..., Any]:
             return inner(self, *args, **kwargs)
         with call:
             pieces = inner(self, *args, **kwargs)
-        return WatchedAsync(_LeavingAsync(pieces, call), call, _Chunks(call))
+        return safely(_watched_async, (pieces, call), pieces)
 
     return stream
+
+
+def _watched_async(known: tuple[Any, Call]) -> WatchedAsync:
+    pieces, call = known
+    return WatchedAsync(_LeavingAsync(aiter(pieces), call), call, _Chunks(call))
 
 
 def _stream_awaited(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,9 +147,14 @@ def _stream_awaited(inner: Callable[..., Any]) -> Callable[..., Any]:
             return await inner(self, *args, **kwargs)
         with call:
             pieces = await inner(self, *args, **kwargs)
-        return WatchedAsync(pieces, call, _Chunks(call))
+        return safely(_watched_awaited, (pieces, call), pieces)
 
     return stream
+
+
+def _watched_awaited(known: tuple[Any, Call]) -> WatchedAsync:
+    pieces, call = known
+    return WatchedAsync(aiter(pieces), call, _Chunks(call))
 
 
 def _leaving(stream: Iterator[Any], call: Call) -> Iterator[Any]:
@@ -232,12 +247,17 @@ def _asked(models: Any, asked: dict[str, Any]) -> Call | None:
     settings = TARGET.settings(api_client)
     if settings is None or is_on_record(asked.get("contents")):
         return None
-    if isinstance(asked.get("contents"), Iterator):  # which the SDK could not walk once more
-        asked["contents"] = list(asked["contents"])
+    _walk(asked)
     call = safely(_begun, (api_client, settings, asked, True), None)
     if call is not None:
         call.asked(call.read(prompt_of, asked, Prompt()))
     return call
+
+
+def _walk(asked: dict[str, Any]) -> None:
+    """Contents that can be read once are read by the SDK as it begins, and by us before that."""
+    if isinstance(asked.get("contents"), Iterator):
+        asked["contents"] = list(asked["contents"])
 
 
 def _begun(known: tuple[Any, Settings, dict[str, Any], bool]) -> Call:
@@ -330,6 +350,7 @@ def _embedding(models: Any, asked: dict[str, Any]) -> Call | None:
     settings = TARGET.settings(api_client)
     if settings is None or is_on_record(asked.get("contents")):
         return None
+    _walk(asked)
     return safely(_begun, (api_client, settings, asked, False), None)
 
 

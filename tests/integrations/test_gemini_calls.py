@@ -984,6 +984,16 @@ class TestStyles:
         assert [{"role": "user", "parts": [{"text": "Hello"}]}] == sent["json"]["contents"]
         assert "Hello" == collected.of("prompt")[0]["content"]["text"]
 
+    def test_contents_to_embed_from_a_generator(self, provider, collected):
+        """What is embedded may come from a generator, too."""
+        client = client_of(provider, "gemini/embed_two")
+        contents = (each for each in ["One.", "Two."])
+        client.models.embed_content(model="gemini-embedding-001", contents=contents)
+        (event,) = collected.events
+        assert ["One.", "Two."] == [
+            each["content"] for each in event["content"]["messages"][0]["parts"]
+        ]
+
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
@@ -1123,6 +1133,53 @@ class TestStyles:
         hilt_logging.uninstrument()
         for name, each in before.items():
             setattr(Models, name, each)
+
+    def test_recording_that_fails(self, provider, monkeypatch):
+        """Whatever fails in recording, the call goes on."""
+        from hilt_logging.integrations import _gemini_calls
+
+        for name in ("_begun", "prompt_of", "answer_of", "_Chunks"):
+            with monkeypatch.context() as patch:
+                patch.setattr(_gemini_calls, name, lambda *_: 1 / 0)
+                client = client_of(provider, TEXT)
+                assert ask(client).text
+                client = client_of(provider, STREAM)
+                assert len(list(stream_of(client))) > 1
+                client = client_of(provider, "gemini/embed_two")
+                contents = ["One.", "Two."]
+                assert client.models.embed_content(
+                    model="gemini-embedding-001", contents=contents
+                ).embeddings
+
+    @pytest.mark.parametrize("kind", ["answer", "stream", "embedding"])
+    def test_recording_that_is_set_up_to_raise(self, kind, provider, collected, monkeypatch):
+        """With on_error="raise" it stops a request that has not left, and no answer."""
+        wanted = []
+
+        def emit(record):
+            if record.hilt["action"] in wanted:
+                raise hilt_logging.RecordingError("not written")
+
+        def call():
+            if kind == "embedding":
+                client = client_of(provider, "gemini/embed_two")
+                client.models.embed_content(model="gemini-embedding-001", contents=["One.", "Two."])
+            elif kind == "stream":
+                client = client_of(provider, STREAM)
+                list(stream_of(client))
+            else:
+                client = client_of(provider, TEXT)
+                ask(client)
+
+        monkeypatch.setattr(collected, "emit", emit)
+        wanted[:] = ["completion", "embedding"]
+        call()
+        wanted[:] = ["prompt"]
+        provider.journal.clear()
+        if kind != "embedding":  # has no prompt
+            with pytest.raises(hilt_logging.RecordingError):
+                call()
+            assert [] == provider.journal
 
     @pytest.mark.parametrize("fixture", [TEXT, STREAM])
     def test_wrapped_by_somebody_else(self, fixture, provider, collected, owner, instrumented):
