@@ -7,11 +7,8 @@ from __future__ import annotations
 import re
 import sys
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from ..snapshot import snapshot
 from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, outcome_of, part
@@ -23,30 +20,30 @@ from ._providers import provider_of_url
 
 
 __all__ = [
+    "MEDIA",
     "answer_of",
     "bounded",
     "call_fields",
     "document",
-    "histories_in",
-    "is_cut",
+    "is_a",
+    "is_message",
+    "medium",
+    "message_of",
     "name_of",
     "named_session",
     "own_metadata",
     "partial_of",
-    "plain",
     "prompt_of",
+    "result_in",
     "said_in",
     "said_of",
     "sdk_of",
-    "tool_result",
     "turns_of",
 ]
 
 _ROLES = {"human": "user", "ai": "assistant", "function": "tool"}
-_MEDIA = ("image", "audio", "video", "file")
+MEDIA = ("image", "audio", "video", "file")
 _CALLS = ("tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call")
-_MOST_ITEMS = 100
-_MOST_NESTED = 8
 _MOST_CLASSES = 1000
 
 
@@ -74,7 +71,7 @@ def _new_results(messages: list[Any]) -> list[ToolResult]:
     for message in reversed(messages):
         role = _role(message)
         if role == "tool":
-            found.insert(0, tool_result(message))
+            found.insert(0, result_in(message))
         elif role == "assistant":
             break
     return found
@@ -135,14 +132,15 @@ def _parts(block: Any) -> list[dict[str, Any]]:
         return [part("reasoning", content=text(block, "reasoning", "thinking") or "")]
     if kind == "refusal":
         return [part("refusal", content=text(block, "refusal") or "")]
-    if kind in _MEDIA:
-        return [_medium(kind, block)]
+    if kind in MEDIA:
+        return [medium(kind, block)]
     if kind in _CALLS or kind.startswith("server_tool") or kind == "input_json_delta":
         return []
     return [part(kind)]
 
 
-def _medium(kind: str, block: Any) -> dict[str, Any]:
+def medium(kind: str, block: Any) -> dict[str, Any]:
+    """Return the reference to an image, sound, film or file."""
     return reference(
         kind,
         mime_type=text(block, "mime_type"),
@@ -158,11 +156,8 @@ def _call(call: Any) -> dict[str, Any]:
     return part("tool_call", id=text(call, "id"), name=name, arguments=decoded(arguments))
 
 
-def tool_result(message: Any) -> ToolResult:
-    """Return what a tool message, or anything else that a tool gave, tells."""
-    if not _is_message(message):
-        given = str.__str__(message) if isinstance(message, str) else plain(message)
-        return ToolResult(result=given)
+def result_in(message: Any) -> ToolResult:
+    """Return what a tool message tells."""
     response = message_of(message)["parts"]
     return ToolResult(
         name=text(message, "name"),
@@ -172,12 +167,13 @@ def tool_result(message: Any) -> ToolResult:
     )
 
 
-def _is_message(value: Any) -> bool:
-    return _is_a(value, "BaseMessage")
+def is_message(value: Any) -> bool:
+    """Return whether a value is a message of LangChain's."""
+    return is_a(value, "BaseMessage")
 
 
-def _is_a(value: Any, name: str, package: str = "langchain") -> bool:
-    """Whether a value is of a class of LangChain's, without a word to the value itself."""
+def is_a(value: Any, name: str, package: str = "langchain") -> bool:
+    """Return whether a value is of a class of LangChain's, without a word to the value itself."""
     return any(
         base.__name__ == name and base.__module__.startswith(package)
         for base in type.mro(type(value))
@@ -450,140 +446,6 @@ def document(found: Any) -> dict[str, Any]:
         "metadata": bounded(field(found, "metadata")),
     }
     return {name: value for name, value in known.items() if value}
-
-
-Fold = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-
-
-def plain(value: Any, fold: Fold | None = None) -> Any:
-    """
-    Return what an application hands around as a JSON value of a size that fits a line.
-
-    Args:
-        value: Anything.
-        fold: What becomes of the messages that stand together in it.
-    """
-    try:
-        return bounded(_readable(value, fold or _unfolded))
-    except Exception:  # an object of LangChain's that somebody else built: its fields then
-        return bounded(value)
-
-
-def _unfolded(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return turns
-
-
-def _readable(value: Any, fold: Fold, depth: int = 0) -> Any:
-    """A state of a chain with messages, documents and media in their short forms."""
-    kind = type(value)
-    if kind is str and value.startswith("data:") and ";base64," in value[:200]:
-        return reference("file", uri=value)
-    if kind in _LEAVES or depth >= _MOST_NESTED:
-        return value
-    if kind is dict:
-        if text(value, "type") in _MEDIA and field(value, "base64") is not None:
-            return _medium(value["type"], value)
-        return {name: _readable(item, fold, depth + 1) for name, item in value.copy().items()}
-    if kind is list or kind is tuple:
-        return _listed(value, fold, depth)
-    if _is_message(value):
-        return message_of(value)
-    if _is_a(value, "Document"):
-        return document(value)
-    if _is_a(value, "ChatPromptValue"):
-        return {"messages": _listed(items(value, "messages"), fold, depth)}
-    for name, fields in _ORDERS.items():
-        if _is_a(value, name, "langgraph"):
-            told = {each: field(value, each) for each in fields}
-            return {k: _readable(v, fold, depth + 1) for k, v in told.items() if v is not None}
-    held = _held(value)
-    if any(map(_has_messages, held.values())):
-        return {name: _readable(item, fold, depth + 1) for name, item in held.items()}
-    return value
-
-
-_ORDERS = {"Command": ("graph", "update", "resume", "goto"), "Send": ("node", "arg")}
-"""What nodes of a graph give that is no state."""
-_LEAVES = frozenset((str, int, float, bool, bytes, type(None)))
-
-
-def _listed(value: Any, fold: Fold, depth: int) -> list[Any]:
-    found = messages_in(value)
-    if found:
-        out: list[Any] = list(fold(turns_of(found)))
-        return _cut(out) + out[-_MOST_ITEMS:]
-    return _cut(value) + [_readable(item, fold, depth + 1) for item in value[-_MOST_ITEMS:]]
-
-
-def _cut(value: Any) -> list[Any]:
-    left_out = len(value) - _MOST_ITEMS
-    return [{"$cut": "size", "$omitted": left_out}] if left_out > 0 else []
-
-
-def _held(value: Any) -> dict[str, Any]:
-    """The fields of a state that is an object, as those of pydantic and dataclasses are."""
-    try:
-        held = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return {}
-    return dict(held) if type(held) is dict else {}
-
-
-def _has_messages(value: Any) -> bool:
-    return type(value) is list and bool(messages_in(value))
-
-
-def messages_in(value: Any) -> list[Any]:
-    """Return a list of messages, in any of the forms that LangChain takes, as messages; else []."""
-    if not value or not all(map(_is_like_message, value)):
-        return []
-    if all(map(_is_message, value)):
-        return list(value)
-    made: list[Any] = safely(_converted, list(value), [])
-    return made
-
-
-def _converted(messages: list[Any]) -> list[Any]:
-    made: list[Any] = sys.modules["langchain_core.messages"].convert_to_messages(messages)
-    return made
-
-
-def _is_like_message(value: Any) -> bool:
-    kind = type(value)
-    if kind is dict:
-        return type(value.get("role")) is str and "content" in value and value.keys() <= _KEYS
-    if kind is tuple:
-        return len(value) == 2 and type(value[0]) is str is type(value[1]) and value[0] in _SPOKEN
-    return _is_message(value)
-
-
-_KEYS = {"role", "content", "name", "id", "tool_calls", "tool_call_id"}
-_SPOKEN = ("human", "user", "ai", "assistant", "system")
-
-
-def histories_in(inputs: Any) -> tuple[list[dict[str, Any]], ...]:
-    """
-    Return the history that a chain is given, if it is given one, in the forms that a model is.
-
-    Of most models the SDK is not told which tool a result is of.
-    """
-    given = field(inputs, "messages", "chat_history", "history") if type(inputs) is dict else inputs
-    if _is_a(given, "ChatPromptValue"):
-        given = items(given, "messages")
-    turns = turns_of(messages_in(given)) if type(given) is list else []
-    if all(turn["role"] != "assistant" for turn in turns):
-        return ()
-    if all(turn["role"] != "tool" for turn in turns):
-        return (turns,)
-    return turns, [
-        {"role": "tool", "parts": turn["parts"]} if turn["role"] == "tool" else turn
-        for turn in turns
-    ]
-
-
-def is_cut(shown: Any) -> bool:
-    """Return whether something was left out of what `plain` gave."""
-    return b'"$cut"' in msgspec.json.encode(shown)
 
 
 def bounded(value: Any) -> Any:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
@@ -16,37 +15,34 @@ from typing import Any, Literal, TypeVar, cast, get_args
 from .._diagnostics import Troubles, to_logger
 from ..errors import ConfigurationError, MissingDependencyError, RecordingError
 from ._answers import Answer, Failure, Prompt, ToolCall, failure_of
-from ._calls import Call, Recorder, safely
-from ._capture import Outer, Settings, surroundings, target_of
+from ._calls import Recorder, safely
+from ._capture import Outer, Settings, target_of
 from ._fields import decoded, field, items, text
+from ._langchain import (
+    answer_of,
+    call_fields,
+    document,
+    name_of,
+    named_session,
+    own_metadata,
+    partial_of,
+    prompt_of,
+    said_in,
+    said_of,
+    sdk_of,
+    turns_of,
+)
+from ._langchain_hooks import Configured, Offered, left_to
+from ._langchain_states import histories_in, is_cut, plain, tool_result
 from ._latest import Latest
 from ._patching import Hook, Wrap
-from ._runs import Run, Runs, call_of, outcome_of_error
+from ._runs import Run, Runs, outcome_of_error
 from ._states import OnRecord
 
 
 try:
     from langchain_core import __version__ as _version
     from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-
-    from ._langchain import (
-        answer_of,
-        call_fields,
-        document,
-        histories_in,
-        is_cut,
-        name_of,
-        named_session,
-        own_metadata,
-        partial_of,
-        plain,
-        prompt_of,
-        said_in,
-        said_of,
-        sdk_of,
-        tool_result,
-        turns_of,
-    )
 except ImportError as error:
     raise MissingDependencyError("langchain-core", "langchain") from error
 
@@ -521,6 +517,8 @@ for _callback in [name for name in vars(HILTCallbackHandler) if name.startswith(
 
 # what instrument() puts into LangChain
 
+_offered = Offered(TARGET, _Everywhere)
+
 
 def client_key(client: Any) -> Any:
     """Return None: of LangChain all runs are recorded, or those that are given a handler."""
@@ -530,71 +528,8 @@ def client_key(client: Any) -> Any:
 def hooks(module: ModuleType) -> list[Hook]:
     """Return what `instrument` puts into a module of LangChain."""
     base: Any = importlib.import_module("langchain_core.callbacks.base")
-    return [_Configured(module), Wrap(base.BaseCallbackManager, "add_handler", _add_handler)]
-
-
-def _add_handler(inner: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(inner)
-    def add_handler(self: Any, handler: Any, inherit: bool = True) -> None:
-        inner(self, handler, inherit)
-        if isinstance(handler, _Records) and not isinstance(handler, _Everywhere):
-            _without_ours(self.handlers)
-            if inherit:
-                _without_ours(self.inheritable_handlers)
-
-    return add_handler
-
-
-def _without_ours(handlers: list[Any]) -> None:
-    """Leave a run to the handler that the application gives it."""
-    handlers[:] = [each for each in handlers if not isinstance(each, _Everywhere)]
-
-
-class _Offered:
-    """Stands where LangChain asks a context variable for a handler, at each run."""
-
-    def __init__(self) -> None:
-        self._handler: HILTCallbackHandler | None = None
-
-    def get(self) -> HILTCallbackHandler | None:
-        """Return the handler; None where nothing is recorded."""
-        if TARGET.settings(None) is None:
-            return None
-        if self._handler is None:
-            self._handler = _Everywhere()
-        return self._handler
-
-
-_offered = _Offered()
-
-
-class _Configured:
-    """Our entry in the list of what LangChain adds to each run's handlers."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def install(self) -> None:
-        """Add it, if it is not there."""
-        if not self._entries():
-            self._module.register_configure_hook(_offered, True, _Records)
-
-    def remove(self) -> None:
-        """Take it away; where LangChain keeps it elsewhere it stays, and offers nothing."""
-        for entry in self._entries():
-            self._module._configure_hooks.remove(entry)
-
-    def _entries(self) -> list[Any]:
-        known = getattr(self._module, "_configure_hooks", ())
-        return [entry for entry in known if entry[0] is _offered]
-
-
-def _surrounding() -> Call | None:
-    """The chain, node or tool whose code makes a call, as LangChain tells those that it runs."""
-    module = sys.modules.get("langchain_core.runnables.config")
-    config = None if module is None else module.var_child_runnable_config.get()
-    run_id = None if config is None else field(config.get("callbacks"), "parent_run_id")
-    return None if run_id is None else call_of(run_id)
-
-
-surroundings.append(_surrounding)
+    add_handler = left_to(_Records, _Everywhere)
+    return [
+        Configured(module, _offered, _Records),
+        Wrap(base.BaseCallbackManager, "add_handler", add_handler),
+    ]

@@ -235,9 +235,8 @@ def test_once(way, sdk, sdk_on, langchain_on, provider, collected, instrumented,
     assert text == collected.of("completion")[0]["content"]["text"]
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
-def test_gemini(way, sdk_on, provider, collected, instrumented, levels):
+def test_gemini(sdk_on, provider, collected, instrumented, levels):
     """The same over google-genai."""
     google = pytest.importorskip("langchain_google_genai")
     levels("hilt.gemini", logging.INFO if sdk_on else logging.CRITICAL)
@@ -249,12 +248,14 @@ def test_gemini(way, sdk_on, provider, collected, instrumented, levels):
             model="gemini-3.8-flash", google_api_key="k", base_url=url, max_retries=1
         )
 
-    WAYS[way](model, {})
-    calls = {"batch": 3, "abatch": 2}.get(way, 1)
-    assert calls == len(collected.of("prompt")) == len(collected.of("completion"))
-    wanted = "hilt.gemini" if sdk_on else "hilt.langchain"
-    assert {wanted} == loggers(collected, "prompt", "completion")
-    assert all("tokens" in event["metrics"] for event in collected.of("completion"))
+    for way, run in WAYS.items():
+        collected.records.clear()
+        run(model, {})
+        calls = {"batch": 3, "abatch": 2}.get(way, 1)
+        assert calls == len(collected.of("prompt")) == len(collected.of("completion"))
+        wanted = "hilt.gemini" if sdk_on else "hilt.langchain"
+        assert {wanted} == loggers(collected, "prompt", "completion")
+        assert all("tokens" in event["metrics"] for event in collected.of("completion"))
 
 
 @pytest.mark.parametrize("way", WAYS)
