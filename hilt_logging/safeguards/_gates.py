@@ -38,7 +38,8 @@ def has_digits(text: str) -> bool:
         return True
     if len(data) == len(text):
         return False
-    return any(begin in data and digit.search(data) for begin, digit in _OTHER_DIGITS)
+    # one byte is found much faster than two
+    return any(begin[:1] in data and digit.search(data) for begin, digit in _OTHER_DIGITS)
 
 
 def has_lettered_number(text: str) -> bool:
