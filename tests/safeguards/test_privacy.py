@@ -203,6 +203,13 @@ class TestRedact:
         event = an_event(content={"text": "hello"}, extensions={"n": 12345678901})
         assert event == applied(event, redact="core")
 
+    def test_words_about_secrets(self, an_event):
+        """Who speaks of cookies, sessions and passwords has told none; nor do such names of fields."""
+        said = "Accept the Cookie banner. Session auth: the password policy. Cookies: 250 g flour"
+        arguments = {"cookie": "chocolate chip", "session": "morning", "auth": "none"}
+        event = an_event(content={"text": said}, extensions={"tool": {"arguments": arguments}})
+        assert event == applied(event, redact="all")
+
     def test_ids_stay(self, an_event):
         """Ids are not searched: pseudonyms are for them."""
         event = an_event(actor={"type": "human", "id": SECRET}, extensions={"user_id": SECRET})
