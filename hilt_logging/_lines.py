@@ -291,14 +291,15 @@ def _is_plain_metrics(metrics: Metrics) -> bool:
         return False
     tokens, cost = metrics.tokens, metrics.cost_usd
     latency, first, chunks = metrics.latency_ms, metrics.time_to_first_token_ms, metrics.chunks
+    attempts, score = metrics.attempts, metrics.score
     return (
         (cost is None or (type(cost) is float and cost - cost == 0))
         and (tokens is None or _are_counts(tokens))
         and (latency is None or (type(latency) is int and 0 <= latency < _MOST_COUNT))
         and (first is None or (type(first) is int and 0 <= first < _MOST_COUNT))
         and (chunks is None or (type(chunks) is int and 0 <= chunks < _MOST_COUNT))
-        and metrics.attempts is None
-        and metrics.score is None
+        and (attempts is None or (type(attempts) is int and 0 <= attempts < _MOST_COUNT))
+        and (score is None or (type(score) is float and score - score == 0))
         and _is_empty(metrics.unknown_fields)
     )
 
