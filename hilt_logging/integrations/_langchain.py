@@ -41,7 +41,13 @@ __all__ = [
     "turns_of",
 ]
 
-_ROLES = {"human": "user", "ai": "assistant", "function": "tool"}
+_ROLES = {
+    "ai": "assistant",
+    "function": "tool",
+    "human": "user",
+    "system": "system",
+    "tool": "tool",
+}
 MEDIA = ("image", "audio", "video", "file")
 _CALLS = ("tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call")
 _MOST_CLASSES = 1000
@@ -79,7 +85,7 @@ def _new_results(messages: list[Any]) -> list[ToolResult]:
 
 def _role(message: Any) -> str:
     kind = (text(message, "type") or "").removesuffix("MessageChunk").lower()
-    return text(message, "role") or _ROLES.get(kind, kind) or "user"
+    return _ROLES.get(kind) or text(message, "role") or kind or "user"
 
 
 def message_of(message: Any) -> dict[str, Any]:
@@ -353,10 +359,11 @@ def call_fields(serialized: Any, metadata: Any, invocation: Any) -> dict[str, An
         "max_tokens": field(metadata, "ls_max_tokens"),
         "stop": field(metadata, "ls_stop"),
     }
-    asked = {name: field(invocation, name) for name in _PARAMS}
-    if asked["max_completion_tokens"] is not None or asked["max_output_tokens"] is not None:
+    known = invocation if type(invocation) is dict else {}
+    asked = {name: known[name] for name in _PARAMS if known.get(name) is not None}
+    if "max_completion_tokens" in asked or "max_output_tokens" in asked:
         told["max_tokens"] = None
-    params = told | {name: value for name, value in asked.items() if value is not None}
+    params = told | asked
     return {
         "provider": _PROVIDERS.get(provider, provider) if provider else None,
         "request_model": text(metadata, "ls_model_name") or text(invocation, "model", "model_name"),

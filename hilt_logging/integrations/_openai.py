@@ -87,13 +87,19 @@ def prompt_of(request: Mapping[str, Any]) -> Prompt:
     turns = (
         [{"role": "user", "content": given}]
         if isinstance(given, str)
-        else items(request, "messages", "input")
+        else items(request, "messages", "input") or _prompts(request)
     )
     messages = [_message(turn) for turn in turns]
     instructions = text(request, "instructions") if "instructions" in request else None
     if instructions:
         messages.insert(0, {"role": "system", "parts": [part("text", content=instructions)]})
     return prompt_from(messages, _new_results(turns))
+
+
+def _prompts(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Several texts that are to be completed in one request."""
+    given = [each for each in items(request, "prompt") if isinstance(each, str)]
+    return [{"role": "user", "content": each} for each in given]
 
 
 def inputs_of(request: Mapping[str, Any]) -> Prompt:

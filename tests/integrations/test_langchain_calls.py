@@ -338,6 +338,35 @@ def test_several_in_one_go(collected, instrumented):
     assert 4 == len(collected.events)
 
 
+def complete(request):
+    given = json.loads(request.content)["prompt"]
+    choices = [
+        {"index": index, "text": f"{said}, too", "finish_reason": "stop"}
+        for index, said in enumerate(given)
+    ]
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    whole = {"id": "c", "object": "text_completion", "created": 1, "model": "m"}
+    return httpx.Response(200, json={**whole, "choices": choices, "usage": usage})
+
+
+def test_model_that_completes_text(collected, instrumented):
+    """It is recorded by the SDK when it is asked one thing, by LangChain when it is asked several."""
+    instrumented()
+    transport = httpx.MockTransport(complete)
+    model = langchain_openai.OpenAI(api_key="k", http_client=httpx.Client(transport=transport))
+    model.invoke("one")
+    assert {"hilt.openai"} == loggers(collected, "prompt", "completion")
+    assert ["one", "one, too"] == [event["content"]["text"] for event in collected.events]
+    collected.records.clear()
+    model.batch(["one", "two"])
+    assert {"hilt.langchain"} == loggers(collected, "prompt", "completion")
+    assert ["one", "two", "one, too", "two, too"] == [
+        event["content"]["text"] for event in collected.events
+    ]
+    tokens = [event["metrics"].get("tokens") for event in collected.of("completion")]
+    assert [15, None] == [each and each["total"] for each in tokens]
+
+
 def test_one_of_several_fails(collected, instrumented):
     """Where one of several fails, the others take no call that comes later."""
     instrumented()
@@ -774,6 +803,43 @@ def test_agent(run, sdk_on, langchain_on, collected, instrumented, levels):
         assert {"agent"} == {e["extensions"]["langgraph"]["node"] for e in collected.of("prompt")}
     else:
         assert 1 == len({event["session_id"] for event in collected.events})
+
+
+def claude_says(request):
+    last = json.loads(request.content)["messages"][-1]["content"]
+    is_result = isinstance(last, list) and last[-1]["type"] == "tool_result"
+    calls = [
+        {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex}", "name": "search", "input": {"q": q}}
+        for q in ("a", "b")
+    ]
+    content = [{"type": "text", "text": "Done."}] if is_result else calls
+    reason = "end_turn" if is_result else "tool_use"
+    whole = {"id": f"msg_{uuid.uuid4().hex}", "type": "message", "role": "assistant", "model": "c"}
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    told = {**whole, "content": content, "stop_reason": reason, "usage": usage}
+    return httpx.Response(200, json=told)
+
+
+@pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
+def test_agent_of_claude(sdk_on, collected, instrumented, levels):
+    """The same with Claude: tools once, tokens once, and the conversation word for word."""
+    levels("hilt.anthropic", logging.INFO if sdk_on else logging.CRITICAL)
+    instrumented()
+    model = langchain_anthropic.ChatAnthropic(model="c", api_key="k", max_retries=0)
+    transport = httpx.Client(transport=httpx.MockTransport(claude_says))
+    model._client._client = transport
+    agent = with_memory(model)
+    for said in ("one", "two", "three"):
+        agent.invoke({"messages": [("human", said)]}, thread("t"))
+    assert (6, 6) == (len(collected.of("prompt")), len(collected.of("completion")))
+    assert (6, 6) == (len(collected.of("tool_call")), len(collected.of("tool_result")))
+    assert {"anthropic" if sdk_on else "langchain"} == {
+        event["provenance"]["logger"].removeprefix("hilt.") for event in collected.of("completion")
+    }
+    assert 90 == sum(e["metrics"]["tokens"]["total"] for e in collected.of("completion"))
+    told = Transcripts(collected.events).of(collected.of("completion")[-1]["event_id"])
+    assert (True, 0) == (told.is_exact, told.missing)
+    assert {"t"} == {event["session_id"] for event in collected.events}
 
 
 @pytest.mark.parametrize("sdk_on", [True, False], ids=["sdk on", "sdk off"])
