@@ -25,21 +25,16 @@ class Offered:
 
     Args:
         target: Tells whether runs are recorded.
-        make: Makes the handler, when it is first asked for.
+        handler: What every run is given.
     """
 
-    def __init__(self, target: Target, make: Callable[[], Any]) -> None:
+    def __init__(self, target: Target, handler: Any) -> None:
         self._target = target
-        self._make = make
-        self._handler: Any = None
+        self._handler = handler
 
     def get(self) -> Any:
         """Return the handler; None where nothing is recorded."""
-        if self._target.settings(None) is None:
-            return None
-        if self._handler is None:
-            self._handler = self._make()
-        return self._handler
+        return None if self._target.settings(None) is None else self._handler
 
 
 class Configured:

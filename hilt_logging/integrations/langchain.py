@@ -517,7 +517,7 @@ for _callback in [name for name in vars(HILTCallbackHandler) if name.startswith(
 
 # what instrument() puts into LangChain
 
-_offered = Offered(TARGET, _Everywhere)
+_offered = Offered(TARGET, _Everywhere())
 
 
 def client_key(client: Any) -> Any:
