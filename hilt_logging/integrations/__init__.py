@@ -18,7 +18,7 @@ from .._diagnostics import Troubles, to_logger
 from ..config import basic_config
 from ..errors import ConfigurationError, MissingDependencyError
 from ._capture import Settings, Target, suppress, target_of
-from ._patching import Hook, when_imported
+from ._patching import Hook, Wrap, when_imported
 from ._pricing import set_prices
 
 
@@ -86,10 +86,18 @@ class _Instrumented:
         try:
             made = integration(self.target.name).hooks(module)  # before the lock: it imports
             with self._lock:
-                for hook in self._hooks.setdefault(module, made) if self.target.is_on() else ():
+                hooks = self._hooks.setdefault(module, made)
+                hooks += _of_new_classes(made, hooks)
+                for hook in hooks if self.target.is_on() else ():
                     hook.install()
         except Exception as error:  # an SDK of a shape that nobody has seen: it works, unrecorded
             _troubles.count(type(error).__name__, f"instrument({self.target.name!r})")
+
+
+def _of_new_classes(made: list[Hook], known: list[Hook]) -> list[Hook]:
+    """A module that is reloaded has new classes; those it had live on in clients."""
+    places = [hook.place for hook in known if isinstance(hook, Wrap)]
+    return [hook for hook in made if isinstance(hook, Wrap) and hook.place not in places]
 
 
 _instrumented = {name: _Instrumented(target_of(name)) for name in _SDKS}

@@ -39,9 +39,13 @@ class Wrap:
         owner: The class or module that holds the function.
         name: Its name there.
         around: Is given the function that stands there and returns ours, with `__wrapped__`.
+
+    Attributes:
+        place: Owner and name.
     """
 
     def __init__(self, owner: Any, name: str, around: Callable[[Any], Any]) -> None:
+        self.place = (owner, name)
         self._owner = owner
         self._name = name
         self._around = around

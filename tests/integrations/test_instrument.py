@@ -49,6 +49,27 @@ def test_sdk_that_is_imported_later(in_child):
     assert "True True\nSourceFileLoader\nFalse []\n" == done.stdout, done.stderr
 
 
+RELOADED = """
+import importlib, sys, hilt_logging
+hilt_logging.instrument("openai")
+import openai
+before = sys.modules["openai._base_client"].SyncAPIClient
+importlib.reload(sys.modules["openai._base_client"])
+after = sys.modules["openai._base_client"].SyncAPIClient
+print(before is after, [hasattr(each.request, "__wrapped__") for each in (before, after)])
+hilt_logging.instrument("openai")
+print([hasattr(each.request.__wrapped__, "__wrapped__") for each in (before, after)])
+hilt_logging.uninstrument()
+print([hasattr(each.request, "__wrapped__") for each in (before, after)])
+"""
+
+
+def test_sdk_that_is_reloaded(in_child):
+    """A module that is reloaded is recorded, as the clients of before are, and both once."""
+    done = in_child(RELOADED)
+    assert "False [True, True]\n[False, False]\n[False, False]\n" == done.stdout, done.stderr
+
+
 def test_sdk_that_is_there(provider, collected, instrumented):
     """A client that was made before is recorded, too; and not any more after uninstrument()."""
     client = client_of(provider)
