@@ -102,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("--rounds", type=int, help="of which the median is told (default: 7)")
-    add("--pairs", type=int, help="of blocks with and without, in each round (default: 12)")
+    add("--rounds", type=int, help="of which the median is told (default: 5)")
+    add("--pairs", type=int, help="of blocks with and without, in each round (default: 8)")
     add("--quick", action="store_true", help="3 rounds of 4 pairs, if not told otherwise")
     add("--contenders", type=_listed, default=tuple(BY_NAME), help=", ".join(BY_NAME))
     add("--markdown", action="store_true", help="print the table in Markdown")
@@ -111,8 +111,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--folder", type=Path, help="where the files are written (default: the temporary one)")
     add("--offline", action="store_true", help="make no environments for other tools")
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (3 if options.quick else 7)
-    options.pairs = options.pairs or (4 if options.quick else 12)
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.pairs = options.pairs or (4 if options.quick else 8)
     if options.rounds < 1 or options.pairs < 1:
         parser.error("there must be a round and a pair")
     if options.write and not machine.has_place(options.write, BEGIN, END):
