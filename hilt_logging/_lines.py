@@ -29,6 +29,8 @@ __all__ = ["encode_plain", "has_plain_names", "line_of", "plain_of"]
 _MOST_TEXT = 1024 * 1024
 _MOST_EACH = 30_000  # so that 500 of them and one text stay within what a snapshot holds
 _LONGEST_NAME = 256
+_LONGEST_KNOWN = 32
+_MOST_KNOWN = 1000
 _MOST_ITEMS = 500
 _MOST_LEVELS = 8
 _MOST_COUNT = 2**63
@@ -340,6 +342,18 @@ def _are_plain_messages(messages: Any, room: list[int]) -> bool:
     )
 
 
+_names: set[str] = set()
+"""Names of fields that were found plain: most are the same in every event."""
+
+
+def _is_name(name: str) -> bool:
+    if len(name) > _LONGEST_NAME or not name.isascii():
+        return False
+    if len(name) <= _LONGEST_KNOWN and len(_names) < _MOST_KNOWN:
+        _names.add(name)
+    return True
+
+
 def _is_plain(value: Any, levels: int, room: list[int]) -> bool:
     """Whether a dict is plain; all containers together stay small: one may stand in many places."""
     if type(value) is not dict:
@@ -348,7 +362,7 @@ def _is_plain(value: Any, levels: int, room: list[int]) -> bool:
     if room[0] < 0:
         return False
     for name, item in value.items():
-        if type(name) is not str or len(name) > _LONGEST_NAME or not name.isascii():
+        if type(name) is not str or (name not in _names and not _is_name(name)):
             return False
         if type(item) is str:
             if len(item) > _MOST_EACH or not (item.isascii() or _is_plain_text(item)):
