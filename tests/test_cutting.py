@@ -412,15 +412,16 @@ def _marks_of(made, event):
     return made["extensions"][names[-1]]
 
 
+@pytest.mark.untraced
 class TestTime:
     @both_ways
     @pytest.mark.parametrize("unit", ["x", "😀", KINDS["mixed"]], ids=["ascii", "emoji", "mixed"])
     def test_long_text(self, unit, ascii):
         """A text of 20 MB is cut in bounded time."""
         text = unit * (20_000_000 // len(unit.encode()))
-        began = time.perf_counter()
+        began = time.thread_time()
         made = shortened(event_of(content={"text": text}), BIG, ascii)
-        assert time.perf_counter() - began < 20
+        assert time.thread_time() - began < 60
         assert [mark_of("content.text", text)] == made["extensions"]["cut"]
         assert len(encode(made, ascii=ascii)) > BIG - 12
 
@@ -428,17 +429,17 @@ class TestTime:
     def test_many_items(self, item):
         """So are 200,000 items."""
         event = event_of(extensions={"all": [item] * 200_000, "last": {"x": [item] * 10}})
-        began = time.perf_counter()
+        began = time.thread_time()
         made = shortened(event, 100_000)
-        assert time.perf_counter() - began < 20
+        assert time.thread_time() - began < 60
         assert len(encode(made)) > 90_000
 
     def test_long_name(self):
         """So is what stands under a long name."""
         event = event_of(extensions={"n" * 5_000_000: {str(n): n for n in range(50_000)}})
-        began = time.perf_counter()
+        began = time.thread_time()
         shortened(event, BIG)
-        assert time.perf_counter() - began < 20
+        assert time.thread_time() - began < 60
 
 
 class TestHandler:
