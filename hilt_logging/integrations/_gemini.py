@@ -6,7 +6,6 @@ The same for google-genai, google-generativeai, and bodies of the HTTP API.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import re
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._answers import Answer, Choice, Prompt, ToolCall, ToolResult, choices_answer, part
+from ._calls import safely
 from ._fields import count, field, items, text, type_of
 from ._media import media_of, reference
 from ._prompts import prompt_from
@@ -320,8 +320,7 @@ class ResponseChunks:
                     continue
             except Exception:  # noqa: S110 -- of another form
                 pass
-            with contextlib.suppress(Exception):  # of a form that nobody has seen
-                self.add(piece)
+            safely(self.add, piece, "")
 
     def _learn(self, get: Callable[[str], Any]) -> None:
         """Take what each piece repeats, until all of it is known."""
