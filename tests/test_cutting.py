@@ -421,7 +421,7 @@ class TestTime:
         text = unit * (20_000_000 // len(unit.encode()))
         began = time.thread_time()
         made = shortened(event_of(content={"text": text}), BIG, ascii)
-        assert time.thread_time() - began < 60
+        assert time.thread_time() - began < 20
         assert [mark_of("content.text", text)] == made["extensions"]["cut"]
         assert len(encode(made, ascii=ascii)) > BIG - 12
 
@@ -431,7 +431,7 @@ class TestTime:
         event = event_of(extensions={"all": [item] * 200_000, "last": {"x": [item] * 10}})
         began = time.thread_time()
         made = shortened(event, 100_000)
-        assert time.thread_time() - began < 60
+        assert time.thread_time() - began < 20
         assert len(encode(made)) > 90_000
 
     def test_long_name(self):
@@ -439,7 +439,7 @@ class TestTime:
         event = event_of(extensions={"n" * 5_000_000: {str(n): n for n in range(50_000)}})
         began = time.thread_time()
         shortened(event, BIG)
-        assert time.thread_time() - began < 60
+        assert time.thread_time() - began < 20
 
 
 class TestHandler:
