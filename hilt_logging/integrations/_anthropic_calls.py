@@ -20,9 +20,21 @@ from ._calls import Call, begun, is_on_record, safely
 from ._capture import Settings, target_of
 from ._fields import field, items, text
 from ._latest import Latest
-from ._patching import Hook, Wrap
+from ._patching import Hook
 from ._providers import provider_of_url
-from ._stainless import CLOSE, PARSE, Around, Asked, Request, copies, requests, retries
+from ._stainless import (
+    CLOSE,
+    PARSE,
+    Around,
+    Asked,
+    Hooks,
+    Request,
+    client_key,
+    copies,
+    hooks_in,
+    requests,
+    retries,
+)
 from ._streams import Pieces
 
 
@@ -31,18 +43,9 @@ __all__ = ["client_key", "hooks"]
 TARGET = target_of("anthropic")
 
 
-def client_key(client: Any) -> Any:
-    """Return what tells a client's calls apart, for `instrument(client)`; None if it has none."""
-    return client if hasattr(client, "request") and hasattr(client, "base_url") else None
-
-
 def hooks(module: ModuleType) -> list[Hook]:
     """Return what `instrument` puts into a module of the SDK."""
-    return [
-        Wrap(getattr(module, owner), name, around)
-        for owner, name, around in _HOOKS[module.__name__]
-        if hasattr(getattr(module, owner, None), name)  # some are not there in older versions
-    ]
+    return hooks_in(module, _HOOKS)
 
 
 _PLATFORMS = {
@@ -256,7 +259,7 @@ class _LinesAsync:
         return line
 
 
-def _begin(client: Any, options: Any, settings: Settings) -> Request | None:
+def _begin(client: Any, options: Any, _: dict[str, Any], settings: Settings) -> Request | None:
     """Return the request that is asked; None for one that is no interaction."""
     kind = safely(_kind_of, options, None)
     if kind is None or is_on_record(options):
@@ -302,7 +305,7 @@ def _copied(*clients: str) -> tuple[tuple[str, str, Around], ...]:
     return tuple((name, made, _COPY) for name in names for made in ("copy", "with_options"))
 
 
-_HOOKS: dict[str, tuple[tuple[str, str, Around], ...]] = {
+_HOOKS: Hooks = {
     "anthropic._base_client": (
         ("SyncAPIClient", "request", _REQUEST[0]),
         ("AsyncAPIClient", "request", _REQUEST[1]),

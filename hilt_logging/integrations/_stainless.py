@@ -12,18 +12,49 @@ import json
 import sys
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ._answers import Answer, Failure, Prompt, failure_of
 from ._calls import Call, in_progress, safely
 from ._capture import Settings, Target
-from ._streams import Pieces, watch
+from ._patching import Hook, Wrap
+from ._streams import Pieces, Watched, WatchedAsync, watch
 
 
-__all__ = ["CLOSE", "PARSE", "Around", "Asked", "Begin", "Request", "copies", "requests", "retries"]
+__all__ = [
+    "CLOSE",
+    "PARSE",
+    "Around",
+    "Asked",
+    "Begin",
+    "Hooks",
+    "Request",
+    "client_key",
+    "copies",
+    "hooks_in",
+    "requests",
+    "retries",
+]
 
 Around = Callable[[Callable[..., Any]], Callable[..., Any]]
+Hooks = dict[str, tuple[tuple[str, str, Around], ...]]
+"""Modules with the owners and names of their functions, and what goes around these."""
+
+
+def client_key(client: Any) -> Any:
+    """Return what tells a client's calls apart, for `instrument(client)`; None if it has none."""
+    return client if hasattr(client, "request") and hasattr(client, "base_url") else None
+
+
+def hooks_in(module: ModuleType, hooks: Hooks) -> list[Hook]:
+    """Return the hooks of a module, but those that its version has no function for."""
+    return [
+        Wrap(getattr(module, owner), name, around)
+        for owner, name, around in hooks[module.__name__]
+        if hasattr(getattr(module, owner, None), name)
+    ]
 
 
 class Request:
@@ -81,14 +112,17 @@ class Asked(Request):
         call: The call.
         options: What the SDK's function is to be given.
         body: The whole body of the request.
+
+    Attributes:
+        body: The same, until it is asked.
     """
 
     def __init__(self, call: Call, options: Any, body: Any) -> None:
         super().__init__(options)
         self.call = call
-        self._body = body
+        self.body = body
         self._whole: Any = None
-        self._keep_whole()
+        self.keep_whole()
 
     def prompt_of(self, body: Any) -> Prompt:
         """Return what a body asks."""
@@ -103,10 +137,10 @@ class Asked(Request):
         raise NotImplementedError
 
     def ask(self) -> None:
-        body, self._body = self._body, None
+        body, self.body = self.body, None
         self.call.asked(self.call.read(self.prompt_of, body, Prompt()))
 
-    def _keep_whole(self) -> None:
+    def keep_whole(self) -> None:
         """Keep an answer that came: what the SDK makes of it may raise, but it is billed."""
         parser = getattr(self.options, "post_parser", None)
         if callable(parser):
@@ -133,6 +167,10 @@ class Asked(Request):
         """Record an answer that came whole."""
         told = self.call.read(self.answer_of, answer, Answer())
         told.request_id = told.request_id or request_id
+        self.take(told)
+
+    def take(self, told: Answer) -> None:
+        """Record what an answer says."""
         self.call.answered(told)
 
     def streams(self, stream: Any, request_id: str | None) -> None:
@@ -206,7 +244,7 @@ def _body_of(response: Any) -> Any:
     return [json.loads(each) for each in data if each.startswith("{")]
 
 
-Begin = Callable[[Any, Any, Settings], Request | None]
+Begin = Callable[[Any, Any, dict[str, Any], Settings], Request | None]
 
 
 def requests(target: Target, begin: Begin) -> tuple[Around, Around]:
@@ -215,15 +253,15 @@ def requests(target: Target, begin: Begin) -> tuple[Around, Around]:
 
     Args:
         target: The SDK.
-        begin: Is given client, options and settings, and returns the request; None for one that
-            is no interaction.
+        begin: Is given client, options, the further arguments and settings, and returns the
+            request; None for one that is no interaction.
     """
 
     def around(inner: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(inner)
         def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
             settings = target.settings(self)
-            asked = None if settings is None else begin(self, options, settings)
+            asked = None if settings is None else begin(self, options, kwargs, settings)
             if asked is None:
                 return inner(self, cast_to, options, *args, **kwargs)
             asked.ask()
@@ -238,7 +276,7 @@ def requests(target: Target, begin: Begin) -> tuple[Around, Around]:
         @functools.wraps(inner)
         async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
             settings = target.settings(self)
-            asked = None if settings is None else begin(self, options, settings)
+            asked = None if settings is None else begin(self, options, kwargs, settings)
             if asked is None:
                 return await inner(self, cast_to, options, *args, **kwargs)
             asked.ask()
@@ -347,9 +385,13 @@ def _closing_async(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _left(closed: Any) -> None:
+    """Tell whoever watches a response, or the stream in one of the SDK's own streams."""
     unread = _unread.pop(closed, None)
     if unread is not None:
         unread.left()
+    watched = getattr(getattr(closed, "_raw_stream", None), "_iterator", None)
+    if isinstance(watched, (Watched, WatchedAsync)):
+        watched.left()
 
 
 PARSE: tuple[Around, Around] = (_parsing, _parsing_async)

@@ -132,8 +132,12 @@ def test_nobody_listens(provider, instrumented, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("hilt"), "propagate", False)
     instrumented("openai")
     instrumented("openai")
-    monkeypatch.setattr("hilt_logging.integrations._openai_calls._asked", None)
+    looked_at = []
+    monkeypatch.setattr(
+        "hilt_logging.integrations._openai_calls._kind_of", lambda options: looked_at.append(1)
+    )
     ask(client_of(provider))
+    assert [] == looked_at
     assert ["hilt_logging"] == [record.name for record in caplog.records if "hilt" in record.name]
 
 
