@@ -119,7 +119,8 @@ class HILTFormatter(logging.Formatter):
             )
         super().__init__()
         self._ascii = ascii
-        self._most = max_line_bytes - 1  # the newline is one
+        self._longest = self._most = max_line_bytes - 1  # the newline is one
+        self._least = LEAST_BYTES
         self._rules = _rules_of(
             content=content,
             redact=redact,
@@ -161,6 +162,20 @@ class HILTFormatter(logging.Formatter):
         return self.serialize(
             rules.applied(self.wrap(record) if event is None else snapshot(event))
         )
+
+    def leave_room(self, size: int) -> None:
+        """
+        Make lines that are so many bytes shorter than `max_line_bytes`, for what a handler adds.
+
+        Raises:
+            ConfigurationError: where there is no room for that.
+        """
+        least = self._least + size
+        if self._longest < least - 1:
+            raise ConfigurationError(
+                "max_line_bytes", self._longest + 1, f"Must be a whole number from {least} here"
+            )
+        self._most = self._longest - size
 
     def redaction_failures(self) -> dict[str, int]:
         """Return how often a text could not be searched, from the cause to the count."""

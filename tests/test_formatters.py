@@ -54,6 +54,18 @@ class TestLine:
         record = record_of(an_event(content={"text": "é"}))
         assert formatter.format(record).encode() == formatter.line(record)
 
+    def test_room(self, an_event):
+        """What a handler adds to a line has room within the limit, which must be large enough."""
+        form, record = (
+            HILTFormatter(max_line_bytes=2000),
+            record_of(an_event(content={"text": "x" * 3000})),
+        )
+        assert 1900 < len(form.line(record)) < 2000
+        form.leave_room(400)
+        assert 1500 < len(form.line(record)) < 1600
+        with pytest.raises(ConfigurationError, match=r"max_line_bytes: 2000. Must be .* from 2024"):
+            form.leave_room(1000)
+
     @pytest.mark.parametrize("ascii", [False, True])
     @pytest.mark.parametrize("unit", ["x", "é", "\u2028", '"'])
     def test_limit(self, an_event, unit, ascii):
