@@ -1,0 +1,10 @@
+"""
+`python -m hilt_logging` is `hilt-log`.
+"""
+
+import sys
+
+from .cli import main
+
+
+sys.exit(main())

@@ -1,0 +1,34 @@
+"""
+Options that mean the same in every command.
+"""
+
+from __future__ import annotations
+
+import re
+
+from datetime import timedelta
+
+import click
+
+
+__all__ = ["age", "as_json", "force", "paths", "shared_key_file"]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+force = click.option("--force", is_flag=True, help="Take the place of files that are there.")
+paths = click.argument("paths", nargs=-1, required=True, type=click.Path())
+shared_key_file = click.option(
+    "--shared-key-file", is_flag=True, help="Take private keys that others can read, too."
+)
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
+    """Return a time span that is written as 90m, 12h, 180d or 26w."""
+    found = re.fullmatch(r"([0-9]{1,9})([mhdw])", value)
+    try:
+        if found:
+            return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        pass
+    raise click.BadParameter("must be a number with m, h, d or w after it, as 180d", ctx, param)

@@ -1,0 +1,123 @@
+"""
+What commands print, and files that appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import sys
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from ..errors import ConfigurationError
+
+
+__all__ = ["Write", "complain", "json_line", "output", "printable", "say"]
+
+Write = Callable[[bytes], object]
+
+# What moves the cursor, changes colours or turns the direction of a text.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Return a text that can do nothing to a terminal: `\u001b` stands for an escape."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str = "", *, err: bool = False, **style: Any) -> None:
+    """Print a line of text; on a terminal with the style that `click.style` takes."""
+    click.secho(printable(text), err=err, **style)
+
+
+def complain(message: str) -> None:
+    """Tell on stderr what went wrong."""
+    click.secho("Error: ", nl=False, err=True, fg="red")
+    say(message, err=True)
+
+
+def json_line(value: Any, *, err: bool = False) -> None:
+    """Print a value as one line of JSON."""
+    click.echo(msgspec.json.encode(value, enc_hook=str).decode(), err=err)
+
+
+@contextlib.contextmanager
+def output(path: str | None, *, force: bool = False) -> Iterator[Write]:
+    """
+    Where to write lines: a new file, which only its owner can read, or stdout.
+
+    The file appears when all is written, and never where an error ends the block.
+
+    Args:
+        path: The file; None and `-` mean stdout.
+        force: Take the place of a file that is there.
+
+    Raises:
+        ConfigurationError: for a file that is there, or can't be.
+    """
+    if path is None or path == "-":
+        yield _to_terminal if sys.stdout.isatty() else sys.stdout.buffer.write
+        sys.stdout.flush()
+    elif _is_device(path):
+        with open(path, "wb") as file:
+            yield file.write
+    else:
+        with _new_file(os.path.realpath(path), path, force) as write:
+            yield write
+
+
+def _to_terminal(line: bytes) -> None:
+    r"""JSON stays what it is where `\u001b` stands for a character of a text."""
+    sys.stdout.write(printable(line.decode(errors="backslashreplace")))
+
+
+def _is_device(path: str) -> bool:
+    """Whether a name is of something that can be written to, but not replaced: a pipe, /dev/null."""
+    try:
+        return not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _new_file(target: str, shown: str, force: bool) -> Iterator[Write]:
+    if os.path.exists(target) and (os.path.isdir(target) or not force):
+        raise ConfigurationError("output", shown, "It is there already: --force takes its place")
+    part = f"{target}.{os.urandom(4).hex()}.part"
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise ConfigurationError("output", shown, f"It can't be made: {error.strerror}") from None
+    try:
+        with open(descriptor, "wb") as file:
+            yield file.write
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            os.replace(part, target)
+        else:
+            _claim(part, target, shown)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def _claim(part: str, target: str, shown: str) -> None:
+    """Give a file its name, unless somebody else did in the meantime."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise ConfigurationError("output", shown, "It is there by now") from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise ConfigurationError("output", shown, "It is there by now") from None
+        os.rename(part, target)

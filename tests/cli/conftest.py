@@ -1,0 +1,59 @@
+"""`hilt-log` as tests call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from click.testing import CliRunner
+
+from hilt_logging.cli._frame import PROGRAM, commands
+
+
+class Done:
+    """What a run of the program came to."""
+
+    def __init__(self, result):
+        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
+        self.data = result.stdout_bytes
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"<exit code {self.code}>\n{self.out}---- stderr\n{self.err}"
+
+
+@pytest.fixture
+def hilt_log(monkeypatch):
+    """Runs the program in this process."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def run(*arguments, **options):
+        words = [str(each) for each in arguments]
+        return Done(CliRunner().invoke(commands, words, prog_name=PROGRAM, **options))
+
+    return run
+
+
+@pytest.fixture
+def in_shell(tmp_path):
+    """Runs the program in a process of its own, as the shell does."""
+
+    def run(*arguments, environ=None, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "hilt_logging", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+            env={**os.environ, **(environ or {})},
+            **options,
+        )
+
+    return run
