@@ -1,5 +1,6 @@
 """
-Compressing a file that nobody writes to any more, so that a crash at any moment costs nothing.
+Compressing a file that nobody writes to any more, so that a crash at any moment costs nothing; and
+reading it.
 """
 
 from __future__ import annotations
@@ -7,20 +8,25 @@ from __future__ import annotations
 import os
 import sys
 import time
+import zlib
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from ..errors import MissingDependencyError
 
 
-__all__ = ["compress", "require"]
+__all__ = ["DamagedError", "compress", "decompressed", "require"]
 
 _CHUNK = 1024 * 1024
 
 
 class GivenUpError(Exception):
     """There was no time left."""
+
+
+class DamagedError(Exception):
+    """What was compressed can't be had back: it ends early, or its bytes are not what they were."""
 
 
 def require(kind: str) -> None:
@@ -39,6 +45,11 @@ def _opener(kind: str) -> Callable[[IO[bytes]], Any]:
         import gzip
 
         return lambda file: gzip.GzipFile("", "wb", 6, file, mtime=0)
+    zstd = _zstd()
+    return lambda file: zstd.ZstdFile(file, "wb")
+
+
+def _zstd() -> Any:
     try:
         if sys.version_info >= (3, 14):
             from compression import zstd
@@ -46,7 +57,7 @@ def _opener(kind: str) -> Callable[[IO[bytes]], Any]:
             from backports import zstd
     except ImportError:
         raise MissingDependencyError("backports.zstd", "zstd") from None
-    return lambda file: zstd.ZstdFile(file, "wb")
+    return zstd
 
 
 def compress(fd: int, part: str, final: str, kind: str, until: float) -> None:
@@ -100,3 +111,34 @@ def _sync_folder(folder: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def decompressed(file: IO[bytes], kind: str) -> Iterator[bytes]:
+    """
+    Yield what a compressed file holds, piece by piece, as far as it can be read.
+
+    Args:
+        file: A file that is open for reading, at its beginning.
+        kind: `gzip` or `zstd`.
+
+    Raises:
+        DamagedError: where it ends early or is damaged.
+        MissingDependencyError: if zstd is not to be had.
+    """
+    source, errors = _reader(file, kind)
+    try:
+        while chunk := source.read1(_CHUNK):
+            yield chunk
+    except EOFError:
+        raise DamagedError("the compressed file ends early") from None
+    except errors:
+        raise DamagedError("the compressed file is damaged") from None
+
+
+def _reader(file: IO[bytes], kind: str) -> tuple[Any, tuple[type[Exception], ...]]:
+    if kind == "gzip":
+        import gzip
+
+        return gzip.GzipFile("", "rb", fileobj=file), (gzip.BadGzipFile, zlib.error)
+    zstd = _zstd()
+    return zstd.ZstdFile(file, "rb"), (zstd.ZstdError,)
