@@ -35,7 +35,7 @@ THIRD_PARTY = {
     "genai_prices": ("integrations/_pricing.py",),
     "phonenumbers": ("safeguards/_phones.py",),
     "presidio_analyzer": ("safeguards/presidio.py",),
-    "cryptography": ("safeguards/jwk.py", "safeguards/encryption.py"),
+    "cryptography": ("safeguards/jwk.py", "safeguards/encryption.py", "safeguards/chain.py"),
     "backports": ("storage/compression.py",),
     "compression": ("storage/compression.py",),  # of the standard library from 3.14 on
     "click": ("cli/",),
