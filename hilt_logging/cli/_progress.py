@@ -1,0 +1,67 @@
+"""
+How far long work is, on stderr where that is a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from types import TracebackType
+from typing import Any
+
+
+__all__ = ["Progress"]
+
+_SHORT_S = 0.5
+
+
+class Progress:
+    """
+    A bar that appears when the work takes longer than a moment, and is gone after it.
+
+    Args:
+        label: What is done.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._bar: Any = None
+        self._task: Any = None
+        self._from = time.monotonic() + _SHORT_S if sys.stderr.isatty() else float("inf")
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Tell how many bytes are done, of how many."""
+        if self._bar is None:
+            if time.monotonic() < self._from:
+                return
+            self._begin()
+        self._bar.update(self._task, completed=done, total=total)
+
+    def _begin(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(self.label, total=None)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
