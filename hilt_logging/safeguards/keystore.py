@@ -38,6 +38,7 @@ _REMEMBERED = 5000
 _KEY_BYTES = 32
 _CHUNK = 1024 * 1024
 _LARGE_JOURNAL = 64 * 1024
+_ROLLBACK_JOURNAL = b"\1\1"
 _APPLICATION = 0x48494C54  # "HILT", in the header of the file
 _VERSION = 1
 _METHODS = ("key_for", "key_of", "was_erased", "erase")
@@ -272,16 +273,23 @@ class SQLiteKeyStore:
             found = keys.get(subject) or self._select(db, subject)
         if found is None:
             with self._transaction("IMMEDIATE") as db:
-                keys = self._current(db).keys
+                known = self._current(db)
                 found = self._select(db, subject) or self._insert(db, subject)
+            keys, head = known.keys, self._head()
+            if head == _next(known.head):  # the one change was ours
+                self._known = known._replace(head=head)
         keys.put(subject, found)
         return found
 
     def _current(self, db: sqlite3.Connection) -> _Known:
         """What is known and still holds; asked within a transaction, in which nobody writes."""
         (erasures,) = db.execute("SELECT erasures FROM store").fetchone()
+        head = self._head()
+        if not head.startswith(_ROLLBACK_JOURNAL):  # its header would not change any more
+            self._forget()
+            raise sqlite3.OperationalError("somebody switched it to another journal")
         keys = self._known.keys if self._known.erasures == erasures else _Recent()
-        self._known = _Known(self._head(), erasures, keys)
+        self._known = _Known(head, erasures, keys)
         return self._known
 
     def _select(self, db: sqlite3.Connection, subject: str) -> SubjectKey | None:
@@ -577,6 +585,12 @@ class SQLiteKeyStore:
             _abandoned.append(self._db)
             self._db = None
         self._begin_anew()
+
+
+def _next(head: bytes) -> bytes:
+    """The header after one more change: its last four bytes count them."""
+    count = int.from_bytes(head[-4:], "big") + 1
+    return head[:-4] + (count % 2**32).to_bytes(4, "big")
 
 
 def _inode(found: os.stat_result) -> tuple[int, int]:
