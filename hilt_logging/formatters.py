@@ -28,6 +28,7 @@ from .snapshot import clean_text, snapshot
 
 
 if TYPE_CHECKING:
+    from .safeguards.encryption import Sealing, Subject
     from .safeguards.privacy import Rules
 
 
@@ -61,10 +62,15 @@ class HILTFormatter(logging.Formatter):
         pseudonymize: Paths of ids that are replaced by names made with the key.
         privacy_key: The key for tokens, names and digests: `env:NAME`, `file:PATH` or bytes.
         shared_key_file: Take a key from a file that others can read, too.
+        encrypt_to: Files of public keys (JWK): what `content: none` would leave out, and who it was
+            about, is encrypted to their owners.
+        erasable_by: Whose key the same is encrypted with, so that it can be erased: `user_id`,
+            `actor` or `session`.
+        key_store: Where these keys are kept: the path of a file, or a key store of your own.
 
     Raises:
         ConfigurationError: for an option that does not exist or has a wrong value.
-        MissingDependencyError: where a detector needs an extra that is not installed.
+        MissingDependencyError: where an option needs an extra that is not installed.
     """
 
     OPTIONS = (
@@ -80,6 +86,9 @@ class HILTFormatter(logging.Formatter):
         "pseudonymize",
         "privacy_key",
         "shared_key_file",
+        "encrypt_to",
+        "erasable_by",
+        "key_store",
     )
 
     def __init__(
@@ -102,6 +111,9 @@ class HILTFormatter(logging.Formatter):
         pseudonymize: str | Sequence[str] = (),
         privacy_key: str | bytes | None = None,
         shared_key_file: bool = False,
+        encrypt_to: Any = None,
+        erasable_by: str | None = None,
+        key_store: Any = None,
         **unknown: Any,
     ) -> None:
         reject_unknown("HILTFormatter", unknown, self.OPTIONS)
@@ -120,7 +132,6 @@ class HILTFormatter(logging.Formatter):
         super().__init__()
         self._ascii = ascii
         self._longest = self._most = max_line_bytes - 1  # the newline is one
-        self._least = LEAST_BYTES
         self._rules = _rules_of(
             content=content,
             redact=redact,
@@ -133,6 +144,16 @@ class HILTFormatter(logging.Formatter):
             privacy_key=privacy_key,
             shared_key_file=shared_key_file,
         )
+        self._sealing = _sealing_of(
+            encrypt_to=encrypt_to,
+            erasable_by=erasable_by,
+            key_store=key_store,
+            privacy_key=privacy_key,
+            public_fields=public_fields,
+            shared_key_file=shared_key_file,
+        )
+        self._least = LEAST_BYTES if self._sealing is None else self._sealing.least_bytes
+        self.leave_room(0)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without its newline."""
@@ -140,8 +161,10 @@ class HILTFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
+        if self._sealing is not None:
+            return self._sealed_line(self._sealing, record)
         if self._rules is not None:
-            return self._line_under(self._rules, record)
+            return self.serialize(self._shown(self._rules, record)[0])
         line = record.hilt_line if type(record) is HILTRecord else None
         if line is None:
             event, line = complete_with_line(record)
@@ -153,15 +176,29 @@ class HILTFormatter(logging.Formatter):
             return self.serialize(msgspec.json.decode(line))
         return line if len(line) <= self._most else cut(line, self._most)
 
-    def _line_under(self, rules: Rules, record: logging.LogRecord) -> bytes:
-        """The line of what may be read; the event itself stays whole for other handlers."""
+    def _shown(
+        self, rules: Rules | None, record: logging.LogRecord
+    ) -> tuple[dict[str, Any], Subject | None]:
+        """What may be read, and whose it is; the event itself stays whole for other handlers."""
         line = record.hilt_line if type(record) is HILTRecord else None
+        is_foreign = False
+        event: dict[str, Any] | None
         if line is not None:
-            return self.serialize(rules.applied(msgspec.json.decode(line)))
-        event = complete(record)
-        return self.serialize(
-            rules.applied(self.wrap(record) if event is None else snapshot(event))
-        )
+            event = msgspec.json.decode(line)
+        else:
+            event = complete(record)
+            is_foreign = event is None
+            event = self.wrap(record) if event is None else snapshot(event)
+        subject = None if self._sealing is None else self._sealing.subject_of(event, is_foreign)
+        return event if rules is None else rules.applied(event), subject
+
+    def _sealed_line(self, sealing: Sealing, record: logging.LogRecord) -> bytes:
+        line = record.hilt_line if type(record) is HILTRecord and self._rules is None else None
+        subject = None
+        if line is None:
+            event, subject = self._shown(self._rules, record)
+            line = encode(event)
+        return sealing.line(line, self._most, subject, ascii=self._ascii)
 
     def leave_room(self, size: int) -> None:
         """
@@ -178,8 +215,12 @@ class HILTFormatter(logging.Formatter):
         self._most = self._longest - size
 
     def redaction_failures(self) -> dict[str, int]:
-        """Return how often a text could not be searched, from the cause to the count."""
-        return {} if self._rules is None else self._rules.failures()
+        """Return how often a text could not be searched or encrypted, from the cause to the count."""
+        failures: dict[str, int] = {}
+        for each in (self._rules, self._sealing):
+            for cause, times in ({} if each is None else each.failures()).items():
+                failures[cause] = failures.get(cause, 0) + times
+        return failures
 
     def serialize(self, event: dict[str, Any]) -> bytes:
         """Return the line of a complete event."""
@@ -228,6 +269,15 @@ def _rules_of(**options: Any) -> Rules | None:
     from .safeguards.privacy import rules_of
 
     return rules_of(**options)
+
+
+def _sealing_of(**options: Any) -> Sealing | None:
+    """What encrypts; only who wants that loads it."""
+    if all(options[name] is None for name in ("encrypt_to", "erasable_by", "key_store")):
+        return None
+    from .safeguards.encryption import sealing_of
+
+    return sealing_of(**options)
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -16,8 +16,8 @@ PACKAGE = Path(hilt_logging.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # lowest first; a module may import its own layer and those before
 LAYERS = [
-    "_ids errors events schema snapshot context safeguards storage _diagnostics",
-    "_cutting _failures _histories _lines records emit formatters filters structlog jsonlogger testing",
+    "_ids errors events schema snapshot context _cutting safeguards storage _diagnostics",
+    "_failures _histories _lines records emit formatters filters structlog jsonlogger testing",
     "_background handlers config",
     "io integrations",
     "custody analysis",
@@ -35,7 +35,7 @@ THIRD_PARTY = {
     "genai_prices": ("integrations/_pricing.py",),
     "phonenumbers": ("safeguards/_phones.py",),
     "presidio_analyzer": ("safeguards/presidio.py",),
-    "cryptography": ("safeguards/jwk.py", "safeguards/encryption.py", "safeguards/chain.py"),
+    "cryptography": ("safeguards/jwk.py", "safeguards/_jwe.py", "safeguards/chain.py"),
     "backports": ("storage/compression.py",),
     "compression": ("storage/compression.py",),  # of the standard library from 3.14 on
     "click": ("cli/",),

@@ -35,7 +35,7 @@ from .keys import secret_key
 from .redaction import FAILED, Redactor, replacement
 
 
-__all__ = ["OPTIONS", "Rules", "rules_of"]
+__all__ = ["OPTIONS", "Rules", "paths_of", "rules_of"]
 
 OPTIONS = (
     "content",
@@ -125,7 +125,7 @@ class Rules:
         self._content = content
         self._changes = bool(detectors) and not detect_only
         self._redactor = self._made_redactor(detectors, redact_with) if detectors else None
-        self._known = with_paths(KNOWN, _paths("public_fields", public_fields))
+        self._known = with_paths(KNOWN, paths_of("public_fields", public_fields))
         self._kept, self._dropped = _selection(fields)
         self._pseudonyms = _pseudonym_paths(pseudonymize)
         if self._pseudonyms:
@@ -239,7 +239,7 @@ def _selection(fields: Any) -> tuple[Tree | None, Tree]:
 def _pseudonym_paths(given: Any) -> tuple[str, ...]:
     """Where names are replaced; a person's id is one wherever it stands."""
     out: dict[str, None] = {}
-    for path in _paths("pseudonymize", given):
+    for path in paths_of("pseudonymize", given):
         if path in _FIXED or path == "privacy" or path.startswith(("privacy.", "integrity.")):
             raise ConfigurationError("pseudonymize", path, "Must be a field that names somebody")
         path = "extensions.user_id" if path == "user_id" else path
@@ -249,7 +249,13 @@ def _pseudonym_paths(given: Any) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _paths(option: str, given: Any) -> list[str]:
+def paths_of(option: str, given: Any) -> list[str]:
+    """
+    Return paths of fields.
+
+    Raises:
+        ConfigurationError: for anything else.
+    """
     paths = _texts(option, given)
     for path in paths:
         if _PATH.fullmatch(path) is None:

@@ -471,7 +471,8 @@ class TestOptions:
 
     def test_all_are_options_of_the_formatter(self):
         """Whatever can be set everywhere can be set for one destination."""
-        assert set(OPTIONS) == set(HILTFormatter.OPTIONS) - {"ascii", "max_line_bytes"}
+        of_lines = {"ascii", "max_line_bytes", "encrypt_to", "erasable_by", "key_store"}
+        assert set(OPTIONS) == set(HILTFormatter.OPTIONS) - of_lines
 
     def test_defaults(self, an_event):
         """Options that ask for nothing change nothing."""

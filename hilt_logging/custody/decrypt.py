@@ -1,0 +1,129 @@
+"""
+Opening the files of a log, line by line, for those who have a key.
+"""
+
+from __future__ import annotations
+
+import os
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import ReadError
+from ..events import encode
+from ..io.files import LogFile, files_of, open_lines
+from ..safeguards.encryption import Opener, OpeningError
+from ..safeguards.jwk import JWK, load_private
+from ..safeguards.keystore import open_store
+
+
+__all__ = ["OpenedLine", "decrypt"]
+
+_ENCRYPTED = b'"text_encrypted"'
+
+
+class OpenedLine(NamedTuple):
+    """
+    A line of a log.
+
+    Attributes:
+        path: The file.
+        number: The number of the line, from 1.
+        line: The line as it was before it was encrypted; as it stands in the file where it was
+            not, or could not be opened. Without its newline.
+        was_encrypted: Whether it was.
+        failure: Why it could not be opened.
+    """
+
+    path: str
+    number: int
+    line: bytes
+    was_encrypted: bool = False
+    failure: OpeningError | None = None
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """
+        The event.
+
+        Raises:
+            ReadError: for a line that is none.
+        """
+        try:
+            return msgspec.json.decode(self.line, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            raise ReadError("not an event", self.path, self.number) from None
+
+
+def decrypt(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    keys: Iterable[str | os.PathLike[str] | JWK] = (),
+    key_store: Any = None,
+    shared_key_file: bool = False,
+    rotated: bool = True,
+    report: Callable[[ReadError], None] | None = None,
+) -> Iterator[OpenedLine]:
+    """
+    Yield the lines of logs, opened where one of the keys opens them; no file is changed.
+
+    Args:
+        paths: Files, directories and patterns, as in `io.files.files_of`.
+        keys: Private keys: files (JWK) or loaded ones.
+        key_store: Where keys of people are, for what was written with `erasable_by`.
+        shared_key_file: Take files of keys that others can read, too.
+        rotated: Whether a log that is named means its rotated files, too.
+        report: Is called with the error of what can't be read.
+
+    Raises:
+        ConfigurationError: for a key or a key store that can't be had.
+        ReadError: for what can't be read, without *report*.
+    """
+    opener = Opener(
+        [_loaded(key, shared_key_file) for key in keys],
+        None
+        if key_store is None
+        else open_store("key_store", key_store, create=False, shared=shared_key_file),
+    )
+    files = files_of(paths, rotated=rotated, report=report)
+    return _lines(files, opener, report)
+
+
+def _loaded(key: str | os.PathLike[str] | JWK, shared: bool) -> JWK:
+    if isinstance(key, JWK):
+        return key
+    return load_private("key", key, ("P-256", "X25519"), shared=shared)
+
+
+def _lines(
+    files: list[LogFile], opener: Opener, report: Callable[[ReadError], None] | None
+) -> Iterator[OpenedLine]:
+    for file in files:
+        passed_over: list[ReadError] = []
+        try:
+            for number, line in enumerate(open_lines(file, report=passed_over.append), 1):
+                number += len(passed_over)
+                yield _opened(file.path, number, line.removesuffix(b"\n"), opener)
+        except ReadError as error:
+            passed_over.append(error)
+        for error in passed_over:
+            if report is None:
+                raise error
+            report(error)
+
+
+def _opened(path: str, number: int, line: bytes, opener: Opener) -> OpenedLine:
+    if _ENCRYPTED not in line:
+        return OpenedLine(path, number, line)
+    try:
+        event = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return OpenedLine(path, number, line)
+    try:
+        opened = opener.open(event)
+    except OpeningError as failure:
+        return OpenedLine(path, number, line, True, failure)
+    is_same = opened is event
+    return OpenedLine(path, number, line if is_same else encode(opened), not is_same)
