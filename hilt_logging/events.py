@@ -27,6 +27,8 @@ from .schema import (
     FIELDS,
     HILT_VERSION,
     PART_FIELDS,
+    Count,
+    TextHash,
     is_timestamp,
     is_valid,
     not_one_of,
@@ -68,7 +70,10 @@ def encode(event: Any, *, ascii: bool = False) -> bytes:
         event: A dict of JSON values, as `Event.to_dict` and `snapshot` give it.
         ascii: Escape every character that is not ASCII.
     """
-    line = msgspec.json.encode(event)
+    try:
+        line = msgspec.json.encode(event)
+    except OverflowError:  # an integer of more than 64 bits, as another program's line may have it
+        line = msgspec.json.encode(snapshot(event))
     if line.isascii():
         return line
     if ascii:
@@ -90,7 +95,13 @@ def _escape(match: re.Match[str]) -> str:
     return "\\u" + units.replace("\\", "\\u")
 
 
-class _Part(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+class _Part(
+    msgspec.Struct,
+    kw_only=True,
+    omit_defaults=True,
+    repr_omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """
     A typed object of the format.
 
@@ -98,7 +109,8 @@ class _Part(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults
         unknown_fields: What a line held that this version does not know; written back as it was.
     """
 
-    unknown_fields: dict[str, Any] = {}
+    # no line has a field of this name: what is decoded into this class has no unknown fields
+    unknown_fields: dict[str, Any] = msgspec.field(default_factory=dict, name="(unknown fields)")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as a detached dict of JSON values, absent fields left out."""
@@ -165,7 +177,7 @@ class Content(_Part):
     """
 
     text: str | None = None
-    text_hash: str | None = None
+    text_hash: TextHash | None = None
     text_encrypted: str | None = None
     media: list[dict[str, Any]] | None = None
     messages: list[dict[str, Any]] | None = None
@@ -187,12 +199,12 @@ class Metrics(_Part):
         score: Of a feedback or a rerank.
     """
 
-    latency_ms: int | None = None
-    time_to_first_token_ms: int | None = None
-    tokens: dict[str, int] | None = None
+    latency_ms: Count | None = None
+    time_to_first_token_ms: Count | None = None
+    tokens: dict[str, Count] | None = None
     cost_usd: int | float | None = None
-    chunks: int | None = None
-    attempts: int | None = None
+    chunks: Count | None = None
+    attempts: Count | None = None
     score: int | float | None = None
 
 
@@ -287,13 +299,27 @@ class Event(_Part):
         Raises:
             InvalidEventError: if it is not JSON, not an object or not an event.
         """
-        try:
-            data = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise InvalidEventError(f"not JSON: {error}") from None
-        if type(data) is not dict:
-            raise InvalidEventError("not an event: not a JSON object")
-        return cls.from_dict(data)
+        made: Self = _typed(cls, decode(line))
+        return made
+
+
+def decode(line: str | bytes) -> dict[str, Any]:
+    """
+    Return the dict of the event that a line of JSON holds, as `Event.from_json` takes it.
+
+    Raises:
+        InvalidEventError: if it is not JSON, not an object or not an event.
+    """
+    try:
+        data = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidEventError(f"not JSON: {error}") from None
+    if type(data) is not dict:
+        raise InvalidEventError("not an event: not a JSON object")
+    plain = without_nulls(upgrade(data))
+    if not is_valid(plain):
+        raise InvalidEventError(*map(str, validate_event(plain)))
+    return plain
 
 
 def to_timestamp(value: object) -> str:

@@ -43,6 +43,7 @@ _TIMESTAMP = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)[.][0-9]{6}Z$(?!\n)"
 )
+_is_timestamp = re.compile(_TIMESTAMP, re.ASCII).search
 _TEXT_HASH = r"^(hmac-)?sha256:[0-9a-f]{64}$(?!\n)"
 
 _string = {"type": "string"}
@@ -144,7 +145,7 @@ def validate_event(event: object) -> list[Fault]:
 
 def is_timestamp(value: object) -> bool:
     """Return whether a value is a timestamp as we write it."""
-    return type(value) is str and re.search(_TIMESTAMP, value) is not None
+    return type(value) is str and _is_timestamp(value) is not None
 
 
 def validate_part(name: str, value: object) -> list[Fault]:
@@ -226,14 +227,15 @@ _CHECKS: dict[str, Callable[[Any, Any], str | None]] = {
 
 # The same once more as msgspec knows it: is_valid runs for every event that is written.
 
-_Name = Annotated[str, msgspec.Meta(min_length=1)]
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+TextHash = Annotated[str, msgspec.Meta(pattern=_TEXT_HASH)]
 _Object = dict[str, Any]
 
 
 class _Actor(msgspec.Struct, gc=False):
     type: Literal["human", "agent", "tool", "system"]
-    id: _Name
+    id: Name
     name: str | UnsetType = UNSET
     did: str | UnsetType = UNSET
     metadata: _Object | UnsetType = UNSET
@@ -241,19 +243,19 @@ class _Actor(msgspec.Struct, gc=False):
 
 class _Content(msgspec.Struct, gc=False):
     text: str | UnsetType = UNSET
-    text_hash: Annotated[str, msgspec.Meta(pattern=_TEXT_HASH)] | UnsetType = UNSET
+    text_hash: TextHash | UnsetType = UNSET
     text_encrypted: str | UnsetType = UNSET
     media: list[_Object] | UnsetType = UNSET
     messages: list[_Object] | UnsetType = UNSET
 
 
 class _Metrics(msgspec.Struct, gc=False):
-    latency_ms: _Count | UnsetType = UNSET
-    time_to_first_token_ms: _Count | UnsetType = UNSET
-    tokens: dict[str, _Count] | UnsetType = UNSET
+    latency_ms: Count | UnsetType = UNSET
+    time_to_first_token_ms: Count | UnsetType = UNSET
+    tokens: dict[str, Count] | UnsetType = UNSET
     cost_usd: int | float | UnsetType = UNSET
-    chunks: _Count | UnsetType = UNSET
-    attempts: _Count | UnsetType = UNSET
+    chunks: Count | UnsetType = UNSET
+    attempts: Count | UnsetType = UNSET
     score: int | float | UnsetType = UNSET
 
 
@@ -265,9 +267,9 @@ class _Privacy(msgspec.Struct, gc=False):
 
 class _Event(msgspec.Struct, gc=False):
     hilt_version: Literal["1.0.0"]
-    event_id: _Name
+    event_id: Name
     timestamp: Annotated[str, msgspec.Meta(pattern=_TIMESTAMP)]
-    session_id: _Name
+    session_id: Name
     actor: _Actor
     action: Literal[
         "prompt",
