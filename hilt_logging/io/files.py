@@ -40,6 +40,7 @@ _ROTATED = re.compile(rf"(?P<log>.+?)(?:{_NUMBER}|{_DATE})")
 _BEFORE_EXTENSION = re.compile(rf"(?P<log>.+?)(?:{_NUMBER}|{_DATE})(?P<extension>\.[A-Za-z]\w*)")
 _NEAR_NS = 1000
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 _UNREAD_MAGIC = {b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 
@@ -253,7 +254,10 @@ def open_lines(
 
 
 def open_blocks(
-    file: LogFile | str | os.PathLike[str], source: IO[bytes] | None = None
+    file: LogFile | str | os.PathLike[str],
+    source: IO[bytes] | None = None,
+    *,
+    size: int = _CHUNK,
 ) -> Iterator[bytes]:
     """
     Yield what a plain or compressed file holds, in blocks that end with a line.
@@ -262,37 +266,39 @@ def open_blocks(
 
     Args:
         file: The file.
-        source: The same, where it is open already; it is not closed.
+        source: The same, where it is open already, also a pipe; it is not closed.
+        size: How many bytes a block has, about.
 
     Raises:
         ReadError: if it can't be read, or not to its end.
     """
-    rest = b""
-    for data in _read(_path_of(file), source):
+    rest: list[bytes | memoryview] = []
+    held = 0
+    for data in _read(_path_of(file), source, size):
         end = data.rfind(b"\n") + 1
         if end:
-            yield rest + data[:end]
-            rest = data[end:]
-        else:
-            rest += data
-        if len(rest) >= LONGEST:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
+            yield b"".join([*rest, memoryview(data)[:end]])
+            rest, held = [], 0
+        rest.append(data[end:])
+        held += len(data) - end
+        if held >= LONGEST:
+            yield b"".join(rest)
+            rest, held = [], 0
+    if held:
+        yield b"".join(rest)
 
 
 def _path_of(file: LogFile | str | os.PathLike[str]) -> str:
     return file.path if isinstance(file, LogFile) else os.fspath(file)
 
 
-def _read(path: str, source: IO[bytes] | None) -> Iterator[bytes]:
+def _read(path: str, source: IO[bytes] | None, size: int) -> Iterator[bytes]:
     try:
         if source is not None:
-            yield from _chunks(source, path)
+            yield from _chunks(source, path, size)
             return
         with _opened(path) as source:
-            yield from _chunks(source, path)
+            yield from _chunks(source, path, size)
     except FileNotFoundError:
         raise ReadError("File not found", path) from None
     except OSError as error:
@@ -300,32 +306,42 @@ def _read(path: str, source: IO[bytes] | None) -> Iterator[bytes]:
 
 
 def _opened(path: str) -> IO[bytes]:
-    """A file, or the same compressed where that took its place a moment ago."""
+    """A file, or the same compressed where that took its place a moment ago; a pipe of the shell."""
     for each in (path, *(path + ending for ending in _ENDINGS)):
         try:
-            if not stat.S_ISREG(os.stat(each).st_mode):
+            if not stat.S_ISREG(os.stat(each).st_mode) and not each.startswith(_PIPES):
                 raise ReadError("It is no regular file", path)
-            return open(each, "rb", buffering=0)
+            source = open(each, "rb", buffering=0)  # noqa: SIM115 -- whoever asked closes it
         except FileNotFoundError:
             continue
+        return source if source.seekable() else io.BufferedReader(source)
     raise FileNotFoundError
 
 
-def _chunks(source: IO[bytes], path: str) -> Iterator[bytes]:
-    size = os.fstat(source.fileno()).st_size
-    begin = source.read(8)
-    source.seek(0)
+def _chunks(source: IO[bytes], path: str, size: int) -> Iterator[bytes]:
+    begin = _begin(source)
     for magic, name in _UNREAD_MAGIC.items():
         if begin.startswith(magic):
             raise ReadError(f"It is compressed with {name}, which is not read", path)
     for magic, kind in _MAGIC.items():
         if begin.startswith(magic):
             try:
-                yield from decompressed(source, kind)
+                yield from decompressed(source, kind, size)
             except DamagedError as error:
                 raise DamagedFileError(str(error), path) from None
             return
-    while chunk := source.read(_CHUNK):
+    read = getattr(source, "read1", source.read)  # what a pipe has by now
+    length = os.fstat(source.fileno()).st_size if source.seekable() else 0
+    while chunk := read(size):
         yield chunk
-    if source.tell() < size:
+    if length and source.tell() < length:
         raise ReadError("It became shorter while it was read", path)
+
+
+def _begin(source: IO[bytes]) -> bytes:
+    """The first bytes of a file or pipe, which is still at its beginning then."""
+    if isinstance(source, io.BufferedReader):
+        return source.peek(8)[:8]
+    begin = source.read(8)
+    source.seek(0)
+    return begin

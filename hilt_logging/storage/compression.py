@@ -113,13 +113,14 @@ def _sync_folder(folder: str) -> None:
         os.close(fd)
 
 
-def decompressed(file: IO[bytes], kind: str) -> Iterator[bytes]:
+def decompressed(file: IO[bytes], kind: str, size: int = _CHUNK) -> Iterator[bytes]:
     """
     Yield what a compressed file holds, piece by piece, as far as it can be read.
 
     Args:
         file: A file that is open for reading, at its beginning.
         kind: `gzip` or `zstd`.
+        size: How long a piece is at most.
 
     Raises:
         DamagedError: where it ends early or is damaged.
@@ -127,7 +128,7 @@ def decompressed(file: IO[bytes], kind: str) -> Iterator[bytes]:
     """
     source, errors = _reader(file, kind)
     try:
-        while chunk := source.read1(_CHUNK):
+        while chunk := source.read1(size):
             yield chunk
     except EOFError:
         raise DamagedError("the compressed file ends early") from None

@@ -224,6 +224,34 @@ class TestLines:
         with pytest.raises(ReadError, match=reason):
             list(open_lines(path))
 
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_pipe(self, compressed):
+        """A pipe that is open already is read like a file, as far as it has something by now."""
+        reading, writing = os.pipe()
+        with open(reading, "rb") as source, open(writing, "wb") as target:
+            blocks = open_blocks("-", source)
+            target.write(gzip.compress(b"a\nb\n") if compressed else b"a\nb\n")
+            target.close() if compressed else target.flush()
+            assert b"a\nb\n" == next(blocks)
+            target.close()
+            assert [] == list(blocks)
+
+    def test_pipe_of_the_shell(self):
+        """What a shell puts in the place of `<(command)` is read."""
+        reading, writing = os.pipe()
+        os.write(writing, b"a\n")
+        os.close(writing)
+        assert [b"a\n"] == list(open_lines(f"/dev/fd/{reading}"))
+        os.close(reading)
+
+    def test_size_of_blocks(self, tmp_path):
+        """Blocks are as long as they are asked for, up to the line that ends them."""
+        (tmp_path / "a").write_bytes(b"12\n" * 1000 + b"3" * 500 + b"\n4")
+        blocks = list(open_blocks(tmp_path / "a", size=100))
+        assert (tmp_path / "a").read_bytes() == b"".join(blocks)
+        assert [b"4"] == [block for block in blocks if not block.endswith(b"\n")]
+        assert 602 >= max(map(len, blocks))
+
     def test_unreadable(self, tmp_path, monkeypatch):
         """A file that can't be opened is told with its reason."""
 
