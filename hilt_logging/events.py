@@ -70,10 +70,7 @@ def encode(event: Any, *, ascii: bool = False) -> bytes:
         event: A dict of JSON values, as `Event.to_dict` and `snapshot` give it.
         ascii: Escape every character that is not ASCII.
     """
-    try:
-        line = msgspec.json.encode(event)
-    except OverflowError:  # an integer of more than 64 bits, as another program's line may have it
-        line = msgspec.json.encode(snapshot(event))
+    line = msgspec.json.encode(event)
     if line.isascii():
         return line
     if ascii:

@@ -412,10 +412,6 @@ class TestIds:
 
 
 class TestEncode:
-    def test_large_integer(self):
-        """An integer of more than 64 bits, as another program's line may hold it, is its digits."""
-        assert b'{"a":[1,"36893488147419103232"]}' == encode({"a": [1, 2**65]})
-
     @pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u0085"])
     def test_line_breaks(self, char, strict_json):
         """Characters at which some readers break lines are escaped."""

@@ -257,7 +257,7 @@ def open_blocks(
     file: LogFile | str | os.PathLike[str],
     source: IO[bytes] | None = None,
     *,
-    size: int = _CHUNK,
+    size: int | None = None,
 ) -> Iterator[bytes]:
     """
     Yield what a plain or compressed file holds, in blocks that end with a line.
@@ -267,14 +267,14 @@ def open_blocks(
     Args:
         file: The file.
         source: The same, where it is open already, also a pipe; it is not closed.
-        size: How many bytes a block has, about.
+        size: How many bytes a block has, about; 1 MiB by default.
 
     Raises:
         ReadError: if it can't be read, or not to its end.
     """
     rest: list[bytes | memoryview] = []
     held = 0
-    for data in _read(_path_of(file), source, size):
+    for data in _read(_path_of(file), source, size or _CHUNK):
         end = data.rfind(b"\n") + 1
         if end:
             yield b"".join([*rest, memoryview(data)[:end]])
