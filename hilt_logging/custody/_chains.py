@@ -1,0 +1,204 @@
+"""
+What is known of one chain while its lines are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from collections import deque
+from typing import Any, NamedTuple
+
+from ..safeguards.chain import ZEROS, Link
+from ._findings import Finding, Place
+
+
+__all__ = ["Chain", "Gap", "Stray", "Strays"]
+
+REMEMBERED = 20_000
+_MOST = 1000
+_NEW = hashlib.sha256()
+
+
+class Stray(NamedTuple):
+    """
+    A line that is not linked to the one before it.
+
+    Attributes:
+        place: Where it stands.
+        own: Its digest.
+        kind: `foreign`, `torn`, `damaged` where it seems to have had a link, `unlinked`, `linked`
+            to something else, or `glued` where that stands behind another line's link.
+        link: Its link, if it has one.
+        line: Its bytes, if it has a link.
+    """
+
+    place: Place
+    own: str
+    kind: str
+    link: Link | None = None
+    line: bytes = b""
+
+
+class Strays:
+    """
+    The lines since the last one that is linked to the one before it.
+
+    Args:
+        head: The digest of that one.
+
+    Attributes:
+        some: The first of them; of the others, only the last is kept.
+        count: How many there are.
+        linked: How many of them have a link.
+        highest: The highest number of a linked one.
+    """
+
+    def __init__(self, head: str) -> None:
+        self._span = _NEW.copy()
+        self._span.update(f"{head}\n".encode())
+        self.some: list[Stray] = []
+        self.count = self.linked = 0
+        self.highest = -1
+        self.last: Stray | None = None
+
+    def add(self, stray: Stray, span: Any = None) -> None:
+        """
+        Take one more.
+
+        Args:
+            stray: The line.
+            span: The state of `after` with this line, where that was too long to be kept.
+        """
+        if span is not None:
+            self._span = span
+        else:
+            self._span.update(stray.line + b"\n")
+        self.count += 1
+        if stray.kind in ("linked", "glued") and stray.link is not None:
+            self.linked += 1
+            self.highest = max(self.highest, stray.link.seq)
+        if len(self.some) < _MOST:
+            self.some.append(stray._replace(line=b""))
+        self.last = stray
+
+    def after(self) -> Any:
+        """Return the state of the digest, to which a long line is added in pieces."""
+        return self._span.copy()
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the linked line's digest and of all of them."""
+        return str(self._span.hexdigest())
+
+    @property
+    def before_last(self) -> list[Stray]:
+        """All but the last, as far as they are kept."""
+        return self.some[: self.count - 1]
+
+
+class Gap(NamedTuple):
+    """
+    Numbers that no line has.
+
+    Attributes:
+        first: The first of them.
+        last: The last of them.
+        head: The digest of the line with the last number.
+        finding: What was said of it.
+        is_begin: Whether nothing of the chain stands before it.
+    """
+
+    first: int
+    last: int
+    head: str
+    finding: Finding
+    is_begin: bool = False
+
+
+class Chain:
+    """
+    A chain as far as it was read.
+
+    Args:
+        chain: Its id.
+        log: The log.
+        seq: The number before its first line here.
+        head: The digest of that line.
+
+    Attributes:
+        place: Where its last line stands.
+        lines: How many linked lines were read.
+        gaps: Numbers that were not found.
+        elsewhere: Lines that stood where they do not belong, by number: digest and finding.
+        forks: Digests of the last lines of branches.
+        away: The last line before lines that go back, with its number.
+        watched: Numbers of which saved checkpoints tell the digest, the next one last.
+        replaced: Ranges of numbers that a statement says were rewritten.
+        resumes: The chain that goes on after this one, which stands for a part of it.
+    """
+
+    def __init__(self, chain: str, log: str, seq: int = -1, head: str = ZEROS) -> None:
+        self.id = chain
+        self.log = log
+        self.begin = f',"integrity":{{"chain":"{chain}","seq":'
+        self.seq = seq
+        self.head = head
+        self.first = seq + 1
+        self.highest = seq
+        self.place: Place | None = None
+        self.lines = self.checkpoints = self.signatures = self.digests = self.unchecked = 0
+        self.recent: deque[str] = deque(maxlen=REMEMBERED)
+        self.gaps: list[Gap] = []
+        self.elsewhere: dict[int, tuple[str, Finding]] = {}
+        self.forks: deque[str] = deque(maxlen=16)
+        self.away: tuple[int, str] | None = None
+        self.watched: list[int] = []
+        self.expected: dict[int, tuple[str, Place]] = {}
+        self.replaced: list[tuple[int, int]] = []
+        self.resumes: str | None = None
+        self.is_declared = False
+        self.is_ended = False
+        self.last_signed: tuple[int, Place] | None = None
+
+    def watch(self) -> int | float:
+        """Return the next number of whose line something was told elsewhere."""
+        while self.watched and self.watched[-1] <= self.seq:
+            self.watched.pop()
+        return self.watched[-1] if self.watched else float("inf")
+
+    def accept(self, seq: int, own: str, place: Place) -> None:
+        """Go on to a line."""
+        if seq != self.seq + 1:
+            self.recent.clear()
+        self.seq, self.head, self.place = seq, own, place
+        self.highest = max(self.highest, seq)
+        self.recent.append(own)
+        self.lines += 1
+
+    def digest_of(self, seq: int) -> str | None:
+        """Return the digest of the line with a number, if it was read not long ago."""
+        index = len(self.recent) - 1 - (self.seq - seq)
+        return self.recent[index] if 0 <= index < len(self.recent) else None
+
+    def gap_of(self, seq: int) -> Gap | None:
+        """Return the gap that a number is in."""
+        return next((gap for gap in self.gaps if gap.first <= seq <= gap.last), None)
+
+    def is_replaced(self, seq: int) -> bool:
+        """Whether a statement says that the line with this number was rewritten."""
+        return any(first <= seq <= last for first, last in self.replaced)
+
+    def filled(self, gap: Gap, first: int, last: int) -> None:
+        """Take numbers out of a gap, because their lines were found elsewhere."""
+        self.gaps.remove(gap)
+        if gap.first < first:
+            self.gaps.append(gap._replace(last=first - 1, head=""))
+        if last < gap.last:
+            self.gaps.append(gap._replace(first=last + 1, is_begin=False))
+
+    def remember(self, seq: int, own: str, finding: Finding) -> None:
+        """Keep a line that stood before its place."""
+        if len(self.elsewhere) < _MOST:
+            self.elsewhere[seq] = own, finding
+            self.watched = sorted({*self.watched, seq}, reverse=True)

@@ -1,0 +1,283 @@
+"""
+What the notices in a log say: who wrote to it, what is signed, what is gone by statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..safeguards.chain import Link, has_seal, is_sealed, kid_of
+from ..safeguards.jwk import JWK
+from ._chains import Chain, Gap
+from ._findings import Findings, Place
+
+
+__all__ = ["Notices", "Range"]
+
+_NOTICE = b'"notice":{"kind":"'
+_MOST = 10_000
+
+
+class Range(msgspec.Struct):
+    """
+    A file of a chain, as a statement tells it.
+
+    Attributes:
+        chain: The chain.
+        first_seq: The number of its first line.
+        last_seq: The number of its last line.
+        head: The digest of its last line.
+        first_prev: The digest of the line before it.
+        name: Its name.
+        replaces: The file that this one took the place of, where it was a rewritten one.
+    """
+
+    chain: str
+    first_seq: int
+    last_seq: int
+    head: str
+    first_prev: str = ""
+    name: str = ""
+    replaces: Range | None = None
+
+    def original(self) -> Range:
+        """Return the file as it was before any was rewritten."""
+        return self if self.replaces is None else self.replaces.original()
+
+
+class Statement(msgspec.Struct):
+    """
+    A notice that says that something is gone.
+
+    Attributes:
+        kind: `pruned` or `rewritten`.
+        chain: The chain that it stands in.
+        place: Where it stands.
+        is_signed: Whether it has a signature, right as far as that could be checked.
+        is_right: Whether its signature or its digest is right, as far as that could be checked.
+        by: Who stated it.
+        ranges: The files that it is about.
+    """
+
+    kind: str
+    chain: str
+    place: Place
+    is_signed: bool
+    is_right: bool
+    by: str
+    ranges: list[Range]
+
+
+class Notices:
+    """
+    The notices of one log.
+
+    Args:
+        findings: Where findings go.
+        keys: The public keys that were given, by their names.
+
+    Attributes:
+        statements: What is said to be gone.
+        previous: Chains that are said to have been before.
+    """
+
+    def __init__(self, findings: Findings, keys: Mapping[str, JWK]) -> None:
+        self.statements: list[Statement] = []
+        self.previous: set[str] = set()
+        self.is_declared = False
+        self._findings = findings
+        self._keys = keys
+        self._open: dict[str, tuple[Place, str, str]] = {}
+        self._signers: dict[str, bool] = {}
+
+    def kind_of(self, line: bytes) -> str | None:
+        """Return the kind of a notice; None for any other line."""
+        told = _decoded(line)
+        return None if told is None else told["kind"]
+
+    def is_rewritten(self, line: bytes, link: Link) -> bool:
+        """Whether it is the first line of a rewritten file."""
+        return link.seq == 0 and has_seal(link) and self.kind_of(line) == "rewritten"
+
+    def is_right(self, line: bytes, link: Link) -> bool | None:
+        """Whether the seal of a line is right; None where it has none, or the key is not there."""
+        return is_sealed(line, link, self._keys) if has_seal(link) else None
+
+    def read(self, chain: Chain, place: Place, line: bytes, link: Link) -> None:
+        """Read a linked line that is sealed or holds a notice."""
+        told = _decoded(line) or {"kind": ""}
+        right = self._sealed(chain, place, line, link, told) if has_seal(link) else None
+        match told["kind"]:
+            case "opened":
+                self._opened(chain, place, told)
+            case "closed":
+                self._open.pop(str(told.get("process")), None)
+            case "checkpoint":
+                chain.is_ended = told.get("reason") in ("rotation", "rewritten")
+            case "loss":
+                message = f"{_count(told.get('dropped'))} events could not be written"
+                self._findings.add("counted loss", "told", message, place, chain.id, link.seq)
+            case "erased":
+                self._erased(chain, place, link, told)
+            case "pruned" if has_seal(link):
+                self._state("pruned", chain, place, link, right, told)
+
+    def _opened(self, chain: Chain, place: Place, told: dict[str, Any]) -> None:
+        process = str(told.get("process"))
+        is_signing = type(told.get("sign_key")) is str
+        chain.is_declared = chain.is_declared or is_signing
+        self.is_declared = self.is_declared or is_signing
+        if type(told.get("previous_chain")) is str:
+            self.previous.add(told["previous_chain"])
+        if len(self._signers) < _MOST:
+            self._signers[process] = is_signing
+        if process in self._open:
+            self._not_closed(process)
+        if len(self._open) < _MOST:
+            self._open[process] = place, chain.id, str(told.get("host"))[:100]
+
+    def _erased(self, chain: Chain, place: Place, link: Link, told: dict[str, Any]) -> None:
+        token, by = str(told.get("key_id"))[:100], str(told.get("by"))[:100]
+        message = f"{_count(told.get('events'))} events of {token} were made unreadable by {by}"
+        self._findings.add("erased by statement", "told", message, place, chain.id, link.seq)
+
+    def _sealed(
+        self, chain: Chain, place: Place, line: bytes, link: Link, told: dict[str, Any]
+    ) -> bool | None:
+        """Check what seals a line; return None where the key is not there."""
+        chain.checkpoints += 1
+        right = is_sealed(line, link, self._keys)
+        add = self._findings.add
+        if link.signature is None:
+            chain.digests += right is True
+            if not right:
+                add("altered", "tampering", "it is not what it was", place, chain.id, link.seq)
+            elif self._signers.get(str(told.get("process"))):
+                message = "its process signed, and it is not signed"
+                add("signatures missing", "tampering", message, place, chain.id, link.seq)
+        elif right is None and not self._keys:
+            chain.unchecked += 1
+        elif right:
+            chain.signatures += 1
+            chain.last_signed = link.seq, place
+        else:
+            kid = str(kid_of(link.signature))[:100]
+            message = (
+                f"it is signed with the key {kid}, which is none of those given"
+                if right is None
+                else f"the signature is not that of the key {kid} for this line"
+            )
+            add("bad signature", "tampering", message, place, chain.id, link.seq)
+            return False
+        return right
+
+    def _state(
+        self,
+        kind: str,
+        chain: Chain,
+        place: Place,
+        link: Link,
+        right: bool | None,
+        told: dict[str, Any],
+    ) -> list[Range]:
+        given = told.get("files") if kind == "pruned" else [told.get("replaces")]
+        ranges = [found for each in _listed(given) if (found := _range(each)) is not None]
+        signed = link.signature is not None
+        by = str(told.get("by"))[:100]
+        self.statements.append(
+            Statement(kind, chain.id, place, signed, right is not False, by, ranges)
+        )
+        return ranges
+
+    def rewritten(self, chain: Chain, place: Place, line: bytes, link: Link) -> Range | None:
+        """Read the first line of a rewritten file; return what it stands for."""
+        told = _decoded(line) or {}
+        right = self._sealed(chain, place, line, link, told)
+        ranges = self._state("rewritten", chain, place, link, right, told)
+        by = str(told.get("by"))[:100]
+        message = f"the file was rewritten without {_count(told.get('events'))} events by {by}"
+        self._findings.add("erased by statement", "told", message, place, chain.id, 0)
+        if not ranges:
+            message = "its statement does not say which lines it stands for"
+            self._findings.add("altered", "tampering", message, place, chain.id, 0)
+            return None
+        return ranges[0].original()
+
+    def finish(self) -> None:
+        """Say who did not close the log, and which statements are not signed that have to be."""
+        for process in list(self._open):
+            self._not_closed(process)
+        for each in self.statements:
+            if each.is_right and not self._counts(each):
+                message = f"the statement that something was {each.kind} is not signed"
+                add = self._findings.add
+                add("signatures missing", "tampering", message, each.place, each.chain)
+
+    def is_closed(self, chain: Chain) -> bool:
+        """Whether every process that wrote to a chain has closed it."""
+        return chain.id not in {opened[1] for opened in self._open.values()}
+
+    def _counts(self, statement: Statement) -> bool:
+        required = bool(self._keys) or self.is_declared
+        return statement.is_right and (statement.is_signed or not required)
+
+    def _not_closed(self, process: str) -> None:
+        place, chain, host = self._open.pop(process)
+        message = f"process {process} on {host} did not close the log: it crashed, or is at work"
+        self._findings.add("not closed", "told", message, place, chain)
+
+    def explain(self, chain: Chain) -> None:
+        """Tell what is missing in a chain by statement as such."""
+        for gap in list(chain.gaps):
+            by = self._pruned(chain, gap)
+            if by is not None:
+                chain.gaps.remove(gap)
+                gap.finding.kind, gap.finding.severity = "pruned by statement", "told"
+                gap.finding.message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
+
+    def _pruned(self, chain: Chain, gap: Gap) -> str | None:
+        """Who stated that all lines of a gap were deleted; at the begin, the last ones suffice."""
+        wanted, head, by = gap.last, gap.head, None
+        ranges = [
+            (each, statement.by)
+            for statement in self.statements
+            if statement.kind == "pruned" and self._counts(statement)
+            for found in statement.ranges
+            if (each := found.original()).chain == chain.id
+        ]
+        for each, name in sorted(ranges, key=lambda pair: -pair[0].last_seq):
+            if each.last_seq == wanted and (by is not None or each.head == head):
+                wanted, by = each.first_seq - 1, name
+        return by if gap.is_begin or wanted < gap.first else None
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    """What a notice of ours says."""
+    if _NOTICE not in line:
+        return None
+    try:
+        event = msgspec.json.decode(line)
+        told = event["extensions"]["notice"]
+        if event["actor"] != {"type": "system", "id": "hilt_logging"}:
+            return None
+        return told if type(told["kind"]) is str else None
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+
+
+def _range(given: Any) -> Range | None:
+    try:
+        return msgspec.convert(given, Range)
+    except msgspec.ValidationError:
+        return None
+
+
+def _listed(given: Any) -> list[Any]:
+    return given if type(given) is list else []
+
+
+def _count(given: Any) -> str:
+    return str(given) if type(given) is int else "some"

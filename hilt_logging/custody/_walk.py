@@ -1,0 +1,740 @@
+"""
+Reading the lines of a log, one after the other, against the links between them.
+
+A line that fits costs a SHA-256 and a look at its end: how it has to end is known before it is read.
+What does not fit is kept until a later line tells what happened. That is one that vouches for all
+that stands between (its writer saw it: nothing was changed), or two that fit each other, from which
+reading goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..io.files import LONGEST
+from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
+from ..safeguards.jwk import JWK
+from ._chains import Chain, Gap, Stray, Strays
+from ._findings import Finding, Findings, Kind, Place, Severity
+from ._notices import Notices
+
+
+__all__ = ["Walk"]
+
+_NOTICE = b'"notice":{"kind":"'
+_NEW = hashlib.sha256()
+_TAIL = 4096
+_SIGNS = (b'"integrity":{"chain":"', b',"prev":"')
+_TOLD: dict[str, tuple[Kind, str]] = {
+    "foreign": ("foreign", "it is in no chain; it stood here when the next line was written"),
+    "torn": ("torn", "a line that was not finished"),
+    "damaged": ("torn", "a line that was not finished"),
+    "unlinked": ("unlinked", "it was written without a link; the next linked line covers it"),
+    "linked": ("out of place", "it is linked to an earlier line; the next linked line covers it"),
+    "glued": ("torn", "it stands behind a line that was not finished"),
+}
+
+
+class Walk:
+    """
+    The reading of one log.
+
+    Args:
+        log: The log.
+        findings: Where findings go.
+        chains: The chains that are known, by their ids.
+        keys: The public keys that were given.
+        is_whole: Whether what is missing at the begin was to be there.
+    """
+
+    def __init__(
+        self,
+        log: str,
+        findings: Findings,
+        chains: dict[str, Chain],
+        keys: Mapping[str, JWK],
+        is_whole: bool,
+    ) -> None:
+        self.log = log
+        self.findings = findings
+        self.chains = chains
+        self.notices = Notices(findings, keys)
+        self.is_whole = is_whole
+        self.chain: Chain | None = None
+        self.lines = self.bytes = 0
+        self._strays: Strays | None = None
+        self._file = ""
+        self._number = 0
+        self._stamped = self._was_stamped = False
+        self._unread = ""
+        self._long: _Long | None = None
+
+    # Files and lines.
+
+    def begin(self, file: str, is_stamped: bool) -> None:
+        """Go on to a file; one that our own rotation named ends with a checkpoint."""
+        self._file, self._number = file, 0
+        self._was_stamped, self._stamped = self._stamped, is_stamped
+
+    def read(self, block: bytes) -> None:
+        """Read a block of a file."""
+        self.bytes += len(block)
+        self.lines += block.count(b"\n")
+        lines = block.split(b"\n")
+        rest = lines.pop()
+        if self._long is not None and lines:
+            self._long.add(lines[0])
+            self._finish_long(ended=True)
+            del lines[0]
+        self._read(lines)
+        if rest:
+            if self._long is None:
+                self._long = _Long(self._strays or Strays(self.chain.head if self.chain else ZEROS))
+            self._long.add(rest)
+
+    def end(self) -> None:
+        """Take what stands at the end of a file without a newline for a line."""
+        if self._long is not None:
+            self._finish_long(ended=False)
+
+    def missed(self, reason: str) -> None:
+        """Remember that the present file could not be read to its end."""
+        self._long = None
+        self._unread = reason
+
+    def _finish_long(self, ended: bool) -> None:
+        assert self._long is not None
+        long, self._long = self._long, None
+        self._number += 1
+        self._look(long.line, long.own, ended, long.span)
+
+    def _read(self, lines: list[bytes]) -> None:
+        index = 0
+        while True:
+            index = self._pass(lines, index)
+            if index == len(lines):
+                return
+            self._number += 1
+            self._look(lines[index], sha256(lines[index]), True)
+            index += 1
+
+    def _pass(self, lines: list[bytes], index: int) -> int:
+        """Pass over the lines that fit; return the index of the first that needs a second look."""
+        chain = self.chain
+        if chain is None or self._strays is not None:
+            return index
+        begin, seq, head, start = index, chain.seq + 1, chain.head, chain.begin
+        watch, remember, new = chain.watch(), chain.recent.append, _NEW.copy
+        for index in range(begin, len(lines)):
+            line = lines[index]
+            if (
+                not line.endswith(f'{start}{seq},"prev":"{head}"}}}}'.encode())
+                or _NOTICE in line
+                or seq >= watch
+            ):
+                break
+            digest = new()
+            digest.update(line)
+            head = digest.hexdigest()
+            remember(head)
+            seq += 1
+        else:
+            index = len(lines)
+        if index > begin:
+            self._number += index - begin
+            chain.seq, chain.head, chain.lines = seq - 1, head, chain.lines + index - begin
+            chain.place = Place(self._file, self._number)
+            chain.highest = max(chain.highest, chain.seq)
+            chain.is_ended = False
+        return index
+
+    # One line that needs a look.
+
+    def _look(self, line: bytes, own: str, ended: bool, span: Any = None) -> None:
+        place = Place(self._file, self._number)
+        link = link_of(line)
+        if link is None or link.is_unlinked:
+            kind = _kind(line, ended) if link is None else "unlinked"
+            self._stray(Stray(place, own, kind, link, line), span)
+            return
+        if not ended:
+            self._tell("torn", "the newline at its end is missing", place, link)
+        kind = "glued" if _is_glued(line, link) else "linked"
+        stray = Stray(place, own, kind, link, line)
+        if self.chain is None:
+            self._start(stray, link)
+        elif link.chain != self.chain.id:
+            self._of_another(stray, link, span)
+        else:
+            self._of_chain(self.chain, stray, link, span)
+
+    def _stray(self, stray: Stray, span: Any = None) -> None:
+        if self._strays is None:
+            self._strays = Strays(self.chain.head if self.chain else ZEROS)
+        self._strays.add(stray, span)
+
+    def _of_chain(self, chain: Chain, stray: Stray, link: Link, span: Any) -> None:
+        strays = self._strays
+        if self._fits(chain, link):
+            link = self._covered(chain, stray, link)
+        elif link.span is None and link.prev == chain.head and link.seq == chain.seq + 1:
+            self._intruded(chain, stray)
+        elif link.span is None and chain.away == (link.seq - 1, link.prev):
+            self._intruded(chain, stray)
+            chain.away = None
+        elif self._is_vouched(strays, link):
+            self._resume(chain, strays)
+        else:
+            self._stray(stray, span)
+            return
+        self._accept(chain, stray, link)
+
+    def _fits(self, chain: Chain, link: Link) -> bool:
+        """Whether it is linked to the line before, and vouches for all since the last linked one."""
+        strays = self._strays
+        if strays is None or strays.last is None:
+            return link.span is None and link.prev == chain.head
+        if link.span is None or link.prev != strays.last.own:
+            return False
+        return (link.span.lines, link.span.sha256) == (strays.count, strays.sha256)
+
+    def _is_vouched(self, strays: Strays | None, link: Link) -> bool:
+        """Whether the last stray is linked, and this line fits it."""
+        if strays is None or strays.last is None or strays.last.link is None:
+            return False
+        last = strays.last.link
+        return (last.chain, last.seq + 1, strays.last.own, None) == (
+            link.chain,
+            link.seq,
+            link.prev,
+            link.span,
+        )
+
+    def _accept(self, chain: Chain, stray: Stray, link: Link) -> None:
+        self._strays = None
+        self._unread = ""
+        chain.accept(link.seq, stray.own, stray.place)
+        chain.is_ended = False
+        self._compare(chain, stray, link)
+        if _NOTICE in stray.line or link.digest or link.signature:
+            self.notices.read(chain, stray.place, stray.line, link)
+
+    def _compare(self, chain: Chain, stray: Stray, link: Link) -> None:
+        """Hold a line against what was told of it elsewhere."""
+        expected = chain.expected.pop(link.seq, None)
+        if expected is not None and expected[0] != stray.own:
+            message = f"it is not the line that the checkpoint in {_named(expected[1])} vouches for"
+            self._accuse("altered", message, stray.place, link)
+        other = chain.elsewhere.pop(link.seq, None)
+        if other is not None and other[0] == stray.own:
+            other[1].kind, other[1].message = "repeated", f"it stands in {_named(stray.place)}, too"
+        elif other is not None:
+            other[1].kind, other[1].message = "foreign", "it has the link of another line"
+
+    # Lines that were seen by the writer of the next.
+
+    def _covered(self, chain: Chain, stray: Stray, link: Link) -> Link:
+        """Tell what stood there when a line was written; return its link, with the right number."""
+        strays = self._strays
+        highest = chain.seq if strays is None else max(chain.seq, strays.highest)
+        if link.seq != highest + 1:
+            message = f"its number is {link.seq}, and must be {highest + 1}"
+            self._accuse("altered", message, stray.place, link)
+            link = link._replace(seq=highest + 1)
+        for each in strays.some if strays else ():
+            kind, message = _TOLD[each.kind]
+            self._tell(kind, message, each.place, each.link)
+        return link
+
+    # Lines that came later.
+
+    def _intruded(self, chain: Chain, stray: Stray) -> None:
+        """Accuse what stands between two lines that are linked to each other."""
+        strays = self._strays
+        if strays is None:
+            return
+        for each in strays.some:
+            if each.link is not None and each.link.chain == chain.id and not each.link.is_unlinked:
+                self._displaced(chain, each, each.link)
+            elif each.link is not None and not each.link.is_unlinked:
+                self._accuse("foreign", "a line of another chain", each.place, each.link)
+            elif each.kind in ("torn", "damaged") and not stray.line.startswith(b"{"):
+                self._accuse("altered", "one line was made two", each.place)
+            else:
+                message = "it was put between two lines after these were written"
+                self._accuse("foreign", message, each.place)
+
+    def _displaced(self, chain: Chain, each: Stray, link: Link) -> None:
+        """Say of a line that does not belong where it stands what it is."""
+        known = chain.digest_of(link.seq)
+        gap = chain.gap_of(link.seq)
+        if gap is not None and (link.seq < gap.last or gap.head in ("", each.own)):
+            self._moved(chain, gap, each, link)
+        elif link.seq > chain.seq:
+            message = f"the line with the number {link.seq} stands too early"
+            found = self._accuse("moved", message, each.place, link)
+            chain.remember(link.seq, each.own, found)
+        elif known == each.own:
+            self._accuse("repeated", "it stood before", each.place, link)
+        elif link.prev in chain.forks:
+            chain.forks.append(each.own)
+        elif known is not None and chain.digest_of(link.seq - 1) in (link.prev, None):
+            self._forked(chain, each, link)
+        elif known is None:
+            message = f"a line with the number {link.seq} stood before"
+            self._accuse("repeated", message, each.place, link)
+        else:
+            message = "it has the link of another line"
+            self._accuse("foreign", message, each.place, link)
+
+    def _forked(self, chain: Chain, each: Stray, link: Link) -> None:
+        message = f"from here on there are two lines with the number {link.seq} and those after it"
+        self._accuse("chain forked", message, each.place, link)
+        chain.forks.append(each.own)
+
+    def _moved(self, chain: Chain, gap: Gap, each: Stray, link: Link) -> None:
+        """Tell a line that was missing, and is found, as one that was moved."""
+        chain.filled(gap, link.seq, link.seq)
+        gap.finding.kind = "moved"
+        gap.finding.message += f"; number {link.seq} stands in {_named(each.place)}"
+        if not gap.finding.line:
+            self._accuse("moved", "it does not belong here", each.place, link)
+
+    # Lines from which reading goes on.
+
+    def _resume(self, chain: Chain, strays: Strays | None) -> None:
+        """Go on from the last stray, and say what happened before it."""
+        assert strays is not None
+        last = strays.last
+        assert last is not None
+        assert last.link is not None
+        if last.link.seq <= chain.seq:
+            self._went_back(chain, last, last.link)
+        else:
+            self._explain(chain, [*strays.before_last, last])
+        self._accept(chain, last, last.link)
+
+    def _went_back(self, chain: Chain, last: Stray, link: Link) -> None:
+        away = chain.seq, chain.head
+        self._displaced(chain, last, link)
+        if chain.away is None:
+            chain.away = away
+
+    def _explain(self, chain: Chain, lines: list[Stray]) -> None:
+        """Say what happened between the last good line and the last of these, which is good."""
+        last = lines[-1]
+        assert last.link is not None
+        seq, unknown = chain.seq, list[Stray]()
+        for each in lines:
+            link = each.link
+            is_known = (
+                link is not None
+                and link.chain == chain.id
+                and (each is last or seq < link.seq < last.link.seq)
+            )
+            if is_known and link is not None:
+                self._explain_one(chain, seq, unknown, each, link, each is last)
+                seq, unknown = link.seq, []
+            else:
+                unknown.append(each)
+
+    def _explain_one(
+        self, chain: Chain, seq: int, unknown: list[Stray], each: Stray, link: Link, good: bool
+    ) -> None:
+        gap = link.seq - seq - 1
+        if gap and unknown:
+            more = f", and {gap - len(unknown)} more are missing" if gap > len(unknown) else ""
+            count = min(gap, len(unknown))
+            message = (
+                "it is not what it was" if count == 1 else f"{count} lines are not what they were"
+            )
+            self._accuse("altered", message + more, unknown[0].place, seq=seq + 1)
+            self._unmatched(unknown[count:])
+        elif gap:
+            self._missing(chain, seq + 1, each, link)
+        elif not good:
+            self._accuse("altered", "it is not linked to the line before it", each.place, link)
+        elif seq == chain.seq:
+            self._explain_pair(chain, unknown, each, link)
+        else:
+            self._unmatched(unknown)
+
+    def _explain_pair(self, chain: Chain, unknown: list[Stray], each: Stray, link: Link) -> None:
+        """Say what happened between two lines whose numbers follow each other."""
+        count = link.span.lines if link.span else 0
+        if count > len(unknown):
+            message = f"{count - len(unknown)} lines that are in no chain are missing before it"
+            self._accuse("missing", message, each.place, link)
+        elif count < len(unknown):
+            self._unmatched(unknown)
+        elif unknown and unknown[-1].own != link.prev:
+            self._accuse("altered", "it is not what it was", unknown[-1].place)
+        else:
+            more = f" (it or one of the {count} lines after it)" if count else ""
+            self._accuse_last(chain, f"it is not the line that the next was linked to{more}")
+
+    def _accuse_last(self, chain: Chain, message: str) -> None:
+        since = ""
+        if chain.last_signed is not None and chain.last_signed[0] < chain.seq:
+            since = (
+                f"; the lines since the signature in {_named(chain.last_signed[1])} may all be new"
+            )
+        place = chain.place or Place(self._file)
+        self.findings.add("altered", "tampering", message + since, place, chain.id, chain.seq)
+
+    def _unmatched(self, strays: list[Stray]) -> None:
+        for each in strays:
+            self._accuse("foreign", "no line vouches for it", each.place, each.link)
+
+    def _missing(self, chain: Chain, first: int, each: Stray, link: Link) -> None:
+        last = link.seq - 1
+        other = chain.elsewhere.get(last)
+        if other is not None and other[0] == link.prev:
+            if all(seq in chain.elsewhere for seq in range(first, last)):
+                for seq in range(first, last + 1):
+                    del chain.elsewhere[seq]
+                return
+        if each.kind == "glued":
+            self._accuse("altered", "two lines were made one", each.place, link)
+            return
+        message = f"{_numbers(first, last)} missing"
+        kind: Kind = "missing"
+        place = each.place
+        if each.place.line == 1 and chain.place is not None:
+            kind, message, place = self._at_edge(chain, first, last, each.place)
+        severity: Severity = "told" if self._unread else "tampering"
+        if self._unread:
+            message += ", as the file before could not be read"
+        found = self.findings.add(kind, severity, message, place, chain.id, first)
+        chain.gaps.append(Gap(first, last, link.prev, found))
+
+    def _at_edge(
+        self, chain: Chain, first: int, last: int, place: Place
+    ) -> tuple[Kind, str, Place]:
+        """What it means that numbers are missing between two files."""
+        message = f"{_numbers(first, last)} missing before the file"
+        if not chain.is_ended and self._was_stamped and chain.place is not None:
+            return (
+                "cut off",
+                f"the end of the file is missing, or files after it: {message}",
+                (chain.place),
+            )
+        if first == last:
+            return "missing", message, place
+        return "file missing", f"{message}: a file, or the begin of this one", place
+
+    # Chains that begin, and lines of others.
+
+    def _start(self, stray: Stray, link: Link) -> None:
+        """Begin with the first line of the log that has a link."""
+        known = self.chains.get(link.chain)
+        chain = known or Chain(link.chain, self.log)
+        self.chains[chain.id] = chain
+        strays, self._strays = self._strays, None
+        if self.notices.is_rewritten(stray.line, link):
+            self.chain = chain
+            self._rewritten(chain, stray, link)
+            return
+        self.chain = chain
+        if link.seq == 0:
+            self._start_at_zero(strays, stray, link)
+        elif strays is None and (link.prev == ZEROS or _is_glued(stray.line, link)):
+            self._accuse("altered", "it is not the first line that it was", stray.place, link)
+            link = link._replace(seq=0) if link.prev == ZEROS else link
+            chain.seq = link.seq - 1
+        elif strays is not None and (strays.count == link.seq or strays.some[0].kind == "damaged"):
+            chain.seq = link.seq - 1
+            message = (
+                "it is not what it was"
+                if strays.count == 1
+                else "these lines are not what they were"
+            )
+            self._accuse("altered", message, strays.some[0].place)
+        else:
+            self._start_late(chain, strays, stray, link)
+        self._accept(chain, stray, link)
+
+    def _start_at_zero(self, strays: Strays | None, stray: Stray, link: Link) -> None:
+        if strays is None or strays.last is None:
+            if link.prev != ZEROS:
+                message = "what stood before the chain began is not in these files"
+                self._tell("not covered", message, stray.place, link)
+        elif link.prev == strays.last.own:
+            message = f"the {strays.count} lines before the chain began are in no chain"
+            self._tell("not covered", message, strays.some[0].place)
+        elif link.prev == ZEROS:
+            message = "it stands before the begin of a chain that began in an empty log"
+            self._accuse("foreign", message, strays.some[0].place)
+        else:
+            message = "the line before the begin of the chain is not what it was"
+            self._accuse("altered", message, strays.last.place)
+
+    def _start_late(self, chain: Chain, strays: Strays | None, stray: Stray, link: Link) -> None:
+        last = link.seq - 1
+        self._missing_at_begin(chain, last, link.prev, stray.place)
+        chain.seq = chain.highest = last
+        chain.first = link.seq
+        if strays is not None and link.span is None:
+            self._unmatched(strays.some)
+
+    def _of_another(self, stray: Stray, link: Link, span: Any) -> None:
+        chain, strays = self.chain, self._strays
+        assert chain is not None
+        if link.seq == 0 and self._number == 1 and self.notices.is_rewritten(stray.line, link):
+            self._settle()
+            new = self.chains.setdefault(link.chain, Chain(link.chain, self.log))
+            self.chain = new
+            self._rewritten(new, stray, link)
+        elif link.chain == chain.resumes and self._number == 1:
+            self._settle()
+            self._resumed(chain, self.chains[link.chain], stray, link, span)
+        elif link.seq == 0 and self._is_new(chain, stray, link):
+            self._begin_anew(stray, link)
+        elif self._is_vouched(strays, link) and strays is not None and strays.last is not None:
+            self._switch(chain, strays, strays.last)
+            self._look(stray.line, stray.own, True, span)
+        else:
+            self._stray(stray, span)
+
+    def _is_new(self, chain: Chain, stray: Stray, link: Link) -> bool:
+        """Whether a chain begins here, as its writer saw the log."""
+        if self.notices.kind_of(stray.line) != "opened":
+            return False
+        last = self._strays.last.own if self._strays and self._strays.last else chain.head
+        return link.prev == last or (link.prev == ZEROS and self._number == 1)
+
+    def _begin_anew(self, stray: Stray, link: Link) -> None:
+        self._settle()
+        old = self.chain
+        assert old is not None
+        message = "a new chain begins; whether the one before went on can't be shown"
+        self._tell("not covered", message, stray.place, link)
+        self.chain = self.chains.setdefault(link.chain, Chain(link.chain, self.log))
+        self._accept(self.chain, stray, link)
+
+    def _switch(self, old: Chain, strays: Strays, last: Stray) -> None:
+        """Go on in another chain than that of the lines before."""
+        assert last.link is not None
+        link = last.link
+        chain = self.chains.setdefault(link.chain, Chain(link.chain, self.log, link.seq - 1))
+        if old.lines == 1 and link.seq == old.seq + 1:
+            self._accuse_last(old, "its chain is not that of the lines after it")
+            del self.chains[old.id]
+            chain.first = old.first
+        else:
+            self._unmatched(strays.before_last)
+            self._accuse("foreign", "lines of another chain stand here", last.place, link)
+        self.chain = chain
+        self._accept(chain, last, link)
+
+    # Files that were rewritten.
+
+    def _rewritten(self, chain: Chain, stray: Stray, link: Link) -> None:
+        told = self.notices.rewritten(chain, stray.place, stray.line, link)
+        chain.accept(link.seq, stray.own, stray.place)
+        self._strays = None
+        if told is None:
+            return
+        old = self.chains.get(told.chain)
+        if old is None:
+            old = self.chains[told.chain] = Chain(told.chain, self.log)
+            if told.first_seq > 0:
+                self._missing_at_begin(old, told.first_seq - 1, told.first_prev, stray.place)
+                old.first = told.first_seq
+        elif (old.seq + 1, old.head) != (told.first_seq, told.first_prev):
+            self._misfit(old, stray, told.first_seq, told.first_prev)
+        old.replaced.append((told.first_seq, told.last_seq))
+        old.seq, old.head, old.place = told.last_seq, told.head, stray.place
+        old.highest = max(old.highest, old.seq)
+        old.recent.clear()
+        old.is_ended = True
+        chain.resumes = old.id
+        chain.is_declared = chain.is_declared or old.is_declared
+
+    def _missing_at_begin(self, chain: Chain, last: int, head: str, place: Place) -> None:
+        message = f"{_numbers(0, last)} missing before the first file"
+        severity: Severity = "tampering" if self.is_whole and not self._unread else "unchecked"
+        where = Place(place.file)
+        found = self.findings.add("file missing", severity, message, where, chain.id, 0)
+        chain.gaps.append(Gap(0, last, head, found, is_begin=True))
+
+    def _misfit(self, old: Chain, stray: Stray, seq: int, prev: str) -> None:
+        if seq == old.seq + 1:
+            self._accuse_last(old, "it is not the line that the rewritten file after it followed")
+        elif seq > old.seq + 1:
+            message = f"{_numbers(old.seq + 1, seq - 1)} missing before the rewritten file"
+            found = self.findings.add(
+                "file missing", "tampering", message, stray.place, old.id, old.seq + 1
+            )
+            old.gaps.append(Gap(old.seq + 1, seq - 1, prev, found))
+        else:
+            message = "the file that it replaces is there, too"
+            self.findings.add("repeated", "tampering", message, stray.place, old.id, seq)
+
+    def _resumed(self, rewritten: Chain, old: Chain, stray: Stray, link: Link, span: Any) -> None:
+        self._is_finished(rewritten)
+        self.chain = old
+        self._of_chain(old, stray, link, span)
+
+    def _is_finished(self, rewritten: Chain) -> None:
+        if not rewritten.is_ended:
+            place = rewritten.place or Place(self._file)
+            message = "the end of the rewritten file is missing"
+            self.findings.add("cut off", "tampering", message, place, rewritten.id, rewritten.seq)
+
+    # The end.
+
+    def finish(self) -> None:
+        """Say what stands at the end, and what never came."""
+        self._settle()
+        if self.chain is not None and self.chain.resumes is not None:
+            self._is_finished(self.chain)
+        self.notices.finish()
+
+    def _settle(self) -> None:
+        """Say what the lines after the last linked one are, of which no other line tells more."""
+        strays, self._strays = self._strays, None
+        if strays is None:
+            return
+        chain = self.chain
+        if chain is None:
+            return
+        linked = [each for each in strays.some if each.link and each.link.chain == chain.id]
+        linked = [each for each in linked if each.kind in ("linked", "glued")]
+        rest = strays.some
+        if linked:
+            last = linked[-1]
+            if strays.last is not None and strays.last.place == last.place:
+                last = strays.last
+            rest = self._settle_linked(chain, strays.some, last)
+        for each in rest:
+            self._settle_one(chain, each)
+
+    def _settle_linked(self, chain: Chain, some: list[Stray], last: Stray) -> list[Stray]:
+        """Believe the last line that has a link, as nothing tells more; return those after it."""
+        link = last.link
+        assert link is not None
+        index = next(i for i, each in enumerate(some) if each.place == last.place)
+        right = self.notices.is_right(last.line, link)
+        if right is False or (right is None and link.seq == chain.seq + 1 and index == 0):
+            if right is None:
+                self._accuse_last(chain, "it and the next line do not fit each other")
+            else:
+                self._accuse("altered", "it is not what it was", last.place, link)
+        elif link.seq <= chain.seq:
+            for each in some[: index + 1]:
+                self._settle_one(chain, each)
+            return some[index + 1 :]
+        else:
+            self._explain(chain, [*some[:index], last])
+        self._accept(chain, last, link)
+        return some[index + 1 :]
+
+    def _settle_one(self, chain: Chain, each: Stray) -> None:
+        link = each.link
+        if each.kind == "unlinked":
+            self._tell(
+                "unlinked", "it was written without a link, and no line covers it", each.place
+            )
+        elif each.kind == "torn":
+            self._tell("torn", "a line that was not finished, at the end", each.place)
+        elif each.kind == "damaged":
+            self._accuse("altered", "it is not what it was", each.place)
+        elif link is None:
+            message = "no line vouches for it: it may have been put there by anybody"
+            self._accuse("foreign", message, each.place)
+        elif link.chain == chain.id:
+            self._displaced(chain, each, link)
+        elif (link.seq, link.prev) == (chain.seq + 1, chain.head):
+            self._accuse("altered", "its chain is not that of the line before", each.place, link)
+        else:
+            self._accuse("foreign", "a line of another chain", each.place, link)
+
+    # Findings.
+
+    def _accuse(
+        self,
+        kind: Kind,
+        message: str,
+        place: Place,
+        link: Link | None = None,
+        seq: int | None = None,
+    ) -> Finding:
+        return self._say(kind, "tampering", message, place, link, seq)
+
+    def _tell(self, kind: Kind, message: str, place: Place, link: Link | None = None) -> None:
+        self._say(kind, "told", message, place, link)
+
+    def _say(
+        self,
+        kind: Kind,
+        severity: Severity,
+        message: str,
+        place: Place,
+        link: Link | None,
+        seq: int | None = None,
+    ) -> Finding:
+        chain = link.chain if link is not None else self.chain.id if self.chain else None
+        if link is not None and not link.is_unlinked:
+            seq = link.seq
+        return self.findings.add(kind, severity, message, place, chain, seq)
+
+
+class _Long:
+    """A line that comes in pieces, of which only the last bytes are kept where it is too long."""
+
+    def __init__(self, strays: Strays) -> None:
+        self.line = b""
+        self._own = _NEW.copy()
+        self._span = strays.after()
+
+    def add(self, piece: bytes) -> None:
+        self._own.update(piece)
+        self._span.update(piece)
+        self.line += piece
+        if len(self.line) > LONGEST:
+            self.line = self.line[-_TAIL:]
+
+    @property
+    def span(self) -> Any:
+        """The digest of what is since the last linked line, with this one and a newline."""
+        self._span.update(b"\n")
+        return self._span
+
+    @property
+    def own(self) -> str:
+        return self._own.hexdigest()
+
+
+def _kind(line: bytes, ended: bool) -> str:
+    """What a line without a link seems to be."""
+    if not ended:
+        return "damaged" if MEMBER.search(line, max(0, len(line) - _TAIL)) else "torn"
+    tail = line[-_TAIL:]
+    if any(sign in tail for sign in _SIGNS):
+        return "damaged"
+    if line[:1] not in (b"{", b"\0", b""):
+        return "foreign"
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return "torn"
+    return "foreign"
+
+
+def _is_glued(line: bytes, link: Link) -> bool:
+    """Whether the link of another line stands amid a line."""
+    return _SIGNS[0] in line[: link.begin]
+
+
+def _named(place: Place) -> str:
+    return place.file if place.line is None else f"{place.file}, line {place.line}"
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"number {first} is" if first == last else f"numbers {first} to {last} are"
