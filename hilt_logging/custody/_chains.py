@@ -4,12 +4,10 @@ What is known of one chain while its lines are read.
 
 from __future__ import annotations
 
-import hashlib
-
 from collections import deque
 from typing import Any, NamedTuple
 
-from ..safeguards.chain import ZEROS, Link
+from ..safeguards.chain import ZEROS, Link, spanning
 from ._findings import Finding, Place
 
 
@@ -17,7 +15,6 @@ __all__ = ["Chain", "Gap", "Stray", "Strays"]
 
 REMEMBERED = 20_000
 _MOST = 1000
-_NEW = hashlib.sha256()
 
 
 class Stray(NamedTuple):
@@ -55,8 +52,7 @@ class Strays:
     """
 
     def __init__(self, head: str) -> None:
-        self._span = _NEW.copy()
-        self._span.update(f"{head}\n".encode())
+        self._span = spanning(head)
         self.some: list[Stray] = []
         self.count = self.linked = 0
         self.highest = -1

@@ -394,10 +394,9 @@ class Walk:
     def _missing(self, chain: Chain, first: int, each: Stray, link: Link) -> None:
         last = link.seq - 1
         other = chain.elsewhere.get(last)
-        if other is not None and other[0] == link.prev:
-            if all(seq in chain.elsewhere for seq in range(first, last)):
-                for seq in range(first, last + 1):
-                    del chain.elsewhere[seq]
+        if other is not None and other[0] == link.prev and last - first < len(chain.elsewhere):
+            found = [chain.elsewhere.pop(seq, None) for seq in range(first, last + 1)]
+            if all(found):
                 return
         if each.kind == "glued":
             self._accuse("altered", "two lines were made one", each.place, link)

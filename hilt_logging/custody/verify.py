@@ -82,16 +82,16 @@ class _Verification:
         self.done = self.total = 0
 
     def of(self, paths: Paths, checkpoints: Paths) -> Verdict:
+        paths = _listed(paths)
+        has_folder = any(map(os.path.isdir, paths))
         files = files_of(paths, report=self._unreadable)
-        given = [checkpoints] if isinstance(checkpoints, str | os.PathLike) else [*checkpoints]
+        given = _listed(checkpoints)
         if given:
             self.saved = saved_of(given, self.keys, self.findings)
         self._expect()
         self.total = sum(_size(file) for file in files)
-        folders = [os.fspath(paths)] if isinstance(paths, str | os.PathLike) else []
         for group in _groups(files):
-            is_whole = any(map(os.path.isdir, folders)) or any(file.is_live for file in group)
-            self._walk(group, is_whole)
+            self._walk(group, has_folder or any(file.is_live for file in group))
         self._judge(bool(given))
         return self._verdict()
 
@@ -279,6 +279,10 @@ class _Verification:
             self.findings.counts(),
             self.limits,
         )
+
+
+def _listed(paths: Paths) -> list[str | os.PathLike[str]]:
+    return [paths] if isinstance(paths, str | os.PathLike) else [*paths]
 
 
 def _size(file: LogFile) -> int:

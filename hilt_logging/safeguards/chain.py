@@ -36,6 +36,7 @@ __all__ = [
     "opened",
     "seal",
     "sha256",
+    "spanning",
     "unlinked",
     "unsealed",
     "without_integrity",
@@ -68,7 +69,7 @@ class Span(NamedTuple):
 
     Attributes:
         lines: How many lines.
-        sha256: The digest of all their bytes, with their newlines.
+        sha256: The digest of the linked line's digest and of all their bytes: see `spanning`.
     """
 
     lines: int
@@ -108,6 +109,21 @@ def sha256(line: bytes) -> str:
     digest = _NEW.copy()  # a quarter faster than a new one
     digest.update(line)
     return digest.hexdigest()
+
+
+def spanning(head: str) -> Any:
+    """
+    Return the digest of a span, to which each of its lines is to be added with its newline.
+
+    It begins with the digest of the linked line before them, so that this one is covered, too:
+    `prev` is then the digest of the last line between.
+
+    Args:
+        head: The digest of the linked line before.
+    """
+    digest = _NEW.copy()
+    digest.update(f"{head}\n".encode())
+    return digest
 
 
 def link(line: bytes, chain: str, seq: int, prev: str, span: Span | None = None) -> bytes:
