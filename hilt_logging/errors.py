@@ -87,14 +87,18 @@ class ReadError(HILTError):
         path: The file.
         line: The number of the line, from 1; None when the whole file is meant.
         reason: What is wrong, without content.
+        faults: Of a line that is JSON, but no event: each fault as a text that begins with its path.
     """
 
-    def __init__(self, reason: str, path: str | Path, line: int | None = None) -> None:
+    def __init__(
+        self, reason: str, path: str | Path, line: int | None = None, faults: tuple[str, ...] = ()
+    ) -> None:
         place = f"{path}" if line is None else f"{path}, line {line}"
         super().__init__(f"{reason}: {path}" if line is None else f"{place}: {reason}")
         self.path = str(path)
         self.line = line
         self.reason = reason
+        self.faults = faults
 
 
 class MissingDependencyError(HILTError, ImportError):

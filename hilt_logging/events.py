@@ -319,6 +319,12 @@ def decode(line: str | bytes) -> dict[str, Any]:
     return plain
 
 
+def typed(event: dict[str, Any]) -> Event:
+    """Return the `Event` of a dict that `decode` gave."""
+    made: Event = _typed(Event, event)
+    return made
+
+
 def to_timestamp(value: object) -> str:
     """
     Return a datetime or an RFC 3339 text as we write it; without an offset it counts as UTC.

@@ -77,7 +77,7 @@ def files_of(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     rotated: bool = True,
-    report: Callable[[ReadError], None] | None = None,
+    report: Callable[[ReadError], object] | None = None,
 ) -> list[LogFile]:
     """
     Return the files that paths mean: log by log, the oldest first.
@@ -132,7 +132,12 @@ def _matching(pattern: str, rotated: bool) -> Iterator[LogFile]:
 
 def _named(folder: str, name: str, rotated: bool) -> Iterator[LogFile]:
     path = os.path.join(folder, name)
-    names = _listed(folder)
+    try:
+        names = _listed(folder)
+    except ReadError:
+        if not os.path.lexists(path):
+            raise ReadError("File not found", path) from None
+        names = {name}  # a folder that may be passed through, but not listed
     own = _placed(folder, name, names)
     family = []
     if rotated and own.is_live:
@@ -221,7 +226,7 @@ def _replaces(after: LogFile, before: LogFile) -> bool:
 def open_lines(
     file: LogFile | str | os.PathLike[str],
     *,
-    report: Callable[[ReadError], None] | None = None,
+    report: Callable[[ReadError], object] | None = None,
 ) -> Iterator[bytes]:
     """
     Yield the lines of a plain or compressed file as they are, each with its newline.

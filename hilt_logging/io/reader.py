@@ -1,71 +1,184 @@
 """
-From a file back to events: streaming, and tolerant of what a crash or another program left there.
+From files back to events: streaming, and tolerant of what a crash or another program left there.
 """
 
 from __future__ import annotations
 
-import codecs
+import datetime
 import logging
 import os
+import sys
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import IO, Any, Literal, TypeVar, overload
 
-from ..errors import ConfigurationError, InvalidEventError, ReadError
+import msgspec
+
+from ..errors import ConfigurationError, MissingDependencyError, ReadError
 from ..events import Event
+from ._decoding import BLOCK, Codec, codec_of, decoded
+from ._selection import selection_of
+from .files import LogFile, files_of, open_blocks
 
 
-__all__ = ["read"]
+__all__ = ["Faults", "read", "scan"]
 
 _log = logging.getLogger(__name__)
 
+Path = str | os.PathLike[str]
+Time = str | datetime.datetime
+T = TypeVar("T")
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
-def read(
-    path: str | os.PathLike[str],
-    *,
-    errors: Literal["raise", "skip"] = "raise",
-    report: Callable[[ReadError], None] | None = None,
-) -> Iterator[Event]:
-    r"""
-    Yield the events of a file, in its order; empty lines are passed over.
 
-    Lines end at `\n` only. Files of hilt-python are read too.
+class Faults:
+    """
+    Counts what can't be read; to be given to readers as `report`.
 
     Args:
-        path: The file.
-        errors: What happens at a line that is no event: `raise`, or `skip` and report it.
-        report: Is called with the error of each line that is skipped; by default it becomes a
-            warning on the logger `hilt_logging.io.reader`.
+        then: Is called with each error, too.
+        keep: How many errors are kept.
+
+    Attributes:
+        count: How many errors there were.
+        files: How many there were in each file.
+        first: The first ones.
+    """
+
+    def __init__(
+        self, then: Callable[[ReadError], object] | None = None, *, keep: int = 20
+    ) -> None:
+        self.count = 0
+        self.files: dict[str, int] = {}
+        self.first: list[ReadError] = []
+        self._then = then
+        self._keep = keep
+
+    def __call__(self, error: ReadError) -> None:
+        """Count an error."""
+        self.count += 1
+        self.files[error.path] = self.files.get(error.path, 0) + 1
+        if len(self.first) < self._keep:
+            self.first.append(error)
+        if self._then is not None:
+            self._then(error)
+
+
+@overload
+def read(
+    *paths: Path,
+    errors: Literal["raise", "skip"] = ...,
+    report: Callable[[ReadError], object] | None = ...,
+    typed: Literal[True] = ...,
+    since: Time | None = ...,
+    until: Time | None = ...,
+    where: Mapping[str, Any] | None = ...,
+    rotated: bool = ...,
+) -> Iterator[Event]: ...
+
+
+@overload
+def read(
+    *paths: Path,
+    errors: Literal["raise", "skip"] = ...,
+    report: Callable[[ReadError], object] | None = ...,
+    typed: Literal[False],
+    since: Time | None = ...,
+    until: Time | None = ...,
+    where: Mapping[str, Any] | None = ...,
+    rotated: bool = ...,
+) -> Iterator[dict[str, Any]]: ...
+
+
+def read(
+    *paths: Path,
+    errors: Literal["raise", "skip"] = "raise",
+    report: Callable[[ReadError], object] | None = None,
+    typed: bool = True,
+    since: Time | None = None,
+    until: Time | None = None,
+    where: Mapping[str, Any] | None = None,
+    rotated: bool = True,
+) -> Iterator[Event] | Iterator[dict[str, Any]]:
+    r"""
+    Yield the events of logs, file by file in the order of their rotation.
+
+    Lines end at `\n` only; empty ones are passed over. Files may be compressed. Lines of
+    hilt-python are read too. Memory is bounded, however large a file or a line is.
+
+    Args:
+        paths: Files, directories and patterns with `*`; `-` is standard input.
+        errors: What happens at a line that is no event, or a file that can't be read: `raise`, or
+            `skip` and report it.
+        report: Is called with the error of what is skipped; by default it becomes a warning on the
+            logger `hilt_logging.io.reader`. `Faults` counts.
+        typed: Whether events are `Event`, or plain dicts.
+        since: Only events of this time or later; a time without an offset is UTC.
+        until: Only events before this time.
+        where: Only events that have these values: `{"session_id": "conv-42", "action": ["prompt",
+            "completion"], "extensions.user_id": None}`; None means that there is none. Lines that
+            are left out need only be JSON.
+        rotated: Whether a file that is named means its rotated files, too.
 
     Raises:
-        ConfigurationError: for another value of *errors*.
-        ReadError: if the file is missing or can't be read, or for a line that is no event; it
-            names file and line.
+        ConfigurationError: for another value of an option.
+        ReadError: for a file that is missing or can't be read, or for a line that is no event; it
+            names file and line. With `skip` only if *paths* is one file that can't be opened.
     """
+    codec = codec_of(Event if typed else dict, selection_of(since, until, where))
+    return _all(_given(paths), codec, _reporter(errors, report), rotated)
+
+
+def scan(
+    paths: Path | Iterable[Path],
+    struct: type[Struct],
+    *,
+    errors: Literal["raise", "skip"] = "raise",
+    report: Callable[[ReadError], object] | None = None,
+    since: Time | None = None,
+    until: Time | None = None,
+    where: Mapping[str, Any] | None = None,
+    rotated: bool = True,
+) -> Iterator[Struct]:
+    """
+    Yield of each event only the fields that a struct names: the fast way, for statistics.
+
+    What makes a line an event is checked, and the fields that are decoded; others only for being
+    JSON. Where the struct has a `timestamp` that is a text, it is as we write it.
+
+    Args:
+        paths: As in `read`, one or several.
+        struct: A subclass of `msgspec.Struct`; with `gc=False` it is decoded faster. What is yielded
+            are instances of a subclass of it.
+        errors: As in `read`.
+        report: As in `read`.
+        since: As in `read`.
+        until: As in `read`.
+        where: As in `read`.
+        rotated: As in `read`.
+
+    Raises:
+        ConfigurationError: as in `read`.
+        ReadError: as in `read`.
+    """
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    codec = codec_of(struct, selection_of(since, until, where))
+    return _all(_given(several), codec, _reporter(errors, report), rotated)
+
+
+def _given(paths: Iterable[Path]) -> list[str]:
+    given = [os.fspath(path) for path in paths]
+    if not given:
+        raise ConfigurationError("paths", given, "Give at least one")
+    return given
+
+
+def _reporter(
+    errors: str, report: Callable[[ReadError], object] | None
+) -> Callable[[ReadError], object]:
     if errors not in ("raise", "skip"):
         raise ConfigurationError("errors", errors, "Must be one of: raise, skip")
-    return _events(os.fspath(path), report or _warn if errors == "skip" else _raise)
-
-
-def _events(path: str, report: Callable[[ReadError], None]) -> Iterator[Event]:
-    try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if not line.strip():
-                    continue
-                try:
-                    event = Event.from_json(line)
-                except InvalidEventError as error:
-                    torn = "" if line.endswith(b"\n") else " (the line has no end)"
-                    report(ReadError(f"not an event: {error}{torn}", path, number))
-                else:
-                    yield event
-    except FileNotFoundError:
-        raise ReadError("File not found", path) from None
-    except OSError as error:
-        raise ReadError(error.strerror or type(error).__name__, path) from error
+    return _raise if errors == "raise" else report or _warn
 
 
 def _raise(error: ReadError) -> None:
@@ -74,3 +187,108 @@ def _raise(error: ReadError) -> None:
 
 def _warn(error: ReadError) -> None:
     _log.warning("%s", error)
+
+
+def _all(
+    paths: list[str], codec: Codec[T], report: Callable[[ReadError], object], rotated: bool
+) -> Iterator[T]:
+    files = [path for path in paths if path != "-"]
+    found = files_of(files, rotated=rotated, report=None if len(paths) == 1 else report)
+    if files and not found and len(paths) == 1:
+        raise ReadError("There is no log in this directory", paths[0])
+    if len(files) < len(paths):
+        yield from _events("<stdin>", sys.stdin.buffer, codec, report)
+    identities = {file: _identity(file) for file in found}
+    for file in found:
+        try:
+            with _Same(file, identities[file]) as source:
+                yield from _events(file, source, codec, report)
+        except _UnopenedError as unopened:
+            (_raise if len(found) == 1 == len(paths) else report)(unopened.error)
+
+
+class _UnopenedError(Exception):
+    """A file that can't be read at all."""
+
+    def __init__(self, error: ReadError) -> None:
+        self.error = error
+
+
+def _events(
+    file: LogFile | str,
+    source: IO[bytes] | None,
+    codec: Codec[T],
+    report: Callable[[ReadError], object],
+) -> Iterator[T]:
+    path = file.path if isinstance(file, LogFile) else file
+    return decoded(_blocks(file, path, source, report), path, codec, report)
+
+
+def _blocks(
+    file: LogFile | str,
+    path: str,
+    source: IO[bytes] | None,
+    report: Callable[[ReadError], object],
+) -> Iterator[bytes]:
+    """The blocks of a file as far as it can be read."""
+    is_begun = False
+    blocks = open_blocks(file, source, size=BLOCK)
+    while True:
+        try:
+            block = next(blocks, None)
+        except MissingDependencyError as error:
+            raise _UnopenedError(ReadError(str(error), path)) from None
+        except ReadError as error:
+            if not is_begun:
+                raise _UnopenedError(error) from None
+            report(error)
+            return
+        if block is None:
+            return
+        is_begun = True
+        yield block
+
+
+def _identity(file: LogFile) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file.path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class _Same:
+    """
+    A file as it was found when reading began, also where it was rotated since.
+
+    Where it is not there any more, as a file is that was compressed, whoever reads looks for it.
+    """
+
+    def __init__(self, file: LogFile, identity: tuple[int, int] | None) -> None:
+        self._file = file
+        self._identity = identity
+        self._source: IO[bytes] | None = None
+
+    def __enter__(self) -> IO[bytes] | None:
+        if not self._take(self._file):
+            others = files_of(self._file.log, report=lambda error: None)
+            next(filter(self._take, others), None)
+        return self._source
+
+    def _take(self, file: LogFile) -> bool:
+        if self._identity is None or _identity(file) != self._identity:
+            return False
+        try:
+            self._source = open(file.path, "rb", buffering=0)  # noqa: SIM115 -- closed at the end
+        except OSError:
+            return False
+        found = os.fstat(self._source.fileno())
+        if (found.st_dev, found.st_ino) == self._identity:
+            return True
+        self._source.close()
+        self._source = None
+        return False
+
+    def __exit__(self, *error: object) -> None:
+        if self._source is not None:
+            self._source.close()

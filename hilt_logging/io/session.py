@@ -148,7 +148,7 @@ class Session:
         Raises:
             ReadError: as `hilt_logging.io.reader.read`.
         """
-        return reader.read(self.path, errors=errors)
+        return reader.read(self.path, errors=errors, rotated=False)
 
     def __repr__(self) -> str:
         state = "closed" if self._appender is None else "open"
