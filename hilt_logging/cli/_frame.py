@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 import traceback
 
@@ -27,7 +28,11 @@ __all__ = ["COMMANDS", "Command", "commands", "run"]
 PROGRAM = "hilt-log"
 # A command is in the module of its name, which is loaded when it is asked for.
 COMMANDS = {
+    "decrypt": "Open what is encrypted in a log.",
+    "erase": "Make what a log says of one person unreadable.",
     "keygen": "Make a pair of keys.",
+    "prune": "Delete rotated files that are too old.",
+    "verify": "Tell whether a log was changed.",
 }
 
 DONE, FAILED, WRONG_USAGE, UNREAD = 0, 1, 2, 3
@@ -38,6 +43,7 @@ EXIT_CODES = {
     WRONG_USAGE: "Wrong usage, or a key or file that does not fit.",
     UNREAD: "Some of the input could not be read; the rest was.",
 }
+_OPTION = re.compile(r"(^Invalid |, or set )(\w+)")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -154,10 +160,23 @@ def _told(error: Exception, failed: int, unread: int) -> int:
     if not isinstance(error, HILTError | OSError):
         traceback.print_exception(error)
         return failed
-    complain(str(error))
+    complain(_as_typed(str(error)))
     if isinstance(error, ConfigurationError | MissingDependencyError):
         return WRONG_USAGE
     return unread if isinstance(error, ReadError) else failed
+
+
+def _as_typed(message: str) -> str:
+    """A message with options as they are typed rather than as Python names them."""
+    context = click.get_current_context(silent=True)
+    typed = {
+        name: option
+        for each in (context.command.params if context else ())
+        if isinstance(each, click.Option)
+        for option in each.opts
+        for name in (each.name, option.lstrip("-").replace("-", "_"))
+    }
+    return _OPTION.sub(lambda found: found[1] + typed.get(found[2], found[2]), message)
 
 
 def _say_no_more() -> None:

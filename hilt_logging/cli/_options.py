@@ -11,13 +11,30 @@ from datetime import timedelta
 import click
 
 
-__all__ = ["age", "as_json", "force", "paths", "shared_key_file"]
+__all__ = [
+    "age",
+    "as_json",
+    "force",
+    "paths",
+    "shared_key_file",
+    "shared_sign_key",
+    "sign_key",
+]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 force = click.option("--force", is_flag=True, help="Take the place of files that are there.")
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path())
 shared_key_file = click.option(
-    "--shared-key-file", is_flag=True, help="Take private keys that others can read, too."
+    "--shared-key-file", is_flag=True, help="Take keys that others can read, too."
+)
+sign_key = click.option(
+    "--sign-key",
+    type=click.Path(),
+    metavar="FILE",
+    help="The private key that signs the log, where it is signed.",
+)
+shared_sign_key = click.option(
+    "--shared-sign-key", is_flag=True, help="Take a signing key that others can read, too."
 )
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -47,7 +47,7 @@ def complain(message: str) -> None:
 
 def json_line(value: Any, *, err: bool = False) -> None:
     """Print a value as one line of JSON."""
-    click.echo(msgspec.json.encode(value, enc_hook=str).decode(), err=err)
+    click.echo(printable(msgspec.json.encode(value, enc_hook=str).decode()), err=err)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from click.testing import CliRunner
 
+from hilt_logging import HILTFileHandler, emit
 from hilt_logging.cli._frame import PROGRAM, commands
 
 
@@ -46,14 +48,50 @@ def in_shell(tmp_path):
     """Runs the program in a process of its own, as the shell does."""
 
     def run(*arguments, environ=None, **options):
+        words = [sys.executable, "-m", "hilt_logging", *map(str, arguments)]
         return subprocess.run(
-            [sys.executable, "-m", "hilt_logging", *map(str, arguments)],
-            capture_output=True,
+            words,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
             text=True,
             timeout=60,
             cwd=tmp_path,
             env={**os.environ, **(environ or {})},
-            **options,
         )
 
     return run
+
+
+@pytest.fixture
+def unheard(in_shell):
+    """Runs the program where nobody reads what it prints."""
+
+    def run(*arguments):
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            return in_shell(*arguments, stdout=writing)
+        finally:
+            os.close(writing)
+
+    return run
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes events of some people to a log, and returns its path."""
+
+    def write(*texts, name="app.jsonl", user="alice", **options):
+        path = tmp_path / name
+        handler = HILTFileHandler(path, **options)
+        logger = logging.Logger("hilt.test")
+        logger.addHandler(handler)
+        for text in texts:
+            actor = {"type": "human", "id": user}
+            event = {"session_id": "conv-1", "actor": actor, "action": "prompt"}
+            emit(
+                {**event, "content": {"text": text}, "extensions": {"user_id": user}}, logger=logger
+            )
+        handler.close()
+        return path
+
+    return write

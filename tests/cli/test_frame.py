@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
 
@@ -195,19 +194,9 @@ def test_without_the_extra(in_child):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["keygen", "--help"], ["keygen", "a"]])
-def test_nobody_reads(tmp_path, words):
+def test_nobody_reads(unheard, words):
     """Where nobody reads what is printed, the program ends quietly, as by SIGPIPE."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [sys.executable, "-m", "hilt_logging", *words],
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-    )
-    os.close(writing)
+    done = unheard(*words)
     assert (141, "") == (done.returncode, done.stderr)
 
 

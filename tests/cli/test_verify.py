@@ -1,0 +1,184 @@
+"""`hilt-log verify`."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from hilt_logging import HILTFileHandler, emit
+from hilt_logging.safeguards import jwk
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """The files of a pair of keys that sign and verify."""
+    made = jwk.generate("Ed25519")
+    private, public = tmp_path / "e.key.jwk", tmp_path / "e.pub.jwk"
+    jwk.write_new(private, made)
+    jwk.write_new(public, jwk.public_of(made))
+    return private, public
+
+
+@pytest.fixture
+def log(written, keys):
+    """A log of three events that was written with evidence, signed and closed."""
+    return written("one", "two", "three", evidence=True, sign_key=str(keys[0]))
+
+
+@pytest.fixture
+def verified(hilt_log, log, keys):
+    """Runs the program with the public key."""
+    return lambda *words: hilt_log("verify", log, "--public-key", keys[1], *words)
+
+
+def change(path, old, new):
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+def test_nothing_is_wrong(verified, log):
+    """A log that nobody changed: exit code 0, how much was read, and what can't be shown so."""
+    done = verified()
+    count = len(log.read_bytes().splitlines())
+    assert (0, "") == (done.code, done.err)
+    assert done.out.startswith(f"Nothing is wrong: {count} lines in 1 file\n")
+    assert "Not shown: " in done.out
+
+
+def test_altered_line(verified, log):
+    """A line that was altered is named, with its kind, and the exit code is 1."""
+    change(log, b'"two"', b'"owt"')
+    done = verified()
+    assert (1, "") == (done.code, done.err)
+    assert done.out.startswith("It was changed: ")
+    assert f"tampering: {log}, line " in done.out
+    assert ": altered: " in done.out
+
+
+def test_json(verified, log):
+    """The verdict is JSON, with the exit code."""
+    assert (0, []) == tuple(verified("--json").json[each] for each in ("exit_code", "findings"))
+    change(log, b'"two"', b'"owt"')
+    done = verified("--json")
+    assert (1, 1) == (done.code, done.json["exit_code"])
+    first = done.json["findings"][0]
+    assert ("altered", "tampering", str(log)) == tuple(
+        first[each] for each in ("kind", "severity", "file")
+    )
+
+
+def test_many_findings(verified, log):
+    """Of many findings the first are shown, and all are counted."""
+    with open(log, "ab") as file:
+        file.write(b'{"foreign":1}\n' * 80)
+    done = verified()
+    assert 1 == done.code
+    assert 52 > done.out.count("tampering: ")
+    assert " more\n" in done.out
+
+
+def test_without_the_key(hilt_log, log):
+    """Without the key, the signatures of a signed log can't be checked: exit code 2."""
+    done = hilt_log("verify", log)
+    assert 2 == done.code
+    assert done.out.startswith("It could not be checked: ")
+
+
+def test_crash(hilt_log, log, keys):
+    """A log that was not closed is told and right; with --strict the exit code is 1."""
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:-1]))
+    strict = hilt_log("verify", log, "--public-key", keys[1], "--strict", "--json")
+    assert 1 == strict.code
+    assert {"told"} >= {each["severity"] for each in strict.json["findings"]} - {"unchecked"}
+
+
+def test_strict(hilt_log, written):
+    """What is told and no tampering is not called so, also with --strict."""
+    log = written("one", evidence=True)
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:-1]))
+    usual, strict = hilt_log("verify", log), hilt_log("verify", log, "--strict")
+    assert (0, 1) == (usual.code, strict.code)
+    assert "told: " in usual.out
+    assert strict.out.startswith("It was not changed, but something happened to it: ")
+
+
+def test_checkpoints(hilt_log, tmp_path, keys):
+    """With checkpoints that were kept elsewhere, a log that was cut at its end is found out."""
+    saved = HILTFileHandler(tmp_path / "saved.jsonl")
+    integrity = logging.getLogger("hilt.integrity")
+    integrity.setLevel(logging.INFO)
+    integrity.addHandler(saved)
+    handler = HILTFileHandler(
+        tmp_path / "app.jsonl", evidence=True, sign_key=str(keys[0]), checkpoint_every=5
+    )
+    logger = logging.Logger("hilt.test")
+    logger.addHandler(handler)
+    for number in range(12):
+        emit(
+            {
+                "actor": {"type": "human", "id": "alice"},
+                "action": "prompt",
+                "content": {"text": str(number)},
+            },
+            logger=logger,
+        )
+    handler.close()
+    saved.close()
+    log = tmp_path / "app.jsonl"
+    words = ("verify", log, "--public-key", keys[1], "--checkpoints", tmp_path / "saved.jsonl")
+    assert 0 == hilt_log(*words).code
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:8]))
+    done = hilt_log(*words)
+    assert 1 == done.code
+    assert ": cut off: " in done.out
+    assert 0 == hilt_log("verify", log, "--public-key", keys[1]).code
+
+
+def test_log_without_evidence(hilt_log, written):
+    """A log that was written without evidence can't be checked: exit code 2, never 0."""
+    done = hilt_log("verify", written("one"))
+    assert 2 == done.code
+    assert "nothing to verify" in done.out
+
+
+def test_empty_file(hilt_log, tmp_path):
+    """In an empty file there is nothing to verify."""
+    (tmp_path / "app.jsonl").touch()
+    assert 2 == hilt_log("verify", tmp_path / "app.jsonl").code
+
+
+def test_file_that_is_not_there(hilt_log, tmp_path):
+    """A file that is not there is named: exit code 2."""
+    done = hilt_log("verify", tmp_path / "gone.jsonl")
+    assert 2 == done.code
+    assert "gone.jsonl" in done.out
+
+
+@pytest.mark.parametrize("which", [0, None])
+def test_keys_that_do_not_fit(hilt_log, log, keys, which):
+    """A private key, and one that is not there, are wrong usage that names the file."""
+    given = "no.jwk" if which is None else keys[which]
+    done = hilt_log("verify", log, "--public-key", given)
+    assert (2, "") == (done.code, done.out)
+    assert f"--public-key: '{given}'" in done.err
+
+
+def test_nobody_reads(unheard, log):
+    """Where nobody reads the verdict, the exit code is none of those that say something of the log."""
+    done = unheard("verify", log)
+    assert (141, "") == (done.returncode, done.stderr)
+
+
+def test_hostile_texts(hilt_log, log, keys):
+    """What stands in the log does nothing to a terminal."""
+    told = json.loads(log.read_bytes().splitlines()[0])["extensions"]["notice"]
+    change(log, json.dumps(told["host"]).encode(), b'"\\u001b[2J\\u009b"')
+    done = hilt_log("verify", log, "--public-key", keys[1])
+    assert 1 == done.code
+    assert "\x1b" not in done.out
+    assert "\x9b" not in done.out
