@@ -56,7 +56,7 @@ class Gap:
     The events that this process lost since it last wrote something.
 
     Attributes:
-        is_open: Whether there are any.
+        is_open: Whether there may be any, or something else to tell.
     """
 
     def __init__(self) -> None:
@@ -82,6 +82,7 @@ class Gap:
     def take(self) -> dict[str, Any] | None:
         """Return what a notice says of it, and begin anew; None if nothing was lost."""
         with self._lock:
+            self.is_open = False
             if not self._by_cause:
                 return None
             told = {
@@ -91,7 +92,7 @@ class Gap:
                 "dropped": self._by_cause.total(),
                 "by_cause": dict(self._by_cause),
             }
-            self._first, self._by_cause, self.is_open = "", Counter(), False
+            self._first, self._by_cause = "", Counter()
             return told
 
     def put_back(self, told: dict[str, Any]) -> None:

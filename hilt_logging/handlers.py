@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import _checkpoints
 from ._diagnostics import Tally, Troubles, to_stderr
 from ._failures import Gap, Policy
 from .emit import note_failure
 from .errors import ConfigurationError, RecordingError, reject_unknown
 from .filters import passed
 from .formatters import HILTFormatter
-from .records import HILTRecord, completed, event_of, key_of
+from .records import HILTRecord, event_of, key_of
 from .storage.appender import Appender, NotSyncedError, acquire, cause_of, release
-from .storage.options import FileOptions, file_options
+from .storage.linking import ends_linked
+from .storage.notices import line_of_notice
+from .storage.options import Evidence, FileOptions, evidence_options, file_options
 
 
 if TYPE_CHECKING:
@@ -49,7 +52,14 @@ _OPTIONS = (
     "rotator",
     "external_rotation",
     "durability",
+    "evidence",
+    "sign_key",
+    "shared_sign_key",
+    "checkpoint_every",
+    "checkpoint_seconds",
 )
+LINK_ROOM = 400
+"""How many bytes a line has to leave for its link."""
 _TRY_AGAIN_EVERY_S = 0.05
 
 
@@ -88,6 +98,12 @@ class HILTFileHandler(logging.Handler):
         durability: What an event outlives once it is written: `process`, the death of the process;
             `disk`, that of the machine, at the price of an fdatasync for each event; `disk:100`,
             one for every hundred.
+        evidence: Link each line to the one before it (`integrity`), over all processes and rotated
+            files, so that `hilt-log verify` finds what was altered, taken away or put elsewhere.
+        sign_key: A private key (JWK, Ed25519) that signs the checkpoints.
+        shared_sign_key: Take that key from a file that others can read, too.
+        checkpoint_every: After how many lines of this process there is a checkpoint.
+        checkpoint_seconds: After how many seconds there is one, with the next event.
         formatter_options: Content options, for the `HILTFormatter` that is made.
 
     Attributes:
@@ -122,6 +138,11 @@ class HILTFileHandler(logging.Handler):
         rotator: Callable[[str, str], object] | None = None,
         external_rotation: str = "follow",
         durability: str = "process",
+        evidence: bool = False,
+        sign_key: str | os.PathLike[str] | None = None,
+        shared_sign_key: bool = False,
+        checkpoint_every: int = 1000,
+        checkpoint_seconds: float = 300,
         **formatter_options: Any,
     ) -> None:
         unknown = [name for name in formatter_options if name not in HILTFormatter.OPTIONS]
@@ -146,6 +167,13 @@ class HILTFileHandler(logging.Handler):
             rotator=rotator,
             external_rotation=external_rotation,
             durability=durability,
+            evidence=evidence_options(
+                evidence=evidence,
+                sign_key=sign_key,
+                shared_sign_key=shared_sign_key,
+                checkpoint_every=checkpoint_every,
+                checkpoint_seconds=checkpoint_seconds,
+            ),
         )
         super().__init__()
         try:
@@ -158,9 +186,12 @@ class HILTFileHandler(logging.Handler):
         self._gap = Gap()
         self._forwarded = sorted(formatter_options)
         self.formatter: HILTFormatter = HILTFormatter(**formatter_options)
+        if options.evidence is not None:
+            self.formatter.leave_room(LINK_ROOM)
         self._appender = open_shared(
             self.baseFilename, mode_bits(permissions), create_dirs, delay=delay, options=options
         )
+        self._appender.listeners.add(self._gap)
         self._released = False
         self._written = Tally()
         self._lost_late = Tally()
@@ -184,6 +215,8 @@ class HILTFileHandler(logging.Handler):
                 type(fmt).__name__,
                 f"Must be left out, or else {', '.join(self._forwarded)} of the handler",
             )
+        if self._appender.links is not None:
+            fmt.leave_room(LINK_ROOM)
         self.formatter = fmt
 
     def filter(  # type: ignore[override]  # since 3.12 a record may be returned
@@ -223,7 +256,7 @@ class HILTFileHandler(logging.Handler):
             if fresh:
                 self._written.add()
             if self._gap.is_open:
-                self._tell_gap()
+                self._tell_gap(record)
         except OSError as error:
             self._count_lost(cause_of(error))
         except Exception as error:
@@ -252,7 +285,7 @@ class HILTFileHandler(logging.Handler):
                 works = True
                 self._written.add()
         if works and self._gap.is_open:
-            self._tell_gap()
+            self._tell_gap(records[0])
 
     def _line_and_key(self, record: logging.LogRecord) -> tuple[bytes, object] | None:
         """What is to be written of a record; None where that is nothing."""
@@ -284,6 +317,7 @@ class HILTFileHandler(logging.Handler):
     def _count_lost(self, cause: str, number: int = 1) -> None:
         self._troubles.count(cause, self.baseFilename, number)
         self._gap.add(cause, number)
+        self._count_for_checkpoints(number)
         if self._policy.raises:
             note_failure(RecordingError(f"Not written to {self.baseFilename}: {cause}"))
 
@@ -292,22 +326,23 @@ class HILTFileHandler(logging.Handler):
         self._troubles.count(cause_of(error), self.baseFilename)
         self._gap.add(cause_of(error))
         self._lost_late.add()
+        self._count_for_checkpoints(1)
 
-    def _tell_gap(self) -> None:
-        """Write a notice of what was lost, now that writing works again."""
+    def _count_for_checkpoints(self, number: int) -> None:
+        if self._appender.links is not None:
+            self._appender.links.dropped += number
+
+    def _tell_gap(self, record: logging.LogRecord) -> None:
+        """Write a notice of what was lost, now that writing works again, and tell of checkpoints."""
         told = self._gap.take()
-        if told is None:
-            return
-        event = {
-            "actor": {"type": "system", "id": "hilt_logging"},
-            "action": "system",
-            "extensions": {"notice": told},
-        }
-        line = self.formatter.serialize(completed(event, "hilt_logging"))
-        try:
-            self._appender.append(line, lambda error: self._put_back(told, error))
-        except OSError as error:
-            self._put_back(told, error)
+        if told is not None:
+            try:
+                self._appender.append(
+                    line_of_notice(told), lambda error: self._put_back(told, error)
+                )
+            except OSError as error:
+                self._put_back(told, error)
+        _checkpoints.tell(self._appender, silently=record.name == _checkpoints.LOGGER)
 
     def _put_back(self, told: dict[str, Any], error: OSError) -> None:
         if not isinstance(error, NotSyncedError):  # what is in the file is not said twice
@@ -324,11 +359,14 @@ class HILTFileHandler(logging.Handler):
             lock between processes could not be had: each time, lines are for ten seconds written
             without it, and nothing is rotated.
             `redaction_failures` counts texts that were replaced because they could not be searched.
+            With evidence there is `evidence`, too: the `chain`, the last `seq` that is known, how
+            many `checkpoints` this process wrote and how many lines `unlinked`, because it could
+            not have the lock.
         """
         dropped_by = self._troubles.by_cause()
         dropped = sum(dropped_by.values())
         written = self._written.value() - self._lost_late.value()
-        return {
+        found = {
             "accepted": written + dropped,
             "written": written,
             "pending": 0,
@@ -338,12 +376,22 @@ class HILTFileHandler(logging.Handler):
             "lock_failures": self._appender.lock_failures(),
             "redaction_failures": self.formatter.redaction_failures(),
         }
+        links = self._appender.links
+        if links is not None:
+            found["evidence"] = {
+                "chain": links.tail.chain,
+                "seq": links.tail.seq,
+                "checkpoints": links.checkpoints,
+                "unlinked": links.unlinked,
+            }
+        return found
 
     def close(self) -> None:
         """Close the file, unless others in this process use it; a later event opens it again."""
         if not self._released:
             self._released = True
             release(self._appender)
+            _checkpoints.tell(self._appender)
         super().close()
 
     def __repr__(self) -> str:
@@ -405,6 +453,7 @@ def open_shared(
     Raises:
         ConfigurationError: if it can't be opened, or is in use here with other options.
     """
+    _check_chain(path, options)
     try:
         appender = acquire(path, permissions, create_dirs, options)
     except ValueError as error:
@@ -417,7 +466,50 @@ def open_shared(
             raise ConfigurationError(
                 "filename", path, f"It can't be opened: {error.strerror or cause_of(error)}"
             ) from error
+        if options is not None and options.evidence is not None:
+            _check_lock(path, appender)
+    if options is None and appender.links is None and ends_linked(path):
+        appender.chain(Evidence())
     return appender
+
+
+def _check_lock(path: str, appender: Appender) -> None:
+    """
+    Ask whether processes can exclude each other here: without that nothing is linked.
+
+    Raises:
+        ConfigurationError: if they can't.
+    """
+    cause = appender.why_no_lock()
+    if cause is not None:
+        release(appender)
+        raise ConfigurationError(
+            "evidence", True, f"There is no lock to be had beside {path}: {cause}"
+        )
+
+
+def _check_chain(path: str, options: FileOptions | None) -> None:
+    """
+    Ask whether the lines that are there, and those that are to come, are one chain.
+
+    Raises:
+        ConfigurationError: if they can't be.
+    """
+    if options is None:
+        return
+    if options.evidence is None:
+        if ends_linked(path):
+            raise ConfigurationError(
+                "evidence",
+                False,
+                f"The lines of {path} are linked: set evidence to true, or take another file",
+            )
+        return
+    from .storage.chaining import misfit
+
+    found = misfit(path)
+    if found is not None:
+        raise ConfigurationError("evidence", True, f"{path}: {found}")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from .. import _checkpoints
 from .._diagnostics import Troubles, to_stderr
 from ..emit import hand_over
 from ..errors import ConfigurationError, RecordingError, SessionError
 from ..events import Event
 from ..formatters import HILTFormatter
-from ..handlers import UTF_8, absolute, open_shared
+from ..handlers import LINK_ROOM, UTF_8, absolute, open_shared
 from ..records import id_of, key_of, make
 from ..storage.appender import Appender, cause_of, release
 from . import reader
@@ -88,6 +89,8 @@ class Session:
                 raise ConfigurationError(
                     "path", self.path, f"It can't be opened: {cause_of(error)}"
                 ) from error
+            if appender.links is not None:
+                self._formatter.leave_room(LINK_ROOM)
             self._appender = appender
         return self
 
@@ -96,6 +99,7 @@ class Session:
         if self._appender is not None:
             appender, self._appender = self._appender, None
             release(appender)
+            _checkpoints.tell(appender)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -131,6 +135,8 @@ class Session:
             self._appender.append(self._formatter.line(record), self._lost, key_of(record))
         except OSError as error:
             raise RecordingError(f"Not written to {self.path}: {cause_of(error)}") from error
+        if self._appender.links is not None:
+            _checkpoints.tell(self._appender)
         if target.isEnabledFor(record.levelno):
             hand_over(record, target)
         return id_of(record)

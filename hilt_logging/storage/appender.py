@@ -35,15 +35,23 @@ import time
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .._diagnostics import Troubles, to_stderr
 from .._ids import Key
-from .exclusion import Exclusion, above_stdio, register
-from .options import FileOptions
+from .descriptors import end_of, is_glued, last_byte, position
+from .exclusion import HELD, Exclusion, above_stdio, register
+from .linking import conclude, write_linked
+from .notices import line_of_notice
+from .options import Evidence, FileOptions
 from .room import load, reserve
 from .rotation import Files, move_aside, stamp_of
 from .upkeep import Upkeep
+
+
+if TYPE_CHECKING:
+    from .chaining import Links
 
 
 __all__ = ["Appender", "NotSyncedError", "acquire", "cause_of", "release"]
@@ -90,6 +98,8 @@ class Appender:
 
     Attributes:
         rotation_troubles: Failed rotations and failures in the upkeep of rotated files.
+        links: What links the lines; None where they are not linked.
+        listeners: What is opened when there is a checkpoint to tell of.
     """
 
     def __init__(
@@ -106,7 +116,10 @@ class Appender:
         self._fd: int | None = None
         self._inode = (-1, -1)
         self._exclusion = Exclusion(path, permissions)
+        self._lock = threading.RLock()
         self.rotation_troubles = Troubles(to_stderr)
+        self.links: Links | None = None
+        self.listeners: WeakSet[Any] = WeakSet()
         self.adopt(options)
         self._begin_anew()
         self._inherited = False
@@ -118,7 +131,17 @@ class Appender:
         self._rotation = options or FileOptions()
         self._sync_every = self._rotation.sync_every
         self._follow_every = 0.0 if self._rotation.strict else _FOLLOW_EVERY_S
-        self._upkeep = Upkeep(self.path, self._rotation, self._count_trouble)
+        self._upkeep = Upkeep(self.path, self._rotation, self._count_trouble, self._state_deletion)
+        if self._rotation.evidence is not None:
+            self.chain(self._rotation.evidence)
+
+    def chain(self, evidence: Evidence) -> None:
+        """Link lines from now on."""
+        from .chaining import Links  # only who links loads what it needs
+
+        with self._lock:
+            self.links = Links(self.path, self.permissions, evidence, self._rotation.namer)
+            self._end, self._look_at = -1, float("-inf")
 
     def _count_trouble(self, error: Exception) -> None:
         cause = cause_of(error) if isinstance(error, OSError) else type(error).__name__
@@ -146,10 +169,23 @@ class Appender:
         self._overdue = False  # its period is over; also once the next one is written into it
         self._exclusion.forget()
         self._upkeep.begin_anew()
+        if self.links is not None:
+            self.links.begin_anew()
 
     def lock_failures(self) -> dict[str, int]:
         """Return how often the lock between processes could not be had, by cause."""
         return dict(self._exclusion.failures)
+
+    def why_no_lock(self) -> str | None:
+        """Return why processes can't exclude each other here; None where they can."""
+        with self._lock:
+            before = self._exclusion.failures.copy()
+            try:
+                self._exclusion.take()
+            finally:
+                self._exclusion.give()
+            causes = self._exclusion.failures - before
+        return next((cause for cause in causes if cause != HELD), None)
 
     def open(self) -> None:
         """
@@ -179,7 +215,10 @@ class Appender:
                 return
             try:
                 self._exclusion.take()
-                if self._ends_torn(fd, os.fstat(fd)):
+                torn = self._ends_torn(fd, os.fstat(fd))
+                if self.links is not None:
+                    conclude(self, self.links)
+                elif torn:
                     os.write(fd, b"\n")
                 move_aside(self.path, self.options)
             finally:
@@ -189,14 +228,19 @@ class Appender:
 
     def close(self) -> None:
         """Close the file; a later line opens it again. From within a write it is closed after it."""
+        if self.links is not None:
+            self._upkeep.close()  # what it deletes is put on record first
         with self._lock:
             if self._writing:
                 self._joined.append((None, self._count_trouble))
             else:
                 self._close()
-        self._upkeep.close()
+        if self.links is None:
+            self._upkeep.close()
 
     def _close(self) -> None:
+        if self.links is not None and self.links.is_opened:
+            self._put_notice(closes=True)
         self._drop()
         self._exclusion.forget()
 
@@ -257,7 +301,7 @@ class Appender:
                 return results
             try:
                 while fresh:
-                    for number, error in self._write_some(fresh).items():
+                    for number, error in self.write_some(fresh).items():
                         results[number] = error
                         if not isinstance(error, NotSyncedError):
                             self._forget(lines[number][1])
@@ -268,7 +312,7 @@ class Appender:
                     self._write_joined(*self._joined.popleft())
         return results
 
-    def _write_some(self, waiting: deque[tuple[int, bytes]]) -> dict[int, OSError]:
+    def write_some(self, waiting: deque[tuple[int, bytes]]) -> dict[int, OSError]:
         """Write the first line that waits, and what else goes with it; return which failed."""
         batch, size = [waiting.popleft()], 0
         while waiting and size + len(waiting[0][1]) <= _MOST_AT_ONCE:
@@ -287,6 +331,8 @@ class Appender:
         self, batch: list[tuple[int, bytes]], failed: dict[int, OSError]
     ) -> list[tuple[int, bytes]]:
         """Write lines in one, the short way; return those that are still to be written."""
+        if self.links is not None:
+            return self._link_at_once(self.links, batch, failed)
         data = b"".join(line for _, line in batch)
         self._writing = True
         try:
@@ -298,7 +344,7 @@ class Appender:
                 return batch
             self._end = -1
             written = os.write(fd, data)
-            here = _position(fd)
+            here = position(fd)
             again = (
                 batch[:1] if self._is_first_glued(fd, here - written, end, batch, written) else []
             )
@@ -320,7 +366,7 @@ class Appender:
     def _is_first_glued(
         self, fd: int, begin: int, end: int, batch: list[tuple[int, bytes]], written: int
     ) -> bool:
-        return begin != end and _is_glued(fd, begin, batch[0][1][:written])
+        return begin != end and is_glued(fd, begin, batch[0][1][:written])
 
     def _finish_last(
         self,
@@ -361,6 +407,11 @@ class Appender:
         recent[mark] = key
         return False
 
+    def pass_over(self, key: object) -> None:
+        """Do not write what a key stands for."""
+        with self._lock:
+            self._came_before(key)
+
     def _forget(self, key: object) -> None:
         if type(key) is Key:
             key.seen_by = tuple(each for each in key.seen_by if each is not self)
@@ -386,9 +437,9 @@ class Appender:
             elif 0 <= (end := self._whole_end(fd, end)) <= self._room - size:
                 self._end = -1
                 written = os.write(fd, data)
-                here = _position(fd)
+                here = position(fd)
                 if written == size and (
-                    here == end + size or (here > 0 and not _is_glued(fd, here - size, data))
+                    here == end + size or (here > 0 and not is_glued(fd, here - size, data))
                 ):
                     self._end = here
                 else:
@@ -414,7 +465,7 @@ class Appender:
                 return end
             # others wrote, or somebody has put another file in the descriptor's place
             is_whole = (
-                end > known and _last_byte(fd, end) == b"\n" and _inode(os.fstat(fd)) == self._inode
+                end > known and last_byte(fd, end) == b"\n" and _inode(os.fstat(fd)) == self._inode
             )
             return end if is_whole else -1
         except OSError:  # somebody closed all descriptors, as a daemon does
@@ -441,6 +492,16 @@ class Appender:
     def _write_carefully(self, data: bytes) -> None:
         if time.monotonic() < self._retry_at:
             raise _PausedError(self._reason, os.strerror(self._reason))
+        if self.links is not None:
+            for error in write_linked(self, self.links, [data[:-1]]).values():
+                raise error
+        else:
+            self.write_so(data)
+        if time.monotonic() >= self._upkeep.due_at:
+            self._upkeep.start()
+
+    def write_so(self, data: bytes) -> None:
+        """Write a line as it is."""
         fd = self._followed()
         found = self._found(fd)
         if found is None:  # somebody closed all descriptors, as a daemon does
@@ -460,8 +521,83 @@ class Appender:
             self._end = self._completed(fd, data, end, self._put(fd, data))
         finally:
             self._exclusion.give()
-        if time.monotonic() >= self._upkeep.due_at:
-            self._upkeep.start()
+
+    def _link_at_once(
+        self, links: Links, batch: list[tuple[int, bytes]], failed: dict[int, OSError]
+    ) -> list[tuple[int, bytes]]:
+        """Write lines with their links in one; return those that are still to be written."""
+        if time.monotonic() < self._retry_at:
+            return batch
+        self._writing = True
+        try:
+            errors = write_linked(self, links, [line[:-1] for _, line in batch])
+            for index, error in errors.items():
+                self._count_failure(error)
+                failed[batch[index][0]] = error
+            if self._sync_every:
+                self._sync(len(batch) - len(errors))
+        except NotSyncedError as error:
+            failed.update((number, error) for number, _ in batch if number not in failed)
+        except OSError:
+            return batch  # one by one each gets its own error
+        finally:
+            self._writing = False
+        return []
+
+    def _put_notice(self, **notices: Any) -> bool:
+        """Write a notice alone; return whether that could be done. Not from within a write."""
+        assert self.links is not None
+        self._writing = True
+        try:
+            return not write_linked(self, self.links, (), **notices)
+        except OSError:
+            return False
+        finally:
+            self._writing = False
+
+    def state(self, notice: dict[str, Any]) -> bool:
+        """
+        Put a notice on record, sealed where lines are linked, and bring it to the disk.
+
+        Args:
+            notice: What it says, with its `kind`.
+
+        Returns:
+            Whether that could be done; it can't from within a write.
+        """
+        with self._lock:
+            if self._writing:
+                return False
+            try:
+                if self.links is None:
+                    self._write(line_of_notice(notice) + b"\n")
+                elif not self._put_notice(notice=notice):
+                    return False
+                if self._fd is not None:
+                    _fdatasync(self._fd)
+            except OSError:
+                return False
+            finally:
+                while self._joined:
+                    self._write_joined(*self._joined.popleft())
+            return True
+
+    def tell_listeners(self) -> None:
+        """Say that there is a checkpoint to tell of."""
+        for each in list(self.listeners):
+            each.is_open = True
+
+    def _state_deletion(self, paths: Sequence[str]) -> bool:
+        """Put on record which rotated files are about to be deleted, where lines are linked."""
+        if self.links is None:
+            return True
+        files = []
+        for path in paths:
+            try:
+                files.append(self.links.summary_of(path))
+            except FileNotFoundError:  # another process was first
+                continue
+        return not files or self.state({"kind": "pruned", "files": files, "by": "retention"})
 
     def _with_room(
         self, fd: int, found: os.stat_result, length: int, locked: bool
@@ -521,7 +657,9 @@ class Appender:
             if files.newest(until=stamp_of(time.time_ns())) >= stamp_of(int(self._period * 1e9)):
                 self._overdue = False
                 return False
-        if torn:
+        if self.links is not None:
+            conclude(self, self.links)
+        elif torn:
             os.write(fd, b"\n")
         move_aside(self.path, self._rotation)
         self._upkeep.ask()
@@ -550,17 +688,17 @@ class Appender:
         while True:
             if written == 0:
                 raise OSError(errno.EIO, "nothing written")
-            here = _position(fd) if end >= 0 else -1
+            here = position(fd) if end >= 0 else -1
             if here < 0 or here - written == end:
                 alone = True
             else:  # others wrote between our look at the end, or our last part, and this part
-                alone = left is data and not _is_glued(fd, here - written, data[:written])
+                alone = left is data and not is_glued(fd, here - written, data[:written])
             if alone:
                 self._is_amid = written < len(left)
                 if not self._is_amid:
                     return here
                 left, end = left[written:], here
-                alone = here < 0 or _end_of(fd) == here
+                alone = here < 0 or end_of(fd) == here
             if not alone:  # what was written stays a fragment
                 again += 1
                 if again > _AGAIN:
@@ -597,7 +735,7 @@ class Appender:
             return self._is_amid
         known, self._end = self._end, -1
         try:
-            self._end = _end_of(fd)
+            self._end = end_of(fd)
         except OSError:
             return False
         if self._end < known:
@@ -612,8 +750,8 @@ class Appender:
     def _is_torn(self, fd: int) -> bool:
         """Whether the end stays without a newline: another process may be amid a long write."""
         for _ in range(_LOOKS):
-            self._end = _end_of(fd)
-            if self._end <= 0 or _last_byte(fd, self._end) == b"\n":
+            self._end = end_of(fd)
+            if self._end <= 0 or last_byte(fd, self._end) == b"\n":
                 return False
             time.sleep(_LOOK_EVERY_S)
         return True
@@ -726,36 +864,6 @@ class Appender:
 
 def _inode(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
-
-
-def _position(fd: int) -> int:
-    """Where our last write ended; -1 if that can't be told."""
-    try:
-        return os.lseek(fd, 0, os.SEEK_CUR)
-    except OSError:
-        return -1
-
-
-def _end_of(fd: int) -> int:
-    return os.lseek(fd, 0, os.SEEK_END)
-
-
-def _is_glued(fd: int, begin: int, data: bytes) -> bool:
-    """Whether what was written begins there, and behind something that is no whole line."""
-    if begin <= 0 or data.startswith(b"\n") or not hasattr(os, "pread"):
-        return False
-    try:
-        seen = os.pread(fd, 1 + len(data), begin - 1)
-    except OSError:  # opened for writing only
-        return False
-    return not seen.startswith(b"\n") and seen[1:] == data
-
-
-def _last_byte(fd: int, end: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(fd, 1, end - 1)
-    os.lseek(fd, end - 1, os.SEEK_SET)
-    return os.read(fd, 1)
 
 
 def cause_of(error: OSError) -> str:

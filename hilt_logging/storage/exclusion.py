@@ -21,7 +21,10 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-__all__ = ["Exclusion", "above_stdio", "claim", "register", "unclaim"]
+__all__ = ["HELD", "Exclusion", "above_stdio", "claim", "register", "unclaim"]
+
+HELD = "held by another process"
+"""Why the lock is not to be had now, where it could be at other times."""
 
 _WAIT_S = 2.0
 _WITHOUT_S = 10.0
@@ -84,7 +87,7 @@ class Exclusion:
                 return True
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    self._do_without("held by another process")
+                    self._do_without(HELD)
                     return False
             time.sleep(nap)
             nap = min(nap * 2, _LONGEST_NAP_S)

@@ -4,11 +4,12 @@ How a log is rotated, kept and followed: the options and what they may be.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,11 +17,16 @@ from ..errors import ConfigurationError
 from .compression import require
 
 
-__all__ = ["FileOptions", "Period", "file_options"]
+if TYPE_CHECKING:
+    from ..safeguards.jwk import JWK
+
+
+__all__ = ["Evidence", "FileOptions", "Period", "evidence_options", "file_options"]
 
 _DAY_S = 86_400
 _UNITS = {"m": 60, "h": 3600, "d": _DAY_S}
 _LONGEST_S = 3650 * _DAY_S
+_LONGEST_KID = 256
 _WHEN = 'Must be midnight, hourly, or up to 24 hours or whole days, as in "30m", "6h", "7d"'
 
 
@@ -48,6 +54,24 @@ class Period(msgspec.Struct, frozen=True):
         return min(now, began.timestamp())
 
 
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """
+    How the lines of a log are linked.
+
+    Attributes:
+        checkpoint_every: After how many linked lines of a process there is a checkpoint.
+        checkpoint_seconds: After how many seconds there is one, with the next line.
+        kid: The name of the key that signs checkpoints; None where they are not signed.
+        key: That key.
+    """
+
+    checkpoint_every: int = 1000
+    checkpoint_seconds: float = 300.0
+    kid: str | None = None
+    key: JWK | None = dataclasses.field(default=None, compare=False, repr=False)
+
+
 class FileOptions(msgspec.Struct, frozen=True):
     """
     How a log is rotated, kept and followed; the default rotates and deletes nothing.
@@ -63,6 +87,7 @@ class FileOptions(msgspec.Struct, frozen=True):
         rotator: Makes the rotated file of one that nobody writes to any more.
         strict: Whether a file that was renamed is noticed at the very next line.
         sync_every: After how many lines they are brought to the disk itself; 0 for never.
+        evidence: How lines are linked; None where they are not.
     """
 
     max_bytes: int = 0
@@ -75,6 +100,7 @@ class FileOptions(msgspec.Struct, frozen=True):
     rotator: Callable[[str, str], object] | None = None
     strict: bool = False
     sync_every: int = 0
+    evidence: Evidence | None = None
 
     @property
     def rotates(self) -> bool:
@@ -105,6 +131,7 @@ def file_options(
     rotator: Any,
     external_rotation: Any,
     durability: Any,
+    evidence: Evidence | None = None,
 ) -> FileOptions:
     """
     Return the options as they stand in a configuration.
@@ -132,7 +159,50 @@ def file_options(
         rotator=_callable("rotator", rotator),
         strict=external_rotation == "strict",
         sync_every=_sync_every(durability),
+        evidence=evidence,
     )
+
+
+def evidence_options(
+    *,
+    evidence: Any,
+    sign_key: Any,
+    shared_sign_key: Any,
+    checkpoint_every: Any,
+    checkpoint_seconds: Any,
+) -> Evidence | None:
+    """
+    Return how lines are linked, as it stands in a configuration; None where they are not.
+
+    Raises:
+        ConfigurationError: for a wrong value, and a key that is missing or that others can read.
+        MissingDependencyError: if what signs is not installed.
+    """
+    for option, value in {"evidence": evidence, "shared_sign_key": shared_sign_key}.items():
+        if type(value) is not bool:
+            raise ConfigurationError(option, value, "Must be true or false")
+    if type(checkpoint_every) is not int or checkpoint_every < 1:
+        raise ConfigurationError(
+            "checkpoint_every", checkpoint_every, "Must be a number of lines from 1"
+        )
+    if type(checkpoint_seconds) not in (int, float) or not 0 < checkpoint_seconds <= _LONGEST_S:
+        raise ConfigurationError(
+            "checkpoint_seconds", checkpoint_seconds, "Must be a number of seconds above 0"
+        )
+    if not evidence:
+        if sign_key is not None:
+            raise ConfigurationError(
+                "sign_key", sign_key, "Must be left out without evidence: true"
+            )
+        return None
+    if sign_key is None:
+        return Evidence(checkpoint_every, float(checkpoint_seconds))
+    from ..safeguards.jwk import load_private
+
+    key = load_private("sign_key", sign_key, ("Ed25519",), shared=shared_sign_key)
+    if len(key.kid) > _LONGEST_KID or not key.kid.isascii():
+        raise ConfigurationError("sign_key", sign_key, "The name (kid) of the key is too long")
+    return Evidence(checkpoint_every, float(checkpoint_seconds), key.kid, key)
 
 
 def _sync_every(durability: Any) -> int:

@@ -16,7 +16,7 @@ import _thread
 import os
 import time
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .compression import GivenUpError, compress
 from .exclusion import claim, unclaim
@@ -30,6 +30,7 @@ _AGAIN_S = 3600.0
 _AGAIN_AFTER_FAILURE_S = 60.0
 _AGAIN_WHILE_BUSY_S = 1.0
 _LAST_S = 5.0
+_STATED_AT_ONCE = 100
 _DAY_NS = 86_400_000_000_000
 
 
@@ -41,17 +42,24 @@ class Upkeep:
         path: The log.
         options: What is to be done.
         failed: Is told of each failure.
+        state: Puts on record which files are about to be deleted; returns whether that is done.
 
     Attributes:
         due_at: When there is something to do, as `time.monotonic` counts.
     """
 
     def __init__(
-        self, path: str, options: FileOptions, failed: Callable[[Exception], None]
+        self,
+        path: str,
+        options: FileOptions,
+        failed: Callable[[Exception], None],
+        state: Callable[[Sequence[str]], bool] = lambda paths: True,
     ) -> None:
         self.path = path
         self.options = options
         self._failed = failed
+        self._state = state
+        self._stated: set[str] = set()
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -103,9 +111,23 @@ class Upkeep:
         wait = _AGAIN_S
         for found in sorted(files.all()):
             wait = min(wait, self._guarded(self._advance, files, found))
-        for found in self._surplus(files):
+        surplus = self._surplus(files)
+        if not self._is_stated([each.path for each in surplus]):
+            return min(wait, _AGAIN_WHILE_BUSY_S)
+        for found in surplus:
             wait = min(wait, self._guarded(self._delete, files, found))
         return wait
+
+    def _is_stated(self, paths: list[str]) -> bool:
+        """Whether it is on record that files are deleted, each of them once."""
+        fresh = [path for path in paths if path not in self._stated]
+        for at in range(0, len(fresh), _STATED_AT_ONCE):
+            some = fresh[at : at + _STATED_AT_ONCE]
+            if not self._state(some):
+                return False
+            self._stated.update(some)
+        self._stated.intersection_update(paths)
+        return True
 
     def _guarded(
         self, step: Callable[[Files, Rotated], bool], files: Files, found: Rotated

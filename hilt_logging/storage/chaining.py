@@ -1,0 +1,684 @@
+"""
+How a log ends, as its next line has to say: the lines of all processes, over all its files, are one
+chain.
+
+What is known of the end is kept between writes, and holds as long as the file ends where it did.
+Where others wrote since, their lines are read; where the file is new or was emptied, the end of the
+one before is looked for. All this happens under the lock between processes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, NamedTuple
+
+import msgspec
+
+from .._ids import timestamp
+from ..safeguards.chain import (
+    UNKNOWN,
+    ZEROS,
+    Link,
+    Span,
+    link,
+    link_of,
+    seal,
+    sha256,
+    spanning,
+    unlinked,
+    without_integrity,
+)
+from .compression import DamagedError, decompressed
+from .notices import line_of_notice, process
+from .options import Evidence
+from .rotation import ENDINGS, Files
+
+
+__all__ = ["Block", "Links", "is_chained", "misfit", "summary_of"]
+
+_FIRST_READ = 64 * 1024
+_MOST_READ = 256 * 1024 * 1024
+_WINDOW = 4 * 1024 * 1024
+_MARK = 128
+_SIGN = b'"integrity":{"chain":"'
+_RANGE = ("chain", "first_seq", "last_seq", "head")
+_KINDS = {".gz": "gzip", ".zst": "zstd"}
+
+
+class Tail(NamedTuple):
+    """
+    How a log ends.
+
+    Attributes:
+        chain: The id of its chain; empty where nothing is linked.
+        seq: The highest number in the chain; -1 where nothing is linked.
+        last: The digest of the last line; empty where there is none.
+        lines: How many lines stand behind the last one that is linked.
+        digest: What `spanning` begins, with these lines; None where there are none.
+    """
+
+    chain: str = ""
+    seq: int = -1
+    last: str = ""
+    lines: int = 0
+    digest: Any = None
+
+    @property
+    def span(self) -> Span | None:
+        """What the next linked line says of what stands between."""
+        return None if self.digest is None else Span(self.lines, self.digest.hexdigest())
+
+
+class Item(NamedTuple):
+    """
+    A line that is to be written.
+
+    Attributes:
+        line: Its bytes, with the newline.
+        number: Which of the given lines it is; -1 for a notice.
+        tail: How the log ends with it.
+        told: What the notice says.
+    """
+
+    line: bytes
+    number: int
+    tail: Tail
+    told: dict[str, Any] | None = None
+
+
+class Block(NamedTuple):
+    """
+    Lines for one write.
+
+    Attributes:
+        data: Their bytes.
+        items: The lines.
+    """
+
+    data: bytes
+    items: list[Item]
+
+
+_START = Tail()
+
+
+class Links:
+    """
+    The links that one process makes in one log.
+
+    Args:
+        path: The log.
+        permissions: Mode bits for the file that helps to find the chain, `.NAME.chain`.
+        evidence: How lines are linked.
+        namer: Gives rotated files other names.
+
+    Attributes:
+        tail: How the log ends, as far as it is known.
+        facts: Checkpoints that nobody was told of yet.
+        dropped: How many events were lost on their way here.
+        unlinked: How many lines had to be written without a link.
+        checkpoints: How many checkpoints this process wrote.
+        is_opened: Whether this process is on record as one that writes.
+        end: Where the file ended when it was last looked at; -1 where that is not known.
+    """
+
+    ROOM = 1200
+    """How many bytes a file has to leave for the checkpoint that is its last line."""
+
+    def __init__(
+        self,
+        path: str,
+        permissions: int,
+        evidence: Evidence,
+        namer: Callable[[str], str] | None = None,
+    ) -> None:
+        folder, name = os.path.split(path)
+        self.path = path
+        self.evidence = evidence
+        self.tail = _START
+        self._hint_path = os.path.join(folder, f".{name}.chain")
+        self._permissions = permissions
+        self._files = Files(path, namer)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what this process did, as a forked child must."""
+        self.facts: deque[dict[str, Any]] = deque()
+        self.dropped = 0
+        self.unlinked = 0
+        self.checkpoints = 0
+        self.is_opened = False
+        self._is_misplaced = False
+        self._goes_on = False
+        self._inode = self._noted = (-1, -1)
+        self.end = -1
+        self._mark = b""
+        self._written = 0
+        self._since = 0
+        self._previous = ""
+        self._checkpoint_at = float("inf")
+
+    # How the log ends.
+
+    def look(self, fd: int, inode: tuple[int, int], end: int) -> None:
+        """
+        Find out how the log ends.
+
+        Args:
+            fd: Its file.
+            inode: Which file that is.
+            end: Where it ends.
+
+        Raises:
+            OSError: if it can't be read.
+        """
+        if inode == self._inode and end == self.end:
+            return
+        is_known = inode == self._inode and 0 < self.end < end and self._is_there(fd)
+        if is_known and self._is_misplaced:
+            self.tail = _covered(self.tail, _read(fd, self.end, end))
+        elif is_known:
+            self.tail = _within(fd, self.end, end, self.tail) or self.tail
+        else:
+            self.tail = self._tail_of_file(fd, inode, end)
+        self._inode, self.end = inode, end
+        self._is_misplaced = self._goes_on = False
+        self._mark = _read(fd, max(0, end - _MARK), end)
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the file ends without a newline."""
+        return self._mark != b"" and not self._mark.endswith(b"\n")
+
+    def catch_up(self, fd: int, inode: tuple[int, int]) -> None:
+        """Find out how a file ends that is not written to any more, if lines were linked there."""
+        if inode == self._inode:
+            self.look(fd, inode, os.fstat(fd).st_size)
+
+    def _is_there(self, fd: int) -> bool:
+        """Whether what stands before the end that is known is what it was: a file may be emptied."""
+        mark = self._mark
+        return mark.endswith(b"\n") and _read(fd, self.end - len(mark), self.end) == mark
+
+    def _tail_of_file(self, fd: int, inode: tuple[int, int], end: int) -> Tail:
+        found = _within(fd, 0, end, _START)
+        if found is not None and found.chain:
+            return found
+        before = self.tail if self._goes_on else self._before(inode)
+        if not before.chain or found is None:
+            self._previous = (self._hint() or {}).get("chain", "")
+            return Tail(last=found.last if found is not None else sha256(_last_line(fd, end)))
+        return before if end == 0 else _covered(before, _read(fd, 0, end))
+
+    def _before(self, inode: tuple[int, int]) -> Tail:
+        """How the log ends in the files before one that has no linked line."""
+        hint = self._hint() or {}
+        tails = [self.tail, *(_tail_of(path) for path in self._files_before(hint, inode))]
+        tails = [tail for tail in tails if tail.chain]
+        chains = [self.tail.chain, hint.get("chain"), *(tail.chain for tail in tails)]
+        for chain in chains:
+            of_chain = [tail for tail in tails if tail.chain == chain]
+            if of_chain:
+                return max(of_chain, key=lambda tail: tail.seq)
+        return _START
+
+    def _files_before(self, hint: dict[str, Any], inode: tuple[int, int]) -> list[str]:
+        """The file that was linked to last, if it is still there, and those that seem the newest."""
+        folder, name = os.path.split(self.path)
+        found: list[str] = []
+        newest: tuple[int, str] = (-1, "")
+        for entry in _entries(folder):
+            if entry.name.startswith(f".{name}") or entry.name.endswith(".part"):
+                continue
+            try:
+                there = entry.stat()
+            except OSError:
+                continue
+            if not stat.S_ISREG(there.st_mode) or (there.st_dev, there.st_ino) == inode:
+                continue
+            if [there.st_dev, there.st_ino] == hint.get("inode"):
+                found.append(entry.path)
+            elif entry.name.startswith((f"{name}.", f"{name}-")):
+                newest = max(newest, (there.st_mtime_ns, entry.path))
+        found.append(newest[1])
+        stamped = [each for each in self._files.all() if each.is_whole or each.is_pending]
+        found.extend(each.path for each in sorted(stamped)[-2:])
+        return [path for path in dict.fromkeys(found) if path and path != self.path]
+
+    def _hint(self) -> dict[str, Any] | None:
+        try:
+            with open(self._hint_path, "rb") as file:
+                found = msgspec.json.decode(file.read(4096))
+        except (OSError, ValueError):
+            return None
+        return found if type(found) is dict else None
+
+    def _note(self, inode: tuple[int, int]) -> None:
+        """Write down where the chain is; who begins with an empty file finds it so."""
+        self._noted = inode
+        told = {
+            "chain": self.tail.chain,
+            "seq": self.tail.seq,
+            "head": self.tail.last,
+            "inode": inode,
+        }
+        part = f"{self._hint_path}.part"
+        try:
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._permissions)
+            try:
+                os.write(fd, msgspec.json.encode(told))
+            finally:
+                os.close(fd)
+            os.replace(part, self._hint_path)
+        except OSError:  # it is of help only
+            return
+
+    # Lines with their links.
+
+    def block(
+        self,
+        lines: Sequence[bytes],
+        *,
+        notice: dict[str, Any] | None = None,
+        reason: str | None = None,
+        closes: bool = False,
+    ) -> Block:
+        """
+        Return lines with their links, and the notices that are due before, among and after them.
+
+        Args:
+            lines: Lines of events.
+            notice: A notice that is to be sealed.
+            reason: Of a checkpoint at the end.
+            closes: Let the checkpoint be the notice that this process is done.
+        """
+        items: list[Item] = []
+        tail, since = self.tail, self._since
+        if not tail.chain:
+            tail = Tail(secrets.token_hex(16), -1, tail.last)
+        if not self.is_opened and not closes and reason != "rotation":
+            items.append(self._opening(tail))
+            tail, since = items[-1].tail, since + 1
+        for number, line in enumerate(lines):
+            items.append(_item(without_integrity(line), number, tail))
+            tail, since = items[-1].tail, since + 1
+            if since >= self.evidence.checkpoint_every:
+                items.append(self._checkpoint(tail, number + 1, "events"))
+                tail, since = items[-1].tail, 0
+        if notice is not None:
+            items.append(self._sealed(line_of_notice(notice), tail, notice))
+            tail = items[-1].tail
+        if reason is None and since and time.monotonic() >= self._checkpoint_at:
+            reason = "seconds"
+        if closes:
+            items.append(self._checkpoint(tail, len(lines), "close", closes))
+        elif reason is not None:
+            items.append(self._checkpoint(tail, len(lines), reason))
+        data = b"".join([item.line for item in items])
+        return Block(b"\n" + data if self.is_torn else data, items)
+
+    def _opening(self, tail: Tail) -> Item:
+        told = {
+            "kind": "opened",
+            **process(),
+            "chain": tail.chain,
+            "checkpoint_every": self.evidence.checkpoint_every,
+            "checkpoint_seconds": self.evidence.checkpoint_seconds,
+        }
+        if self._previous:
+            told["previous_chain"] = self._previous
+        if self.evidence.key is not None:
+            told["sign_key"] = self.evidence.kid
+            told["public_key"] = self.evidence.key.public()
+        return _item(line_of_notice(told), -1, tail, told)
+
+    def _checkpoint(self, tail: Tail, more: int, reason: str, closes: bool = False) -> Item:
+        written = self._written + more
+        told = {
+            "kind": "closed" if closes else "checkpoint",
+            "chain": tail.chain,
+            "seq": tail.seq + 1,
+            "head": tail.last,
+            "at": timestamp(),
+            "process": os.getpid(),
+            "counts": {
+                "accepted": written + self.dropped,
+                "written": written,
+                "dropped": self.dropped,
+            },
+            "reason": reason,
+        }
+        return self._sealed(line_of_notice(told), tail, told)
+
+    def _sealed(self, line: bytes, tail: Tail, told: dict[str, Any]) -> Item:
+        linked = link(line, tail.chain, tail.seq + 1, tail.last or ZEROS, tail.span)
+        line = seal(linked, self.evidence.key)
+        return Item(line + b"\n", -1, Tail(tail.chain, tail.seq + 1, sha256(line)), told)
+
+    def without(self, line: bytes) -> bytes:
+        """Return a line that is to be written without a link, because the lock can't be had."""
+        return unlinked(without_integrity(line), self.tail.chain or UNKNOWN)
+
+    def count_unlinked(self) -> None:
+        """Count a line that was written without a link."""
+        self.unlinked += 1
+        self._written += 1
+
+    # What became of them.
+
+    def done(self, block: Block, inode: tuple[int, int], end: int) -> None:
+        """Take over that a block stands where the file ended, which now ends further on."""
+        self._take(block.items)
+        self.tail = block.items[-1].tail
+        self._inode, self.end = inode, end
+        self._mark = block.data[-_MARK:]
+        if inode != self._noted or block.items[-1].told is not None:
+            self._note(inode)
+
+    def partly(
+        self, block: Block, written: int, *, is_misplaced: bool, is_glued: bool
+    ) -> list[int]:
+        """
+        Take over that something is amiss with a block.
+
+        Args:
+            block: The block.
+            written: How much of it stands in the file in one piece.
+            is_misplaced: Others wrote between the look at the end and the write.
+            is_glued: It begins behind a fragment of theirs.
+
+        Returns:
+            The numbers of the lines that are not there whole; -1 for a notice.
+        """
+        self._is_misplaced |= is_misplaced
+        end = len(block.data) - sum(len(item.line) for item in block.items)
+        whole: list[Item] = []
+        again: list[int] = []
+        for index, item in enumerate(block.items):
+            end += len(item.line)
+            if end - 1 <= written and not (is_glued and index == 0):
+                whole.append(item)
+            else:
+                again.append(item.number)
+        self._take(whole)
+        return again
+
+    def _take(self, items: Sequence[Item]) -> None:
+        """Count lines that are in the file."""
+        for item in items:
+            if item.told is None:
+                self._written += 1
+                self._since += 1
+            else:
+                self._take_notice(item, item.told)
+
+    def _take_notice(self, item: Item, told: dict[str, Any]) -> None:
+        kind = told["kind"]
+        if kind == "opened":
+            self.is_opened = True
+            self._previous = ""
+            self._since += 1
+            self._checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
+        elif kind in ("checkpoint", "closed"):
+            self.checkpoints += 1
+            self._since = 0
+            self._checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
+            self.facts.append({**told, "head": item.tail.last})
+            self.is_opened = kind != "closed"
+
+    def go_on(self) -> None:
+        """Let the next file, which is a new one, come after the one whose end is known."""
+        self._goes_on = True
+        self._inode, self.end = (-1, -1), -1
+
+    def summary_of(self, path: str) -> dict[str, Any]:
+        """Return `summary_of` a file."""
+        return summary_of(path)
+
+
+def _item(line: bytes, number: int, tail: Tail, told: dict[str, Any] | None = None) -> Item:
+    seq = tail.seq + 1
+    linked = link(line, tail.chain, seq, tail.last or ZEROS, tail.span)
+    return Item(linked + b"\n", number, Tail(tail.chain, seq, sha256(linked)), told)
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        return
+
+
+# How files end.
+
+
+def _read(fd: int, begin: int, end: int) -> bytes:
+    """What stands in a file from one place to another."""
+    parts = []
+    while begin < end and (part := os.pread(fd, end - begin, begin)):
+        parts.append(part)
+        begin += len(part)
+    return b"".join(parts) if len(parts) != 1 else parts[0]
+
+
+def _within(fd: int, begin: int, end: int, before: Tail) -> Tail | None:
+    """
+    How a log ends behind what stands between two places of a file.
+
+    None where so much of it has no linked line that the rest is not read.
+    """
+    size = _FIRST_READ
+    while True:
+        low = max(begin, end - size)
+        found = _after(_read(fd, low, end), before if low == begin else None)
+        if found is not None:
+            return found
+        if size > _MOST_READ:
+            return None
+        size *= 8
+
+
+def _after(data: bytes, before: Tail | None) -> Tail | None:
+    """
+    How a log ends behind some lines; None where a linked line would have to be looked for further up.
+
+    Args:
+        data: The lines.
+        before: How it ended before them; None where they begin amid the file. Without a chain, the
+            first of them is what it says.
+    """
+    stop, seq, last = len(data) - data.endswith(b"\n"), -1, ""
+    end = stop
+    while stop > 0 or (stop == 0 and data[:1] == b"\n"):
+        begin = data.rfind(b"\n", 0, stop) + 1
+        line = data[begin:stop]
+        last = last or sha256(line)
+        found = link_of(line)
+        if found is not None and not found.is_unlinked:
+            if _fits(found, data, begin, before):
+                return _behind(data, stop, end, found, max(seq, found.seq), last)
+            seq = max(seq, found.seq)
+        stop = begin - 1
+    if before is None:
+        return None
+    if not before.chain:
+        return before._replace(last=last or before.last)
+    return _covered(before, data)
+
+
+def _fits(found: Link, data: bytes, begin: int, before: Tail | None) -> bool:
+    """Whether a link names the line that stands before it."""
+    if begin == 0:
+        return before is not None and (not before.chain or before.last == found.prev)
+    above = data.rfind(b"\n", 0, begin - 1) + 1
+    if above == 0 and before is None:
+        return False  # the line before is not read whole
+    return sha256(data[above : begin - 1]) == found.prev
+
+
+def _behind(data: bytes, stop: int, end: int, found: Link, seq: int, last: str) -> Tail:
+    if stop >= end:
+        return Tail(found.chain, seq, last)
+    rest = data[stop + 1 : end]
+    digest = spanning(sha256(data[data.rfind(b"\n", 0, stop) + 1 : stop]))
+    digest.update(rest + b"\n")
+    return Tail(found.chain, seq, last, rest.count(b"\n") + 1, digest)
+
+
+def _covered(before: Tail, data: bytes) -> Tail:
+    """How a log ends with lines of which none counts as linked."""
+    bare = data[:-1] if data.endswith(b"\n") else data
+    if not data:
+        return before
+    digest = spanning(before.last) if before.digest is None else before.digest.copy()
+    digest.update(bare)
+    digest.update(b"\n")
+    lines = bare.split(b"\n")
+    seqs = [found.seq for found in map(link_of, lines) if found is not None]
+    return Tail(
+        before.chain,
+        max([before.seq, *seqs]),
+        sha256(lines[-1]),
+        before.lines + len(lines),
+        digest,
+    )
+
+
+def _last_line(fd: int, end: int) -> bytes:
+    data = _read(fd, max(0, end - _WINDOW), end)
+    return data.removesuffix(b"\n").rpartition(b"\n")[2]
+
+
+def _tail_of(path: str) -> Tail:
+    """How the log ends in one of its files; nothing is known of one that can't be read."""
+    try:
+        with open(path, "rb") as file:
+            kind = _KINDS.get(os.path.splitext(path)[1])
+            if kind is None:
+                end = os.fstat(file.fileno()).st_size
+                first = file.readline(_WINDOW)
+                return _replaced(first) or _within(file.fileno(), 0, end, _START) or _START
+            first, data, is_whole = _window(file, kind)
+    except (OSError, DamagedError):
+        return _START
+    return _replaced(first) or _after(data, _START if is_whole else None) or _START
+
+
+def _window(file: IO[bytes], kind: str) -> tuple[bytes, bytes, bool]:
+    """The first line of a compressed file, its end, and whether that is all of it."""
+    first, data, total = b"", b"", 0
+    for chunk in decompressed(file, kind):
+        if b"\n" not in first:
+            first = (first + chunk)[:_WINDOW]
+        data, total = (data + chunk)[-_WINDOW:], total + len(chunk)
+    return first.partition(b"\n")[0], data, total == len(data)
+
+
+def _replaced(first: bytes) -> Tail | None:
+    """How the file ended in whose place another one was put, which has a chain of its own."""
+    told = _replaces(first)
+    if told is None:
+        return None
+    try:
+        return Tail(str(told["chain"]), int(told["last_seq"]), str(told["head"]))
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _replaces(first: bytes) -> dict[str, Any] | None:
+    """What the first line of a file that was rewritten tells of the one before."""
+    if b'"kind":"rewritten"' not in first:
+        return None
+    try:
+        told = msgspec.json.decode(first)["extensions"]["notice"]["replaces"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    if type(told) is dict and type(told.get("replaces")) is dict:
+        told = told["replaces"]  # rewritten twice
+    return told if type(told) is dict else None
+
+
+def is_chained(path: str) -> bool:
+    """Return whether a file has linked lines where it ends."""
+    try:
+        with open(path, "rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            data = _read(file.fileno(), max(0, end - _FIRST_READ), end)
+    except OSError:
+        return False
+    return any(link_of(line) for line in data.split(b"\n") if _SIGN in line)
+
+
+def misfit(path: str) -> str | None:
+    """Return why no chain can be begun or continued in a file; None where one can."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return "It is no regular file, and lines can be linked in no other"
+        with open(path, "rb") as file:
+            data = _read(file.fileno(), max(0, found.st_size - _FIRST_READ), found.st_size)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "It can't be read, and lines are linked to those that are there"
+    return _misfit_of(data.removesuffix(b"\n").rpartition(b"\n")[2])
+
+
+def _misfit_of(last: bytes) -> str | None:
+    if b'"integrity"' not in last or link_of(last) is not None:
+        return None
+    try:
+        event = msgspec.json.decode(last)
+    except (ValueError, RecursionError):
+        return None  # torn: the next link covers it
+    integrity = event.get("integrity") if type(event) is dict else None
+    if type(integrity) is not dict or "chain" not in integrity:
+        return None
+    return "It ends in a chain whose bytes were changed: move the file away to begin a new one"
+
+
+def summary_of(path: str) -> dict[str, Any]:
+    """
+    Return what a notice says of a file that is to be deleted: its links, from the first to the last.
+
+    Raises:
+        OSError: if it can't be read.
+    """
+    first: Link | None = None
+    last: Link | None = None
+    line = b""
+    told: dict[str, Any] = {"name": os.path.basename(path)}
+    try:
+        for number, line in enumerate(_lines(path)):
+            if number == 0 and (replaces := _replaces(line)) is not None:
+                told["replaces"] = {name: replaces.get(name) for name in _RANGE}
+            found = link_of(line) if _SIGN in line else None
+            if found is not None and not found.is_unlinked:
+                first, last = first or found, found
+    except DamagedError:
+        line = b""
+    if first is not None and last is not None:
+        told |= {"chain": last.chain, "first_seq": first.seq, "last_seq": last.seq}
+    return told | {"head": sha256(line)}
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    kind = _KINDS.get(os.path.splitext(path)[1])
+    with open(path, "rb") as file:
+        chunks = iter(lambda: file.read(_WINDOW), b"") if kind is None else decompressed(file, kind)
+        left = b""
+        for chunk in chunks:
+            *lines, left = (left + chunk).split(b"\n")
+            yield from lines
+        if left:
+            yield left
+
+
+assert set(_KINDS) == set(ENDINGS.values())

@@ -1,0 +1,273 @@
+"""
+Writing lines that are linked to those before them.
+
+Always under the lock between processes: is the path still our file, how does it end, rotation, one
+write. Who can't have the lock writes lines that say that they are not linked, and the next linked
+line covers them. Somebody who was stopped between look and write may find that others wrote without
+the lock meanwhile: then the next line, which is written at once, covers his own, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .descriptors import end_of, is_glued, position
+from .room import reserve
+
+
+if TYPE_CHECKING:
+    from .appender import Appender
+    from .chaining import Block, Links
+
+
+__all__ = ["conclude", "ends_linked", "write_linked"]
+
+_FOLLOW_EVERY_S = 0.1
+_AGAIN = 3
+_LOOKS = 20
+_LAST = 64 * 1024
+
+
+class _Put(NamedTuple):
+    """
+    What became of a write.
+
+    Attributes:
+        begin: Where it begins in the file.
+        written: How much of it stands there in one piece.
+        is_glued: Whether it begins behind a fragment of something else.
+        error: What kept the rest from being written.
+    """
+
+    begin: int
+    written: int
+    is_glued: bool = False
+    error: OSError | None = None
+
+
+def write_linked(
+    file: Appender, links: Links, lines: Sequence[bytes], **notices: Any
+) -> dict[int, OSError]:
+    """
+    Write lines with their links.
+
+    Args:
+        file: The file.
+        links: What links its lines.
+        lines: The lines, without newlines.
+        notices: What `Links.block` is asked for beside them.
+
+    Returns:
+        The errors of those that are not in the file whole, by their numbers.
+
+    Raises:
+        OSError: if nothing can be written.
+    """
+    now = time.monotonic()
+    if now >= file._look_at or file._fd is None:
+        file._look_at = now + _FOLLOW_EVERY_S
+        file._exclusion.check()
+        if file._fd is None:
+            file._look_at = float("-inf")
+            file._followed()  # which makes folders, too
+    try:
+        if file._exclusion.take():
+            end = _end(file, links)
+            if end >= 0:
+                return _write(file, links, lines, end, notices)
+    finally:
+        file._exclusion.give()
+        file._end = -1  # nobody goes the short way here
+        if links.facts:
+            file.tell_listeners()
+    if notices:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), file.path)
+    return _write_unlinked(file, links, lines)
+
+
+def ends_linked(path: str) -> bool:
+    """Return whether a file has linked lines where it ends."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        with open(path, "rb") as opened:
+            opened.seek(max(0, found.st_size - _LAST))
+            data = opened.read()
+    except OSError:
+        return False
+    if b'"integrity":{"chain":"' not in data:
+        return False
+    from .chaining import is_chained  # only who links loads what it needs
+
+    return is_chained(path)
+
+
+def conclude(file: Appender, links: Links) -> None:
+    """Put a checkpoint at the end of a file that is about to be moved aside, under the lock."""
+    try:
+        fd, end = file._fd, _end(file, links)
+        if fd is not None and end >= 0:
+            end = _look(file, links, fd, end)
+            block = links.block((), reason="rotation")
+            put = _put(fd, end, block.data)
+            _take_over(file, links, block, put, end)
+            _look(file, links, fd, end_of(fd))
+    except OSError as error:  # it is moved aside without
+        file._count_trouble(error)
+    links.go_on()
+
+
+def _write(
+    file: Appender, links: Links, lines: Sequence[bytes], end: int, notices: dict[str, Any]
+) -> dict[int, OSError]:
+    waiting = dict(enumerate(lines))
+    error: OSError | None = None
+    for _ in range(1 + _AGAIN):
+        fd, end, block = _prepared(file, links, end, list(waiting.values()), notices)
+        put = _put(fd, end, block.data)
+        again = _take_over(file, links, block, put, end)
+        if again is None:
+            return {}
+        numbers = list(waiting)
+        waiting = {numbers[each]: lines[numbers[each]] for each in again if each >= 0}
+        error, notices = put.error, notices if -1 in again else {}
+        if not waiting and not notices:
+            notices = {"reason": "cover"}
+        end = -1 if error is not None else _end(file, links)
+        if end < 0:
+            break
+    return dict.fromkeys(waiting, error or OSError(errno.EIO, "others write in between"))
+
+
+def _prepared(
+    file: Appender, links: Links, end: int, lines: list[bytes], notices: dict[str, Any]
+) -> tuple[int, int, Block]:
+    """The lines as they have to stand in the file, after rotation; its descriptor, and its end."""
+    while True:
+        fd = file._fd
+        assert fd is not None
+        end = _look(file, links, fd, end)
+        block = links.block(lines, **notices)
+        length = len(block.data) + links.ROOM
+        if not _is_due(file, fd, end, length):
+            break
+        file._rotated(fd, False, length)
+        end = _end(file, links)
+        if end < 0:
+            raise OSError(errno.EIO, "the file can't be read", file.path)
+    if end + len(block.data) > file._room:
+        file._room = reserve(fd, end, len(block.data))
+    return fd, end, block
+
+
+def _is_due(file: Appender, fd: int, end: int, length: int) -> bool:
+    """Whether the file has to be rotated before so much is written."""
+    if not file._rotation.rotates or time.monotonic() < file._rotate_at:
+        return False
+    file._end = end
+    return file._is_due(fd, length)
+
+
+def _look(file: Appender, links: Links, fd: int, end: int) -> int:
+    """Find out how the file ends; return where. Another process may be amid a long write."""
+    if end < links.end:
+        file._room = -1  # somebody emptied the file, and the room behind it went too
+    links.look(fd, file._inode, end)
+    for _ in range(_LOOKS):
+        if not links.is_torn:
+            break
+        time.sleep(0.001)
+        end = end_of(fd)
+        links.look(fd, file._inode, end)
+    return end
+
+
+def _put(fd: int, end: int, data: bytes) -> _Put:
+    """Write what is to stand where the file ends."""
+    begin, written, glued = end, 0, False
+    try:
+        while True:
+            more = os.write(fd, data[written:] if written else data)
+            if more == 0:
+                raise OSError(errno.EIO, "nothing written")
+            here = position(fd)
+            if here - more != begin + written:  # others wrote without the lock
+                if written:
+                    return _Put(begin, written, glued)
+                begin = here - more
+                glued = is_glued(fd, begin, data[:more])
+            written += more
+            if written == len(data) or end_of(fd) != here:
+                return _Put(begin, written, glued)
+    except OSError as error:
+        if written == 0:
+            raise
+        return _Put(begin, written, glued, error)
+
+
+def _take_over(file: Appender, links: Links, block: Block, put: _Put, end: int) -> list[int] | None:
+    """Have it known what was written; return what is to be written again, None if all is well."""
+    if put.written == len(block.data) and put.begin == end:
+        links.done(block, file._inode, end + put.written)
+        return None
+    return links.partly(block, put.written, is_misplaced=put.begin != end, is_glued=put.is_glued)
+
+
+def _end(file: Appender, links: Links) -> int:
+    """Where the file ends that the path names now; -1 where no line can be linked in it."""
+    for _ in range(_LOOKS):
+        fd = file._fd
+        if fd is not None and not file._inherited:
+            end = _end_if_current(file, fd)
+            if end >= 0:
+                return end
+            if file._found(fd, links=0) is not None:
+                if file._is_current(fd):
+                    continue  # somebody writes without the lock
+                links.catch_up(fd, file._inode)
+        file._look_at = float("-inf")
+        file._followed()
+        if not _is_readable(file) or not file._is_current(file._fd or -1):
+            return -1
+    return -1
+
+
+def _end_if_current(file: Appender, fd: int) -> int:
+    try:
+        found = os.stat(file.path)
+        is_ours = (found.st_dev, found.st_ino) == file._inode
+        if is_ours and os.lseek(fd, 0, os.SEEK_END) == found.st_size:
+            return found.st_size
+    except OSError:  # it was taken away, or somebody closed all descriptors, as a daemon does
+        pass
+    return -1
+
+
+def _is_readable(file: Appender) -> bool:
+    try:
+        if file._fd is None or not stat.S_ISREG(os.fstat(file._fd).st_mode):
+            return False
+        os.pread(file._fd, 1, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _write_unlinked(file: Appender, links: Links, lines: Sequence[bytes]) -> dict[int, OSError]:
+    failed: dict[int, OSError] = {}
+    for number, line in enumerate(lines):
+        try:
+            file.write_so(links.without(line) + b"\n")
+            links.count_unlinked()
+        except OSError as error:
+            failed[number] = error
+        finally:
+            file._end = -1
+    return failed
