@@ -108,10 +108,10 @@ def _lines(
                 yield _opened(file.path, number, line.removesuffix(b"\n"), opener)
         except ReadError as error:
             passed_over.append(error)
-        for error in passed_over:
+        for each in passed_over:
             if report is None:
-                raise error
-            report(error)
+                raise each
+            report(each)
 
 
 def _opened(path: str, number: int, line: bytes, opener: Opener) -> OpenedLine:

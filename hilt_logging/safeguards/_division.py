@@ -137,9 +137,10 @@ def placed(event: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     if field in event:
         return {**event, field: value}
     before = FIELDS[: FIELDS.index(field)]
-    first = [name for name in event if name in before]
+    names = list(event)
+    at = next((at for at, name in enumerate(names) if name not in before), len(names))
     return {
-        **{name: event[name] for name in first},
+        **{name: event[name] for name in names[:at]},
         field: value,
-        **{name: item for name, item in event.items() if name not in first},
+        **{name: event[name] for name in names[at:]},
     }

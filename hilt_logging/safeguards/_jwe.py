@@ -179,7 +179,7 @@ def _shared(private: Any, public: Any) -> bytes:
     return hashlib.sha256(b"\0\0\0\1" + secret + _AGREED_FOR).digest()
 
 
-_AGREED_FOR = b"\0\0\0\6A256KW" + b"\0" * 8 + (256).to_bytes(4)
+_AGREED_FOR = len(AGREED).to_bytes(4) + AGREED.encode() + bytes(8) + (_KEY_BYTES * 8).to_bytes(4)
 
 
 class Parts(NamedTuple):

@@ -70,8 +70,8 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class _Actor(msgspec.Struct, forbid_unknown_fields=True):
     type: str
     id: str
-    name: str | None = None
-    did: str | None = None
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    did: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Privacy(msgspec.Struct, forbid_unknown_fields=True):
@@ -204,7 +204,8 @@ def _human(actor: bytes) -> str | None:
     """A human actor's id; None for other actors."""
     found = _actor(actor)
     human = found.id if found.type == "human" else None
-    if human is not None and (found.name or found.did or not actor.startswith(_HUMAN)):
+    is_bare = found.name is found.did is msgspec.UNSET and actor.startswith(_HUMAN)
+    if human is not None and not is_bare:
         raise _NotQuickError
     if len(_humans) >= _MOST_ACTORS:
         _humans.clear()

@@ -179,13 +179,17 @@ class Sealing:
 
     def _long_way(self, line: bytes, means: MeansOf) -> bytes:
         event = msgspec.json.decode(line)
-        public, protected, order = divided(event, self._known, ("content",))
+        kept = ("content",) if self._store is None else ("content", "privacy")
+        public, protected, order = divided(event, self._known, kept)
         content = public.get("content")
         if type(content) is dict and "text_encrypted" in content:  # not ours
             protected["content"] = {"text_encrypted": content["text_encrypted"]}
         people = _people(public)
         if not protected and not people:
             return line
+        for name in ("content", "privacy"):
+            if event.get(name) == {}:  # or else it would not be told from one that is not there
+                protected.setdefault(name, {})
         human = _text(people.get("actor", {}).get("id"))
         user = _text(people.get("extensions", {}).get("user_id"))
         found = means(human, user, str(event["session_id"]))
@@ -322,19 +326,15 @@ def _with_token(
     event: dict[str, Any], public: dict[str, Any], token: str, key_id: str | None
 ) -> dict[str, Any]:
     """What is public of an event, with the token and its key's id in their places."""
-    content = public.get("content")
-    content = {**(content if type(content) is dict else {}), "text_encrypted": token}
-    if "content" in event and "content" not in public:
-        public = {
-            name: public.get(name) if name in public else content
-            for name in event
-            if name in public or name == "content"
-        }
-    else:
-        public = placed(public, "content", content)
-    if key_id is None:
-        return public
-    return placed(public, "privacy", {**public.get("privacy", {}), "key_id": key_id})
+    parts: dict[str, dict[str, Any]] = {"content": {"text_encrypted": token}}
+    if key_id is not None:
+        parts["privacy"] = {"key_id": key_id}
+    parts = {name: joined(public.get(name) or {}, part) for name, part in parts.items()}
+    both = {**public, **parts}
+    made = {name: both[name] for name in event if name in both}
+    for name, part in parts.items():
+        made = placed(made, name, part)
+    return made
 
 
 def _unquoted(text: bytes) -> str:
