@@ -15,6 +15,7 @@ __all__ = ["Chain", "Gap", "Stray", "Strays"]
 
 REMEMBERED = 20_000
 _MOST = 1000
+_MOST_LINKED = 8
 
 
 class Stray(NamedTuple):
@@ -43,20 +44,26 @@ class Strays:
 
     Args:
         head: The digest of that one.
+        chain: Its chain.
 
     Attributes:
-        some: The first of them; of the others, only the last is kept.
+        some: The first of them, as far as they are kept.
+        last: The last of them.
         count: How many there are.
-        linked: How many of them have a link.
-        highest: The highest number of a linked one.
+        linked: Those with a link, the last ones, by their digests: their place in `some` as well.
+        highest: The highest number of those of the same chain.
+        has_heir: Whether one is linked to the last line before them.
     """
 
-    def __init__(self, head: str) -> None:
+    def __init__(self, head: str, chain: str) -> None:
         self._span = spanning(head)
+        self._chain = chain
         self.some: list[Stray] = []
-        self.count = self.linked = 0
-        self.highest = -1
         self.last: Stray | None = None
+        self.count = 0
+        self.linked: dict[str, tuple[int, Stray]] = {}
+        self.highest = -1
+        self.has_heir = False
 
     def add(self, stray: Stray, span: Any = None) -> None:
         """
@@ -72,11 +79,14 @@ class Strays:
             self._span.update(stray.line + b"\n")
         self.count += 1
         if stray.kind in ("linked", "glued") and stray.link is not None:
-            self.linked += 1
-            self.highest = max(self.highest, stray.link.seq)
+            self.linked[stray.own] = len(self.some), stray
+            if stray.link.chain == self._chain:
+                self.highest = max(self.highest, stray.link.seq)
+            if len(self.linked) > _MOST_LINKED:
+                del self.linked[next(iter(self.linked))]
+        self.last = stray._replace(line=b"")
         if len(self.some) < _MOST:
-            self.some.append(stray._replace(line=b""))
-        self.last = stray
+            self.some.append(self.last)
 
     def after(self) -> Any:
         """Return the state of the digest, to which a long line is added in pieces."""
@@ -86,11 +96,6 @@ class Strays:
     def sha256(self) -> str:
         """The digest of the linked line's digest and of all of them."""
         return str(self._span.hexdigest())
-
-    @property
-    def before_last(self) -> list[Stray]:
-        """All but the last, as far as they are kept."""
-        return self.some[: self.count - 1]
 
 
 class Gap(NamedTuple):

@@ -94,7 +94,7 @@ class Walk:
         self._read(lines)
         if rest:
             if self._long is None:
-                self._long = _Long(self._strays or Strays(self.chain.head if self.chain else ZEROS))
+                self._long = _Long(self._strays or self._new_strays())
             self._long.add(rest)
 
     def end(self) -> None:
@@ -173,25 +173,30 @@ class Walk:
         else:
             self._of_chain(self.chain, stray, link, span)
 
+    def _new_strays(self) -> Strays:
+        return Strays(self.chain.head, self.chain.id) if self.chain else Strays(ZEROS, "")
+
     def _stray(self, stray: Stray, span: Any = None) -> None:
         if self._strays is None:
-            self._strays = Strays(self.chain.head if self.chain else ZEROS)
+            self._strays = self._new_strays()
+        if stray.kind == "linked" and span is None and not _is_json(stray.line):
+            stray = stray._replace(kind="glued")
         self._strays.add(stray, span)
+        if self.chain is not None and stray.link is not None and stray.kind != "unlinked":
+            is_own = stray.link.chain == self.chain.id
+            self._strays.has_heir |= is_own and _is_heir(self.chain, stray.link)
 
     def _of_chain(self, chain: Chain, stray: Stray, link: Link, span: Any) -> None:
-        strays = self._strays
         if self._fits(chain, link):
             link = self._covered(chain, stray, link)
-        elif link.span is None and link.prev == chain.head and link.seq == chain.seq + 1:
-            self._intruded(chain, stray)
         elif link.span is None and chain.away == (link.seq - 1, link.prev):
-            self._intruded(chain, stray)
+            self._intruded(chain, self._strays.some if self._strays else [], stray)
             chain.away = None
-        elif self._is_vouched(strays, link):
-            self._resume(chain, strays)
-        else:
+        elif not self._is_vouched(chain, link):
             self._stray(stray, span)
             return
+        else:
+            self._resume(chain, stray, link)
         self._accept(chain, stray, link)
 
     def _fits(self, chain: Chain, link: Link) -> bool:
@@ -203,17 +208,15 @@ class Walk:
             return False
         return (link.span.lines, link.span.sha256) == (strays.count, strays.sha256)
 
-    def _is_vouched(self, strays: Strays | None, link: Link) -> bool:
-        """Whether the last stray is linked, and this line fits it."""
-        if strays is None or strays.last is None or strays.last.link is None:
+    def _is_vouched(self, chain: Chain, link: Link) -> bool:
+        """Whether a line is linked to a stray, from which reading can go on."""
+        vouched = self._strays.linked.get(link.prev) if self._strays and not link.span else None
+        if vouched is None or vouched[1].link is None or self._strays is None:
             return False
-        last = strays.last.link
-        return (last.chain, last.seq + 1, strays.last.own, None) == (
-            link.chain,
-            link.seq,
-            link.prev,
-            link.span,
-        )
+        last = vouched[1].link
+        if (last.chain, last.seq + 1) != (link.chain, link.seq):
+            return False
+        return last.chain != chain.id or last.seq > chain.seq or not self._strays.has_heir
 
     def _accept(self, chain: Chain, stray: Stray, link: Link) -> None:
         self._strays = None
@@ -253,12 +256,9 @@ class Walk:
 
     # Lines that came later.
 
-    def _intruded(self, chain: Chain, stray: Stray) -> None:
-        """Accuse what stands between two lines that are linked to each other."""
-        strays = self._strays
-        if strays is None:
-            return
-        for each in strays.some:
+    def _intruded(self, chain: Chain, some: list[Stray], stray: Stray) -> None:
+        """Accuse what stands before a line that is linked to the one before all these."""
+        for each in some:
             if each.link is not None and each.link.chain == chain.id and not each.link.is_unlinked:
                 self._displaced(chain, each, each.link)
             elif each.link is not None and not each.link.is_unlinked:
@@ -307,21 +307,31 @@ class Walk:
 
     # Lines from which reading goes on.
 
-    def _resume(self, chain: Chain, strays: Strays | None) -> None:
-        """Go on from the last stray, and say what happened before it."""
-        assert strays is not None
-        last = strays.last
-        assert last is not None
+    def _resume(self, chain: Chain, stray: Stray, link: Link) -> None:
+        """Go on from the stray that a line is linked to, and say what happened before and after."""
+        assert self._strays is not None
+        some = self._strays.some
+        index, last = self._strays.linked[link.prev]
         assert last.link is not None
-        if last.link.seq <= chain.seq:
+        if _is_heir(chain, last.link):
+            self._intruded(chain, some[:index], last)
+        elif last.link.seq <= chain.seq:
             self._went_back(chain, last, last.link)
         else:
-            self._explain(chain, [*strays.before_last, last])
+            self._explain(chain, [*some[:index], last])
         self._accept(chain, last, last.link)
+        self._intruded(chain, some[index + 1 :], stray)
 
     def _went_back(self, chain: Chain, last: Stray, link: Link) -> None:
         away = chain.seq, chain.head
-        self._displaced(chain, last, link)
+        is_twin = link.seq == chain.seq and last.own != chain.head
+        if is_twin and link.prev == chain.digest_of(link.seq - 1):
+            message = f"{_named(last.place)} has the number {link.seq}, too, and was gone on from"
+            self.findings.add(
+                "chain forked", "tampering", message, chain.place, chain.id, chain.seq
+            )
+        else:
+            self._displaced(chain, last, link)
         if chain.away is None:
             chain.away = away
 
@@ -385,7 +395,12 @@ class Walk:
                 f"; the lines since the signature in {_named(chain.last_signed[1])} may all be new"
             )
         place = chain.place or Place(self._file)
-        self.findings.add("altered", "tampering", message + since, place, chain.id, chain.seq)
+        if chain.lines == 1 and chain.gaps and chain.gaps[0].is_begin:
+            begin = chain.gaps[0].finding
+            begin.kind, begin.line = "altered", place.line
+            begin.message = f"{message}; {begin.message}"
+        else:
+            self.findings.add("altered", "tampering", message + since, place, chain.id, chain.seq)
 
     def _unmatched(self, strays: list[Stray]) -> None:
         for each in strays:
@@ -395,8 +410,8 @@ class Walk:
         last = link.seq - 1
         other = chain.elsewhere.get(last)
         if other is not None and other[0] == link.prev and last - first < len(chain.elsewhere):
-            found = [chain.elsewhere.pop(seq, None) for seq in range(first, last + 1)]
-            if all(found):
+            seen = [chain.elsewhere.pop(seq, None) for seq in range(first, last + 1)]
+            if all(seen):
                 return
         if each.kind == "glued":
             self._accuse("altered", "two lines were made one", each.place, link)
@@ -494,8 +509,8 @@ class Walk:
             self._resumed(chain, self.chains[link.chain], stray, link, span)
         elif link.seq == 0 and self._is_new(chain, stray, link):
             self._begin_anew(stray, link)
-        elif self._is_vouched(strays, link) and strays is not None and strays.last is not None:
-            self._switch(chain, strays, strays.last)
+        elif strays is not None and self._is_vouched(chain, link):
+            self._switch(chain, strays, *strays.linked[link.prev])
             self._look(stray.line, stray.own, True, span)
         else:
             self._stray(stray, span)
@@ -516,7 +531,7 @@ class Walk:
         self.chain = self.chains.setdefault(link.chain, Chain(link.chain, self.log))
         self._accept(self.chain, stray, link)
 
-    def _switch(self, old: Chain, strays: Strays, last: Stray) -> None:
+    def _switch(self, old: Chain, strays: Strays, index: int, last: Stray) -> None:
         """Go on in another chain than that of the lines before."""
         assert last.link is not None
         link = last.link
@@ -526,7 +541,7 @@ class Walk:
             del self.chains[old.id]
             chain.first = old.first
         else:
-            self._unmatched(strays.before_last)
+            self._unmatched(strays.some[:index])
             self._accuse("foreign", "lines of another chain stand here", last.place, link)
         self.chain = chain
         self._accept(chain, last, link)
@@ -603,32 +618,24 @@ class Walk:
         chain = self.chain
         if chain is None:
             return
-        linked = [each for each in strays.some if each.link and each.link.chain == chain.id]
-        linked = [each for each in linked if each.kind in ("linked", "glued")]
         rest = strays.some
-        if linked:
-            last = linked[-1]
-            if strays.last is not None and strays.last.place == last.place:
-                last = strays.last
-            rest = self._settle_linked(chain, strays.some, last)
+        for index, last in reversed(strays.linked.values()):
+            if last.link is not None and last.link.chain == chain.id:
+                rest = self._settle_linked(chain, strays.some, index, last, last.link)
+                break
         for each in rest:
             self._settle_one(chain, each)
 
-    def _settle_linked(self, chain: Chain, some: list[Stray], last: Stray) -> list[Stray]:
-        """Believe the last line that has a link, as nothing tells more; return those after it."""
-        link = last.link
-        assert link is not None
-        index = next(i for i, each in enumerate(some) if each.place == last.place)
-        right = self.notices.is_right(last.line, link)
-        if right is False or (right is None and link.seq == chain.seq + 1 and index == 0):
-            if right is None:
-                self._accuse_last(chain, "it and the next line do not fit each other")
-            else:
-                self._accuse("altered", "it is not what it was", last.place, link)
+    def _settle_linked(
+        self, chain: Chain, some: list[Stray], index: int, last: Stray, link: Link
+    ) -> list[Stray]:
+        """Believe the last line that has a link, as nothing tells more; return the others."""
+        if self.notices.is_right(last.line, link) is False:
+            self._accuse("altered", "it is not what it was", last.place, link)
+        elif _is_heir(chain, link):
+            self._intruded(chain, some[:index], last)
         elif link.seq <= chain.seq:
-            for each in some[: index + 1]:
-                self._settle_one(chain, each)
-            return some[index + 1 :]
+            return some
         else:
             self._explain(chain, [*some[:index], last])
         self._accept(chain, last, link)
@@ -719,11 +726,20 @@ def _kind(line: bytes, ended: bool) -> str:
         return "damaged"
     if line[:1] not in (b"{", b"\0", b""):
         return "foreign"
+    return "foreign" if _is_json(line) else "torn"
+
+
+def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line)
     except (ValueError, RecursionError):
-        return "torn"
-    return "foreign"
+        return False
+    return True
+
+
+def _is_heir(chain: Chain, link: Link) -> bool:
+    """Whether a line is linked to the last good one, whatever stands between."""
+    return link.span is None and (link.seq, link.prev) == (chain.seq + 1, chain.head)
 
 
 def _is_glued(line: bytes, link: Link) -> bool:
