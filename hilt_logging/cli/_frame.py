@@ -130,17 +130,17 @@ class _Commands(click.Group):
         """Read the arguments."""
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             extra.setdefault("color", False)
-        with _ended():
+        with _ended(failed=WRONG_USAGE):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
-        with _ended():
+        with _ended(failed=WRONG_USAGE):
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _ended(failed: int = FAILED, unread: int = UNREAD) -> Iterator[None]:
+def _ended(failed: int, unread: int = UNREAD) -> Iterator[None]:
     """What is raised inside ends the program in order, with the exit code that it means."""
     try:
         yield

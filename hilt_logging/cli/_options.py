@@ -21,9 +21,17 @@ __all__ = [
     "sign_key",
 ]
 
+_STDIN = "/dev/stdin"
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 force = click.option("--force", is_flag=True, help="Take the place of files that are there.")
-paths = click.argument("paths", nargs=-1, required=True, type=click.Path())
+paths = click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(),
+    callback=lambda ctx, param, paths: tuple(_STDIN if each == "-" else each for each in paths),
+)
 shared_key_file = click.option(
     "--shared-key-file", is_flag=True, help="Take keys that others can read, too."
 )

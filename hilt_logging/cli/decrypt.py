@@ -74,8 +74,8 @@ def command(
     """
     Open what is encrypted in a log.
 
-    PATHS are files, folders and patterns; a log is read with its rotated files. Every line is
-    written, those that are not encrypted as they are. How many there were is told after that, on
+    PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files.
+    Every line is written, those that are not encrypted as they are. How many there were is told after that, on
     stderr where the lines go to the screen.
     """
     from ..custody import decrypt

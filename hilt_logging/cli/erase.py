@@ -187,7 +187,8 @@ def _tell_rewriting(report: RewriteReport) -> None:
     for file in report.files:
         say(f"{file.old}: {file.events:,} events" + (f", now {file.new}" if file.new else ""))
     if not report.events:
-        say("No events of this subject were found")
+        if not report.untouched:
+            say("No events of this subject were found")
         return
     done = "would become" if report.dry_run else "became"
     say(f"{_counted(report.events, len(report.files))} {done} empty; who it was is {report.token}")

@@ -76,7 +76,8 @@ def command(
     """
     Tell whether a log was changed.
 
-    PATHS are files, folders and patterns; a log is read with its rotated files, plain or compressed.
+    PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files,
+    plain or compressed.
     Each line that was altered, taken away, moved, repeated or added is named, the first one first,
     in logs that are written with evidence=True.
     """
@@ -129,8 +130,11 @@ def _told(finding: Finding) -> str:
 
 
 def _summary(chain: ChainSummary) -> str:
+    sealed = f"{chain.checkpoints:,} checkpoint{'s' * (chain.checkpoints != 1)}"
+    if chain.digests < chain.checkpoints:
+        sealed += f", {chain.signatures:,} with a valid signature"
+    closed = "closed" if chain.is_closed else "not closed"
     return (
         f"{chain.log}: chain {chain.chain[:8]}, lines {chain.first_seq:,} to {chain.last_seq:,}, "
-        f"{chain.signatures:,} of {chain.checkpoints:,} checkpoints with a valid signature, "
-        f"{'closed' if chain.is_closed else 'not closed'}"
+        f"{sealed}, {closed}"
     )

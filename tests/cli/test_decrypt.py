@@ -146,6 +146,16 @@ def test_key_that_others_can_read(hilt_log, log, keys):
     assert 0 == hilt_log("decrypt", log, "--key", keys[0], "--shared-key-file").code
 
 
+def test_standard_input(in_shell, log, keys):
+    """With -, the lines come from standard input."""
+    with open(log) as file:
+        done = in_shell("decrypt", "-", "--key", keys[0], stdin=file)
+    assert (0, "3 of 3 lines opened\n") == (done.returncode, done.stderr)
+    piped = in_shell("decrypt", "-", "--key", keys[0], input=log.read_text())
+    assert (0, done.stdout) == (piped.returncode, piped.stdout)
+    assert ["one", "two\x1b[2J", "Grüße"] == texts(done.stdout)
+
+
 def test_nobody_reads(unheard, log, keys):
     """Where what reads the lines ends early, the program does, too, without a word."""
     done = unheard("decrypt", log, "--key", keys[0])

@@ -63,9 +63,8 @@ def test_key_by_its_id(hilt_log, log, store):
     """A key is erased by the id that stands in the events, too."""
     key_id = json.loads(log.read_text().splitlines()[0])["privacy"]["key_id"]
     words = ("--subject", key_id, "--subject-kind", "key", "--key-store", store, log, "--json")
-    assert (key_id, 2) == tuple(
-        hilt_log("erase", *words).json[each] for each in ("key_id", "events")
-    )
+    done = hilt_log("erase", *words)
+    assert (key_id, 2) == (done.json["key_id"], done.json["events"])
 
 
 def test_subject_from_standard_input(hilt_log, log, store):

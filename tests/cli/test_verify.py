@@ -60,7 +60,8 @@ def test_altered_line(verified, log):
 
 def test_json(verified, log):
     """The verdict is JSON, with the exit code."""
-    assert (0, []) == tuple(verified("--json").json[each] for each in ("exit_code", "findings"))
+    verdict = verified("--json").json
+    assert (0, []) == (verdict["exit_code"], verdict["findings"])
     change(log, b'"two"', b'"owt"')
     done = verified("--json")
     assert (1, 1) == (done.code, done.json["exit_code"])
