@@ -42,7 +42,7 @@ from .._diagnostics import Troubles, to_stderr
 from .._ids import Key
 from .descriptors import end_of, is_glued, last_byte, position
 from .exclusion import HELD, Exclusion, above_stdio, register
-from .linking import conclude, write_linked
+from .linking import conclude, write_linked, write_quickly
 from .notices import line_of_notice
 from .options import Evidence, FileOptions
 from .room import load, reserve
@@ -493,6 +493,8 @@ class Appender:
         if time.monotonic() < self._retry_at:
             raise _PausedError(self._reason, os.strerror(self._reason))
         if self.links is not None:
+            if write_quickly(self, self.links, data):
+                return
             for error in write_linked(self, self.links, [data[:-1]]).values():
                 raise error
         else:

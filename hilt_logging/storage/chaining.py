@@ -9,6 +9,7 @@ one before is looked for. All this happens under the lock between processes.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
@@ -46,6 +47,7 @@ _FIRST_READ = 64 * 1024
 _MOST_READ = 256 * 1024 * 1024
 _WINDOW = 4 * 1024 * 1024
 _MARK = 128
+_OWN = b',"integrity":'
 _SIGN = b'"integrity":{"chain":"'
 _RANGE = ("chain", "first_seq", "last_seq", "head")
 _KINDS = {".gz": "gzip", ".zst": "zstd"}
@@ -106,6 +108,7 @@ class Block(NamedTuple):
 
 
 _START = Tail()
+_NEW = hashlib.sha256()
 
 
 class Links:
@@ -119,12 +122,12 @@ class Links:
         namer: Gives rotated files other names.
 
     Attributes:
-        tail: How the log ends, as far as it is known.
         facts: Checkpoints that nobody was told of yet.
         dropped: How many events were lost on their way here.
         unlinked: How many lines had to be written without a link.
         checkpoints: How many checkpoints this process wrote.
         is_opened: Whether this process is on record as one that writes.
+        checkpoint_at: When there is to be one at the latest, as `time.monotonic` counts.
         end: Where the file ended when it was last looked at; -1 where that is not known.
     """
 
@@ -141,7 +144,10 @@ class Links:
         folder, name = os.path.split(path)
         self.path = path
         self.evidence = evidence
-        self.tail = _START
+        self._tail: Tail | None = _START
+        self._chain = ""
+        self._seq = -1
+        self._last = ""
         self._hint_path = os.path.join(folder, f".{name}.chain")
         self._permissions = permissions
         self._files = Files(path, namer)
@@ -158,13 +164,30 @@ class Links:
         self._goes_on = False
         self._inode = self._noted = (-1, -1)
         self.end = -1
-        self._mark = b""
+        self._bytes = b""
         self._written = 0
         self._since = 0
         self._previous = ""
-        self._checkpoint_at = float("inf")
+        self.checkpoint_at = float("inf")
 
     # How the log ends.
+
+    @property
+    def tail(self) -> Tail:
+        """How the log ends, as far as it is known."""
+        if self._tail is None:
+            self._tail = Tail(self._chain, self._seq, self._last)
+        return self._tail
+
+    @tail.setter
+    def tail(self, tail: Tail) -> None:
+        self._tail = tail
+        self._chain, self._seq, self._last = tail.chain, tail.seq, tail.last
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the file ends without a newline."""
+        return self._bytes != b"" and not self._bytes.endswith(b"\n")
 
     def look(self, fd: int, inode: tuple[int, int], end: int) -> None:
         """
@@ -189,12 +212,7 @@ class Links:
             self.tail = self._tail_of_file(fd, inode, end)
         self._inode, self.end = inode, end
         self._is_misplaced = self._goes_on = False
-        self._mark = _read(fd, max(0, end - _MARK), end)
-
-    @property
-    def is_torn(self) -> bool:
-        """Whether the file ends without a newline."""
-        return self._mark != b"" and not self._mark.endswith(b"\n")
+        self._bytes = _read(fd, max(0, end - _MARK), end)
 
     def catch_up(self, fd: int, inode: tuple[int, int]) -> None:
         """Find out how a file ends that is not written to any more, if lines were linked there."""
@@ -203,7 +221,7 @@ class Links:
 
     def _is_there(self, fd: int) -> bool:
         """Whether what stands before the end that is known is what it was: a file may be emptied."""
-        mark = self._mark
+        mark = self._bytes[-_MARK:]
         return mark.endswith(b"\n") and _read(fd, self.end - len(mark), self.end) == mark
 
     def _tail_of_file(self, fd: int, inode: tuple[int, int], end: int) -> Tail:
@@ -281,6 +299,46 @@ class Links:
 
     # Lines with their links.
 
+    def can_be_quick(self, inode: tuple[int, int]) -> bool:
+        """Whether the next line is one of many: nothing comes with it, and nothing stands between."""
+        return (
+            self._inode == inode
+            and self._noted == inode
+            and (self._tail is None or self._tail.digest is None)
+            and self.is_opened
+            and self._since + 1 < self.evidence.checkpoint_every
+            and self._bytes[-1:] == b"\n"
+            and not self._is_misplaced
+        )
+
+    def quick(self, line: bytes) -> bytes:
+        """Return such a line, given with its newline, with its link."""
+        if _OWN in line:
+            line = without_integrity(line[:-1]) + b"\n"
+        return b'%b,"integrity":{"chain":"%b","seq":%d,"prev":"%b"}}\n' % (
+            line[:-2],
+            self._chain.encode(),
+            self._seq + 1,
+            self._last.encode(),
+        )
+
+    def quickly_done(self, data: bytes) -> None:
+        """Take over that such a line is in the file."""
+        digest = _NEW.copy()
+        digest.update(memoryview(data)[:-1])
+        self._last = digest.hexdigest()
+        self._seq += 1
+        self._tail = None
+        self.end += len(data)
+        self._bytes = data
+        self._written += 1
+        self._since += 1
+
+    def block_of(self, data: bytes) -> Block:
+        """Return such a line, in which something is amiss, as a block."""
+        tail = Tail(self._chain, self._seq + 1, sha256(data[:-1]))
+        return Block(data, [Item(data, 0, tail)])
+
     def block(
         self,
         lines: Sequence[bytes],
@@ -314,7 +372,7 @@ class Links:
         if notice is not None:
             items.append(self._sealed(line_of_notice(notice), tail, notice))
             tail = items[-1].tail
-        if reason is None and since and time.monotonic() >= self._checkpoint_at:
+        if reason is None and since and time.monotonic() >= self.checkpoint_at:
             reason = "seconds"
         if closes:
             items.append(self._checkpoint(tail, len(lines), "close", closes))
@@ -377,7 +435,7 @@ class Links:
         self._take(block.items)
         self.tail = block.items[-1].tail
         self._inode, self.end = inode, end
-        self._mark = block.data[-_MARK:]
+        self._bytes = block.data
         if inode != self._noted or block.items[-1].told is not None:
             self._note(inode)
 
@@ -424,11 +482,11 @@ class Links:
             self.is_opened = True
             self._previous = ""
             self._since += 1
-            self._checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
+            self.checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
         elif kind in ("checkpoint", "closed"):
             self.checkpoints += 1
             self._since = 0
-            self._checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
+            self.checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
             self.facts.append({**told, "head": item.tail.last})
             self.is_opened = kind != "closed"
 

@@ -75,6 +75,16 @@ class Exclusion:
             self._do_without(errno.errorcode.get(error.errno or 0, type(error).__name__))
             return False
 
+    def take_at_once(self) -> bool:
+        """Take the lock if nobody has it and its file is open."""
+        if self._fd is None:
+            return False
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
     def _do_without(self, cause: str) -> None:
         self.failures[cause] += 1
         self._without_until = time.monotonic() + _WITHOUT_S

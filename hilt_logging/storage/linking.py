@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .chaining import Block, Links
 
 
-__all__ = ["conclude", "ends_linked", "write_linked"]
+__all__ = ["conclude", "ends_linked", "write_linked", "write_quickly"]
 
 _FOLLOW_EVERY_S = 0.1
 _AGAIN = 3
@@ -49,6 +49,56 @@ class _Put(NamedTuple):
     written: int
     is_glued: bool = False
     error: OSError | None = None
+
+
+def write_quickly(file: Appender, links: Links, line: bytes) -> bool:
+    """
+    Write a line with its link, if it is one of many; return False where nothing was written.
+
+    Nobody wrote since, no notice is due, and there is room: what `write_linked` finds out step by
+    step is asked here at once.
+
+    Args:
+        file: The file.
+        links: What links its lines.
+        line: The line, with its newline.
+
+    Raises:
+        OSError: if it can't be written whole.
+    """
+    fd, exclusion = file._fd, file._exclusion
+    now = time.monotonic()
+    if fd is None or now >= file._look_at or now >= links.checkpoint_at:
+        return False
+    if not links.can_be_quick(file._inode) or not exclusion.take_at_once():
+        return False
+    try:
+        end = links.end
+        try:
+            found = os.stat(file.path)
+            if (
+                found.st_size != end
+                or found.st_ino != file._inode[1]
+                or found.st_dev != file._inode[0]
+                or os.lseek(fd, 0, os.SEEK_END) != end
+            ):
+                return False
+        except OSError:  # it was taken away, or somebody closed all descriptors, as a daemon does
+            return False
+        data = links.quick(line)
+        if end + len(data) > file._room:
+            return False
+        written = os.write(fd, data)
+        if position(fd) == end + len(data):
+            links.quickly_done(data)
+            return True
+        begun = links.block_of(data), _put(fd, end, data, written)
+        failed = _write(file, links, [line[:-1]], end, {}, begun)
+    finally:
+        exclusion.give()
+    for error in failed.values():
+        raise error
+    return True
 
 
 def write_linked(
@@ -125,13 +175,21 @@ def conclude(file: Appender, links: Links) -> None:
 
 
 def _write(
-    file: Appender, links: Links, lines: Sequence[bytes], end: int, notices: dict[str, Any]
+    file: Appender,
+    links: Links,
+    lines: Sequence[bytes],
+    end: int,
+    notices: dict[str, Any],
+    begun: tuple[Block, _Put] | None = None,
 ) -> dict[int, OSError]:
     waiting = dict(enumerate(lines))
     error: OSError | None = None
     for _ in range(1 + _AGAIN):
-        fd, end, block = _prepared(file, links, end, list(waiting.values()), notices)
-        put = _put(fd, end, block.data)
+        if begun is None:
+            fd, end, block = _prepared(file, links, end, list(waiting.values()), notices)
+            put = _put(fd, end, block.data)
+        else:
+            (block, put), begun = begun, None
         again = _take_over(file, links, block, put, end)
         if again is None:
             return {}
@@ -164,6 +222,8 @@ def _prepared(
             raise OSError(errno.EIO, "the file can't be read", file.path)
     if end + len(block.data) > file._room:
         file._room = reserve(fd, end, len(block.data))
+        if file._rotation.max_bytes:  # there the quick way ends, too
+            file._room = min(file._room, file._rotation.max_bytes - links.ROOM)
     return fd, end, block
 
 
@@ -189,12 +249,13 @@ def _look(file: Appender, links: Links, fd: int, end: int) -> int:
     return end
 
 
-def _put(fd: int, end: int, data: bytes) -> _Put:
-    """Write what is to stand where the file ends."""
+def _put(fd: int, end: int, data: bytes, begun: int = -1) -> _Put:
+    """Write what is to stand where the file ends; a first part may have been written already."""
     begin, written, glued = end, 0, False
     try:
         while True:
-            more = os.write(fd, data[written:] if written else data)
+            more = os.write(fd, data[written:] if written else data) if begun < 0 else begun
+            begun = -1
             if more == 0:
                 raise OSError(errno.EIO, "nothing written")
             here = position(fd)
