@@ -593,6 +593,8 @@ class Walk:
     def _resumed(self, rewritten: Chain, old: Chain, stray: Stray, link: Link, span: Any) -> None:
         self._is_finished(rewritten)
         self.chain = old
+        if link.span is not None and (link.seq, link.prev) == (old.seq + 1, old.head):
+            link = link._replace(span=None)  # what it covers was in the file that is gone
         self._of_chain(old, stray, link, span)
 
     def _is_finished(self, rewritten: Chain) -> None:
