@@ -162,7 +162,10 @@ class HILTFormatter(logging.Formatter):
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
         if self._sealing is not None:
-            return self._sealed_line(self._sealing, record)
+            line = record.hilt_line if type(record) is HILTRecord else None
+            if line is None or self._rules is not None:
+                return self._sealed_line(self._sealing, record)
+            return self._sealing.line(line, self._most, ascii=self._ascii)
         if self._rules is not None:
             return self.serialize(self._shown(self._rules, record)[0])
         line = record.hilt_line if type(record) is HILTRecord else None
@@ -193,12 +196,8 @@ class HILTFormatter(logging.Formatter):
         return event if rules is None else rules.applied(event), subject
 
     def _sealed_line(self, sealing: Sealing, record: logging.LogRecord) -> bytes:
-        line = record.hilt_line if type(record) is HILTRecord and self._rules is None else None
-        subject = None
-        if line is None:
-            event, subject = self._shown(self._rules, record)
-            line = encode(event)
-        return sealing.line(line, self._most, subject, ascii=self._ascii)
+        event, subject = self._shown(self._rules, record)
+        return sealing.line(encode(event), self._most, subject, ascii=self._ascii)
 
     def leave_room(self, size: int) -> None:
         """

@@ -10,14 +10,14 @@ result.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any
 
 import msgspec
 
 from ..events import encode
 from ..schema import HILT_VERSION
 from ._division import KEPT_EMPTY, divided
-from ._parts import Tree
+from ._parts import KNOWN, Tree
 
 
 __all__ = ["Means", "MeansOf", "quick_line"]
@@ -81,7 +81,15 @@ class _Privacy(msgspec.Struct, forbid_unknown_fields=True):
     consent: msgspec.Raw = msgspec.Raw()
 
 
+# the members of extensions that are texts and numbers
+_Scalars: Any = msgspec.defstruct(
+    "_Scalars",
+    [(name, _Scalar, None) for name, rule in KNOWN["extensions"].items() if rule is False],
+    forbid_unknown_fields=True,
+)
+
 _line = msgspec.json.Decoder(_Line).decode
+_scalars = msgspec.json.Decoder(_Scalars).decode
 _actor = msgspec.json.Decoder(_Actor).decode
 _privacy = msgspec.json.Decoder(_Privacy).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -96,27 +104,19 @@ _OPEN, _QUOTE = b'{"'
 _CONTAINERS, _CONSTANTS = b"{[", b"tfn"
 _USER = b'"user_id":'
 _MOST_ACTORS = 1000
-_humans: dict[bytes, str | None] = {}
+_humans: dict[bytes, Any] = {}
+_UNSEEN = object()
+_BEGIN_SIZE, _ACTOR_SIZE, _ACTION_SIZE = len(_BEGIN), len(_ACTOR), len(_ACTION)
+_CONTENT_SIZE, _EXTENSIONS_SIZE, _HUMAN_SIZE = len(_CONTENT), len(_EXTENSIONS), len(_HUMAN)
 
 
-class Means(NamedTuple):
-    """
-    What one event is sealed with.
-
-    Attributes:
-        seal: From a text to its token, as it stands in a JSON string.
-        actor: What stands for a human actor, in quotes.
-        user: What stands for the user, in quotes.
-        key_id: The id of the subject's key, in quotes; empty where there is none.
-    """
-
-    seal: Callable[[bytes], bytes]
-    actor: bytes
-    user: bytes
-    key_id: bytes
-
-
+Means = tuple[Callable[[bytes], bytes], bytes, bytes, bytes]
+"""
+What one event is sealed with: what makes the token of a text, as it stands in a JSON string; in
+quotes what stands for a human actor, what stands for the user and the id of the subject's key.
+"""
 MeansOf = Callable[[str | None, str | None, str], Means]
+"""Returns that, given a human actor's id, the user's id and the session's."""
 
 
 class _NotQuickError(Exception):
@@ -130,74 +130,54 @@ def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
     Args:
         line: The line of a complete event.
         known: What everybody may read of the extensions.
-        means: Is called with a human actor's id, a user's id and the session's.
+        means: Tells what to seal with.
     """
     try:
-        return _quick_line(line, known, means)
+        found = _line(line)
+        a = line.find(_ACTOR) + _ACTOR_SIZE
+        b = a + len(found.actor)
+        c = d = b + _ACTION_SIZE + len(found.action)
+        if not (line.startswith(_BEGIN) and line.startswith(_ACTION, b) and line[c - 1] == _QUOTE):
+            return None
+        actor = line[a:b]
+        human = _humans.get(actor, _UNSEEN)
+        if human is _UNSEEN:
+            human = _human(actor)
+        hidden = [] if human is None else [b'"actor":{"id":' + actor[_HUMAN_SIZE:]]
+        if size := len(found.content):
+            d += _CONTENT_SIZE + size
+            if not line.startswith(_CONTENT, c):
+                return None
+            hidden.append(line[c + 1 : d])
+        if found.provenance is not None and found.provenance.params:
+            _check_names(found.provenance.params)
+        f = e = len(line) - 1
+        before, after, order, user = line[e:], b"", b"", None
+        if size := len(found.extensions):
+            f = e = e - _EXTENSIONS_SIZE - size
+            if not line.startswith(_EXTENSIONS, e):
+                return None
+            before, after, kept, order, user = _extensions(line, e, found.extensions, known)
+            if kept:
+                hidden.append(kept)
+        if size := len(found.privacy):
+            f = _checked_privacy(line, e, found.privacy)
+        if not hidden:
+            return line
+        seal, actor_id, user_id, key_id = means(human, user, found.session_id)
+        event_id = line[_BEGIN_SIZE : _BEGIN_SIZE + len(found.event_id)]
+        told = (b'{"event_id":', event_id, b',"parts":{', b",".join(hidden), b"}", order, b"}")
+        out = [line[:c]] if human is None else [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
+        out += (b',"content":{"text_encrypted":"', seal(b"".join(told)), b'"}')
+        if not key_id:
+            out += (line[d:e], before, user_id, after)
+        elif f == e:
+            out += (line[d:e], b',"privacy":{"key_id":', key_id, b"}", before, user_id, after)
+        else:
+            out += (line[d : e - 1], b',"key_id":', key_id, b"}", before, user_id, after)
+        return b"".join(out)
     except (_NotQuickError, msgspec.DecodeError):
         return None
-
-
-def _quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes:
-    found = _line(line)
-    event_id = line[len(_BEGIN) : len(_BEGIN) + len(found.event_id)]
-    a = line.find(_ACTOR) + len(_ACTOR)
-    b = a + len(found.actor)
-    c = b + len(_ACTION) + len(found.action)
-    actor = line[a:b]
-    human = _humans[actor] if actor in _humans else _human(actor)
-    if not (
-        line.startswith(_BEGIN)
-        and line.startswith(_ACTION, b)
-        and line[c - 1] == event_id[0] == _QUOTE
-    ):
-        raise _NotQuickError
-    hidden = [] if human is None else [b'"actor":{"id":%b' % actor[len(_HUMAN) :]]
-    d = c
-    if size := len(found.content):
-        d += len(_CONTENT) + size
-        if not line.startswith(_CONTENT, c):
-            raise _NotQuickError
-        hidden.append(line[c + 1 : d])
-    if found.provenance is not None and found.provenance.params:
-        _check_names(found.provenance.params)
-    f = e = len(line) - 1
-    public: list[bytes] | None = None
-    user, order = None, b""
-    if size := len(found.extensions):
-        f = e = e - len(_EXTENSIONS) - size
-        if not line.startswith(_EXTENSIONS, e):
-            raise _NotQuickError
-        public, kept, user, order = _extensions(found.extensions, known)
-        if kept:
-            hidden.append(b'"extensions":{%b}' % b",".join(kept))
-    if size := len(found.privacy):
-        f -= len(_PRIVACY) + size
-        if not line.startswith(_PRIVACY, f) or size < len(b'{"a":0}'):
-            raise _NotQuickError
-        _privacy(found.privacy)
-    if not hidden:
-        return line
-    seal, actor_id, user_id, key_id = means(human, user, found.session_id)
-    token = seal(b'{"event_id":%b,"parts":{%b}%b}' % (event_id, b",".join(hidden), order))
-    if human is None:
-        out = [line[:c]]
-    else:
-        out = [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
-    out += (b',"content":{"text_encrypted":"', token, b'"}')
-    if not key_id:
-        out.append(line[d:e])
-    elif f == e:
-        out += (line[d:e], b',"privacy":{"key_id":', key_id, b"}")
-    else:
-        out += (line[d : e - 1], b',"key_id":', key_id, b"}")
-    if public is None:
-        out.append(line[e:])
-    else:
-        if user is not None:
-            public[public.index(_USER)] = _USER + user_id
-        out += (_EXTENSIONS, b"{", b",".join(public), b"}}") if public else (b"}",)
-    return b"".join(out)
 
 
 def _human(actor: bytes) -> str | None:
@@ -205,7 +185,7 @@ def _human(actor: bytes) -> str | None:
     found = _actor(actor)
     human = found.id if found.type == "human" else None
     is_bare = found.name is found.did is msgspec.UNSET and actor.startswith(_HUMAN)
-    if human is not None and not is_bare:
+    if human is not None and not (human and is_bare):
         raise _NotQuickError
     if len(_humans) >= _MOST_ACTORS:
         _humans.clear()
@@ -219,11 +199,53 @@ def _check_names(names: Iterable[str]) -> None:
             raise _NotQuickError
 
 
+def _checked_privacy(line: bytes, end: int, privacy: msgspec.Raw) -> int:
+    """Where the privacy begins, of which everybody may read all."""
+    begin = end - len(_PRIVACY) - len(privacy)
+    if not line.startswith(_PRIVACY, begin) or len(privacy) < len(b'{"a":0}'):
+        raise _NotQuickError
+    _privacy(privacy)
+    return begin
+
+
 def _extensions(
-    given: msgspec.Raw, known: Tree
-) -> tuple[list[bytes] | None, list[bytes], str | None, bytes]:
-    """What is public, as members (None: all), what is not, the user, and the order if need be."""
+    line: bytes, begin: int, given: msgspec.Raw, known: Tree
+) -> tuple[bytes, bytes, bytes, bytes, str | None]:
+    """The end of a line before and after the user's id, what is hidden, its order, and the user."""
+    inner = begin + _EXTENSIONS_SIZE + 1
+    if line.find(b"{", inner) < 0 and line.find(b"[", inner) < 0:
+        try:
+            user = _scalars(given).user_id
+        except msgspec.ValidationError:  # a field of one's own
+            user = 0
+        if user is None:
+            return line[begin:], b"", b"", b"", None
+        if type(user) is str:
+            member = b'"user_id":"%b"' % user.encode()
+            at = line.find(member, inner)
+            if at >= 0 and user:
+                end = at + len(member)
+                kept = b'"extensions":{%b}' % member
+                return line[begin : at + len(_USER)], line[end:], kept, b"", user
     members = _members(given)
+    public, hidden, user, is_mixed = _divided(members, known)
+    if not hidden:
+        return line[begin:], b"", b"", b"", None
+    order = b',"order":[[["extensions"],%b]]' % _encode(list(members)) if is_mixed else b""
+    kept = b'"extensions":{%b}' % b",".join(hidden)
+    if not public:
+        return b"}", b"", kept, order, None
+    if user is None:
+        return b"%b{%b}}" % (_EXTENSIONS, b",".join(public)), b"", kept, order, None
+    at = public.index(_USER) + 1
+    before = b"%b{%b" % (_EXTENSIONS, b",".join(public[:at]))
+    return before, b"%b}}" % b"".join([b"," + each for each in public[at:]]), kept, order, user
+
+
+def _divided(
+    members: dict[str, msgspec.Raw], known: Tree
+) -> tuple[list[bytes], list[bytes], str | None, bool]:
+    """What is public, what is not, the user, and whether their order would be lost."""
     public: list[bytes] = []
     hidden: list[bytes] = []
     user, is_hiding, is_mixed = None, False, False
@@ -233,8 +255,10 @@ def _extensions(
             raise _NotQuickError
         member = b'"%b":%b' % (name.encode(), text)
         if rule is True or (text[0] not in _CONTAINERS if rule is False else text[0] in _CONSTANTS):
-            if name == "user_id":
+            if name == "user_id" and text != b"null":
                 user = _text(text)
+                if not user:
+                    raise _NotQuickError
                 hidden.append(member)
                 member = _USER
             public.append(member)
@@ -248,8 +272,7 @@ def _extensions(
         else:
             hidden.append(member)
             is_hiding = True
-    order = b',"order":[[["extensions"],%b]]' % _encode(list(members)) if is_mixed else b""
-    return public if hidden else None, hidden, user, order
+    return public, hidden, user, is_mixed
 
 
 def _halves(name: str, text: bytes, known: Tree) -> tuple[list[bytes], list[bytes]]:

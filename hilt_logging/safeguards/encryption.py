@@ -150,18 +150,18 @@ class Sealing:
             ascii: Escape every character that is not ASCII.
         """
         try:
-            made = self._sealed(line, subject, ascii)
+            made = self._sealed(line, subject)
+            if ascii:
+                made = encode(msgspec.json.decode(made), ascii=True)
             return made if len(made) <= most else self._within(line, most, subject, ascii, made)
         except Exception as error:
             self._troubles.count(type(error).__name__, "encryption")
             return self._stripped(line, most, ascii)
 
-    def _sealed(self, line: bytes, subject: Subject | None, ascii: bool) -> bytes:
+    def _sealed(self, line: bytes, subject: Subject | None) -> bytes:
         means = self._means if subject is None else partial(self._means_of, subject)
         made = None if self._quick is None else quick_line(line, self._quick, means)
-        if made is None:
-            made = self._long_way(line, means)
-        return encode(msgspec.json.decode(made), ascii=True) if ascii else made
+        return self._long_way(line, means) if made is None else made
 
     def _within(
         self, line: bytes, most: int, subject: Subject | None, ascii: bool, made: bytes
@@ -172,7 +172,9 @@ class Sealing:
         for attempt in range(_ATTEMPTS, 0, -1):
             room -= (len(made) - most) * 3**layers // 4**layers + _SLACK
             room = LEAST_BYTES - 1 if attempt == 1 else max(room, LEAST_BYTES - 1)
-            made = self._sealed(cut(line, room), subject, ascii)
+            made = self._sealed(cut(line, room), subject)
+            if ascii:
+                made = encode(msgspec.json.decode(made), ascii=True)
             if len(made) <= most:
                 return made
         raise OverflowError("no room for what is encrypted")
@@ -192,27 +194,23 @@ class Sealing:
                 protected.setdefault(name, {})
         human = _text(people.get("actor", {}).get("id"))
         user = _text(people.get("extensions", {}).get("user_id"))
-        found = means(human, user, str(event["session_id"]))
+        seal, actor_id, user_id, key_id = means(human, user, str(event["session_id"]))
         told = {"event_id": event["event_id"], "parts": joined(protected, people)}
-        token = found.seal(encode({**told, "order": order} if order else told))
-        public = joined(public, self._stand_ins(people, found))
-        return encode(
-            _with_token(
-                event,
-                public,
-                _unquoted(b'"%b"' % token),
-                _unquoted(found.key_id) if found.key_id else None,
-            )
-        )
+        token = seal(encode({**told, "order": order} if order else told))
+        public = joined(public, self._stand_ins(people, actor_id, user_id, key_id))
+        key = _unquoted(key_id) if key_id else None
+        return encode(_with_token(event, public, _unquoted(b'"%b"' % token), key))
 
-    def _stand_ins(self, people: dict[str, Any], means: Means) -> dict[str, Any]:
+    def _stand_ins(
+        self, people: dict[str, Any], actor_id: bytes, user_id: bytes, key_id: bytes
+    ) -> dict[str, Any]:
         """What stands in place of each name of a person."""
         out: dict[str, Any] = {}
         for name, value in people.get("actor", {}).items():
-            shown = means.actor if name == "id" or means.actor == means.key_id else None
+            shown = actor_id if name == "id" or actor_id == key_id else b""
             out.setdefault("actor", {})[name] = _unquoted(shown or self._name(_text(value) or ""))
         if "extensions" in people:
-            out["extensions"] = {"user_id": _unquoted(means.user)}
+            out["extensions"] = {"user_id": _unquoted(user_id)}
         return out
 
     def _means(self, human: str | None, user: str | None, session_id: str) -> Means:
@@ -222,7 +220,7 @@ class Sealing:
             return self._means_of(subject, human, user, session_id)
         period = self._current()
         assert period.seal is not None
-        return Means(
+        return (
             period.seal.sealed_json,
             b"" if human is None else period.names.get(human) or self._name(human),
             b"" if user is None else period.names.get(user) or self._name(user),
@@ -238,10 +236,10 @@ class Sealing:
         if held is None or held.key != key:
             held = self._hold(key_id, key)
         seal, outer = held.sealed, self._current().seal
-        return Means(
+        return (
             seal if outer is None else lambda text: outer.sealed(seal(text)),
-            held.quoted if subject.is_actor or human is None else self._name(human),
-            held.quoted if subject.is_user or user is None else self._name(user),
+            b"" if human is None else held.quoted if subject.is_actor else self._name(human),
+            b"" if user is None else held.quoted if subject.is_user else self._name(user),
             held.quoted,
         )
 
