@@ -110,10 +110,10 @@ _BEGIN_SIZE, _ACTOR_SIZE, _ACTION_SIZE = len(_BEGIN), len(_ACTOR), len(_ACTION)
 _CONTENT_SIZE, _EXTENSIONS_SIZE, _HUMAN_SIZE = len(_CONTENT), len(_EXTENSIONS), len(_HUMAN)
 
 
-Means = tuple[Callable[[bytes], bytes], bytes, bytes, bytes]
+Means = tuple[Callable[[bytes], tuple[bytes, ...]], bytes, bytes, bytes]
 """
-What one event is sealed with: what makes the token of a text, as it stands in a JSON string; in
-quotes what stands for a human actor, what stands for the user and the id of the subject's key.
+What one event is sealed with: what makes the token of a text, as it stands in a JSON string, in
+pieces; in quotes what stands for a human actor, what stands for the user and the id of the subject's key.
 """
 MeansOf = Callable[[str | None, str | None, str], Means]
 """Returns that, given a human actor's id, the user's id and the session's."""
@@ -168,7 +168,9 @@ def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
         event_id = line[_BEGIN_SIZE : _BEGIN_SIZE + len(found.event_id)]
         told = (b'{"event_id":', event_id, b',"parts":{', b",".join(hidden), b"}", order, b"}")
         out = [line[:c]] if human is None else [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
-        out += (b',"content":{"text_encrypted":"', seal(b"".join(told)), b'"}')
+        out.append(b',"content":{"text_encrypted":"')
+        out += seal(b"".join(told))
+        out.append(b'"}')
         if not key_id:
             out += (line[d:e], before, user_id, after)
         elif f == e:

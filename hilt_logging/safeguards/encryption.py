@@ -84,7 +84,7 @@ class _Held(NamedTuple):
 
     key: bytes
     quoted: bytes
-    sealed: Callable[[bytes], bytes]
+    pieces: Callable[[bytes], tuple[bytes, ...]]
 
 
 class Sealing:
@@ -196,7 +196,7 @@ class Sealing:
         user = _text(people.get("extensions", {}).get("user_id"))
         seal, actor_id, user_id, key_id = means(human, user, str(event["session_id"]))
         told = {"event_id": event["event_id"], "parts": joined(protected, people)}
-        token = seal(encode({**told, "order": order} if order else told))
+        token = b"".join(seal(encode({**told, "order": order} if order else told)))
         public = joined(public, self._stand_ins(people, actor_id, user_id, key_id))
         key = _unquoted(key_id) if key_id else None
         return encode(_with_token(event, public, _unquoted(b'"%b"' % token), key))
@@ -221,7 +221,7 @@ class Sealing:
         period = self._current()
         assert period.seal is not None
         return (
-            period.seal.sealed_json,
+            period.seal.pieces,
             b"" if human is None else period.names.get(human) or self._name(human),
             b"" if user is None else period.names.get(user) or self._name(user),
             b"",
@@ -235,9 +235,9 @@ class Sealing:
         held = self._held.get(key_id)
         if held is None or held.key != key:
             held = self._hold(key_id, key)
-        seal, outer = held.sealed, self._current().seal
+        seal, outer = held.pieces, self._current().seal
         return (
-            seal if outer is None else lambda text: outer.sealed(seal(text)),
+            seal if outer is None else lambda text: (outer.sealed(b"".join(seal(text))),),
             b"" if human is None else held.quoted if subject.is_actor else self._name(human),
             b"" if user is None else held.quoted if subject.is_user else self._name(user),
             held.quoted,
@@ -256,7 +256,7 @@ class Sealing:
     def _hold(self, key_id: str, key: bytes) -> _Held:
         if len(self._held) >= _MOST_KEYS:
             self._held = {}
-        held = _Held(key, encode(key_id), direct(key, key_id).sealed_json)
+        held = _Held(key, encode(key_id), direct(key, key_id).pieces)
         self._held[key_id] = held
         return held
 

@@ -43,21 +43,20 @@ class Keys:
     """A key store in memory."""
 
     class Key:
-        def __init__(self, number):
-            self.id = f"s-{number:026d}"
+        def __init__(self):
+            self.id = f"s-{os.urandom(13).hex()}"
             self.key = os.urandom(32)
 
     def __init__(self):
         self.of, self.gone, self.broken = {}, set(), None
-        self._made, self._lock = 0, threading.Lock()
+        self._lock = threading.Lock()
 
     def key_for(self, subject):
         if self.broken is not None:
             raise self.broken
         with self._lock:
             if subject not in self.of:
-                self._made += 1
-                self.of[subject] = self.Key(self._made)
+                self.of[subject] = self.Key()
             return self.of[subject]
 
     def key_of(self, key_id):
