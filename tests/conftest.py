@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -110,6 +112,51 @@ def lines():
 def strict_json():
     """Reads a JSON text as a strict reader does."""
     return strict
+
+
+def _digest(line):
+    return hashlib.sha256(line).hexdigest()
+
+
+def _follow(*paths):
+    """
+    Follow the one chain of linked lines through files, in their order, as the format says it.
+
+    Every line is linked to the one before it, or covered by the span of the next that is; returns
+    the linked lines, those between them, and those at the end, which nothing covers.
+    """
+    events, between, strays = [], [], []
+    head, last, chain, highest = None, "0" * 64, None, -1
+    lines = [line for path in paths for line in path.read_bytes().removesuffix(b"\n").split(b"\n")]
+    for line in lines:
+        end = re.search(
+            rb',"integrity":(\{"chain":"[0-9a-f]{32}",[^{}]*(\{[^{}]*\})?[^{}]*\})\}$', line
+        )
+        integrity = strict(end[1].decode()) if end else {}
+        if integrity.get("prev") == last:
+            assert integrity["chain"] == (chain or integrity["chain"])
+            span = {"lines": len(strays)}
+            if head is not None and strays:
+                covered = b"".join(stray + b"\n" for stray in [head.encode(), *strays])
+                assert {**span, "sha256": _digest(covered)} == integrity["span"]
+            else:
+                assert "span" not in integrity
+            assert integrity["seq"] == highest + 1
+            chain, highest, head = integrity["chain"], integrity["seq"], _digest(line)
+            between += strays
+            strays = []
+            events.append(line)
+        else:
+            strays.append(line)
+            highest = max(highest, integrity.get("seq", -1))
+        last = _digest(line)
+    return events, between, strays
+
+
+@pytest.fixture
+def follow():
+    """Follows the chain of linked lines through files."""
+    return _follow
 
 
 def _event(**fields):

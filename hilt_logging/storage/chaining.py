@@ -205,7 +205,7 @@ class Links:
             return
         is_known = inode == self._inode and 0 < self.end < end and self._is_there(fd)
         if is_known and self._is_misplaced:
-            self.tail = _covered(self.tail, _read(fd, self.end, end))
+            self.tail = _line_by_line(self.tail, _read(fd, self.end, end))
         elif is_known:
             self.tail = _within(fd, self.end, end, self.tail) or self.tail
         else:
@@ -607,6 +607,26 @@ def _covered(before: Tail, data: bytes) -> Tail:
         before.lines + len(lines),
         digest,
     )
+
+
+def _line_by_line(before: Tail, data: bytes) -> Tail:
+    """
+    How a log ends behind lines of which some may not be where they belong.
+
+    A line that is linked to one that is not where it belongs does not cover what stands before.
+    """
+    tail = before
+    for line in data.removesuffix(b"\n").split(b"\n"):
+        found = link_of(line)
+        if (
+            found is not None
+            and not found.is_unlinked
+            and (found.prev, found.span) == (tail.last, tail.span)
+        ):
+            tail = Tail(found.chain, max(tail.seq, found.seq), sha256(line))
+        else:
+            tail = _covered(tail, line + b"\n")
+    return tail
 
 
 def _last_line(fd: int, end: int) -> bytes:

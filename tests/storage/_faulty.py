@@ -38,11 +38,11 @@ class Switch:
         return SWITCH.unpack(self._map[:])[7]
 
 
-def write(path, out, events, pause=0, arm=None):
+def write(path, out, events, pause=0, arm=None, evidence=False):
     """Emit events, tell each id once it is accepted, and at the end what the handler counted."""
     if arm is not None:
         arm()
-    handler = hilt_logging.basic_config(path)
+    handler = hilt_logging.basic_config(path, evidence=evidence)
     raised, longest = 0, 0.0
     for number in range(events):
         text, begun = "x" * (100 + number), time.monotonic()
@@ -87,7 +87,19 @@ class Writer:
         return {"ids": said, "counts": counts}
 
 
-def run(switch, path, op, fault, at, amount=0, times=1, peers=0, events=20, dies=False):
+def run(
+    switch,
+    path,
+    op,
+    fault,
+    at,
+    amount=0,
+    times=1,
+    peers=0,
+    events=20,
+    dies=False,
+    evidence=False,
+):
     """
     Let a writer have a fault, beside others or before another one; return what they told.
 
@@ -102,26 +114,28 @@ def run(switch, path, op, fault, at, amount=0, times=1, peers=0, events=20, dies
         peers: How many write at the same time; where the writer is stopped, while it is.
         events: How many events each one emits.
         dies: While the writer is stopped, another one dies amid its line.
+        evidence: All link their lines.
     """
 
     def arm():
         switch.set(path, op, at, times, fault, amount)
 
     pause = 0.0003 if peers else 0
+    linked = {"evidence": evidence}
     others = []
     if fault not in STOPS:
-        others = [Writer(path, events, pause) for _ in range(peers)]
-    faulty = Writer(path, events, pause, arm)
+        others = [Writer(path, events, pause, **linked) for _ in range(peers)]
+    faulty = Writer(path, events, pause, arm, **linked)
     if fault in STOPS:
         os.waitpid(faulty.pid, os.WUNTRACED)
-        others = [Writer(path, events, pause).told() for _ in range(peers)]
+        others = [Writer(path, events, pause, **linked).told() for _ in range(peers)]
         if dies:
             with open(path, "ab", buffering=0) as file:
                 file.write(FRAGMENT)
         os.kill(faulty.pid, signal.SIGCONT)
     told = [each if isinstance(each, dict) else each.told() for each in (faulty, *others)]
     if peers == 0 or fault in (KILL, *STOPS):
-        told.append(Writer(path, 2).told())
+        told.append(Writer(path, 2, **linked).told())
     return {"fired": switch.fired(), "writers": told}
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from hilt_logging import HILTFileHandler, emit
+from hilt_logging import HILTFileHandler, custody, emit
 from hilt_logging.storage import exclusion
 
 
@@ -154,6 +154,16 @@ def checked(path, answer):
     return dropped, other
 
 
+linked = pytest.mark.parametrize("evidence", [False, True], ids=["plain", "linked"])
+
+
+def has_one_chain(path, follow, evidence):
+    """Check that every line is linked, or covered by one that is, where lines are linked at all."""
+    if evidence:
+        assert [] == [line for line in follow(path)[2] if not line.endswith(b"}")]
+        assert 0 == custody.verify([path]).exit_code
+
+
 WRITE_FAULTS = [
     ("EINTR", {"fault": errno.EINTR}, 0),
     ("EAGAIN", {"fault": errno.EAGAIN}, None),
@@ -169,18 +179,22 @@ WRITE_FAULTS = [
 
 
 class TestFaults:
+    @linked
     @pytest.mark.parametrize("peers", [0, 1], ids=["alone", "beside another"])
     @pytest.mark.parametrize(
         ("scenario", "lost"),
         [each[1:] for each in WRITE_FAULTS],
         ids=[each[0] for each in WRITE_FAULTS],
     )
-    def test_every_write(self, tmp_path, faulty, scenario, lost, peers):
+    def test_every_write(self, tmp_path, faulty, follow, scenario, lost, peers, evidence):
         """Whichever write fails, each accepted event is one whole line once or is counted."""
-        for at in range(EVENTS):
+        for at in range(0, EVENTS, 3 if evidence else 1):
             path = tmp_path / str(at)
-            answer = faulty(path, op="write", at=at, peers=peers, events=EVENTS, **scenario)
+            answer = faulty(
+                path, op="write", at=at, peers=peers, events=EVENTS, evidence=evidence, **scenario
+            )
             dropped, other = checked(path, answer)
+            has_one_chain(path, follow, evidence)
             assert scenario.get("times", 1) == answer["fired"]
             assert dropped <= 1 if lost is None else lost == dropped
             if not peers:
@@ -196,6 +210,7 @@ class TestFaults:
             dropped, other = checked(path, answer)
             assert (min(EVENTS - at, EVENTS), []) == (dropped, other)
 
+    @linked
     @pytest.mark.parametrize("peers", [0, 1])
     @pytest.mark.parametrize(
         ("op", "fault", "loses"),
@@ -211,34 +226,42 @@ class TestFaults:
             ("open lock", errno.EMFILE, False),
         ],
     )
-    def test_other_calls(self, tmp_path, faulty, op, fault, loses, peers):
+    def test_other_calls(self, tmp_path, faulty, follow, op, fault, loses, peers, evidence):
         """A lock, a look or a reservation that fails costs no event where the disk has room."""
         for at in range(4):
             path = tmp_path / str(at)
             times = 2 if op == "fallocate" else 1
             if op == "open" and at == 0:
                 continue  # set-up, which says so
-            answer = faulty(path, op=op, fault=fault, at=at, times=times, peers=peers)
+            answer = faulty(
+                path, op=op, fault=fault, at=at, times=times, peers=peers, evidence=evidence
+            )
             dropped, other = checked(path, answer)
+            has_one_chain(path, follow, evidence)
             assert [] == [line for line in other if line]
             if not loses:
                 assert 0 == dropped
 
+    @linked
     @pytest.mark.parametrize("at", [5, 12])
     @pytest.mark.parametrize("dies", [False, True])
     @pytest.mark.parametrize("peers", [0, 1])
-    def test_stopped_before_the_write(self, path, faulty, peers, dies, at):
+    def test_stopped_before_the_write(self, path, faulty, follow, peers, dies, at, evidence):
         """Stopped between look and write, while others write or die: its event is whole once."""
-        answer = faulty(path, op="write", fault=STOP, at=at, peers=peers, dies=dies)
+        scenario = {"op": "write", "fault": STOP, "at": at, "evidence": evidence}
+        answer = faulty(path, peers=peers, dies=dies, **scenario)
         dropped, other = checked(path, answer)
+        has_one_chain(path, follow, evidence)
         assert (1, 0) == (answer["fired"], dropped)
         assert dies == len(other)
 
+    @linked
     @pytest.mark.parametrize("at", [0, 7])
-    def test_stopped_amid_the_line(self, path, faulty, at):
+    def test_stopped_amid_the_line(self, path, faulty, follow, at, evidence):
         """Stopped amid its line, while others close it off: its event comes whole once more."""
-        answer = faulty(path, op="write", fault=SHORT_STOP, at=at, peers=1)
+        answer = faulty(path, op="write", fault=SHORT_STOP, at=at, peers=1, evidence=evidence)
         dropped, other = checked(path, answer)
+        has_one_chain(path, follow, evidence)
         assert (1, 0, 1) == (answer["fired"], dropped, len(other))
         assert answer["writers"][1]["counts"]["longest"] < 4
 
