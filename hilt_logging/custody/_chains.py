@@ -136,6 +136,7 @@ class Chain:
         away: The last line before lines that go back, with its number.
         watched: Numbers of which saved checkpoints tell the digest, the next one last.
         replaced: Ranges of numbers that a statement says were rewritten.
+        between: Number and digest of lines that a statement says stood behind the last linked one.
         resumes: The chain that goes on after this one, which stands for a part of it.
     """
 
@@ -157,6 +158,7 @@ class Chain:
         self.watched: list[int] = []
         self.expected: dict[int, tuple[str, Place]] = {}
         self.replaced: list[tuple[int, int]] = []
+        self.between: tuple[int, str] | None = None
         self.resumes: str | None = None
         self.is_declared = False
         self.is_ended = False
@@ -172,7 +174,7 @@ class Chain:
         """Go on to a line."""
         if seq != self.seq + 1:
             self.recent.clear()
-        self.seq, self.head, self.place = seq, own, place
+        self.seq, self.head, self.place, self.between = seq, own, place, None
         self.highest = max(self.highest, seq)
         self.recent.append(own)
         self.lines += 1

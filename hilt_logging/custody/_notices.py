@@ -21,6 +21,19 @@ _NOTICE = b'"notice":{"kind":"'
 _MOST = 10_000
 
 
+class Between(msgspec.Struct, frozen=True):
+    """
+    Lines at the end of a file, of which the first line of the next one speaks.
+
+    Attributes:
+        lines: How many.
+        sha256: Their digest, as it stands in a link.
+    """
+
+    lines: int
+    sha256: str
+
+
 class Range(msgspec.Struct):
     """
     A file of a chain, as a statement tells it.
@@ -31,7 +44,9 @@ class Range(msgspec.Struct):
         last_seq: The number of its last line.
         head: The digest of its last line.
         first_prev: The digest of the line before it.
+        first_span: What its first line says of lines before it, if it does.
         name: Its name.
+        span: The lines behind the last linked one, if there were any.
         replaces: The file that this one took the place of, where it was a rewritten one.
     """
 
@@ -40,7 +55,9 @@ class Range(msgspec.Struct):
     last_seq: int
     head: str
     first_prev: str = ""
+    first_span: Between | None = None
     name: str = ""
+    span: Between | None = None
     replaces: Range | None = None
 
     def original(self) -> Range:

@@ -33,7 +33,7 @@ from ..storage.notices import line_of_notice
 __all__ = ["Chained", "NotAsLinkedError", "relinked", "statement_of"]
 
 
-_PLACE = ("chain", "first_seq", "first_prev", "last_seq", "head", "span")
+_PLACE = ("chain", "first_seq", "first_prev", "first_span", "last_seq", "head", "span")
 
 
 class NotAsLinkedError(HILTError):
@@ -96,7 +96,7 @@ class Chained:
                 if self._last is not None and not self._lines_between:  # nobody was in its way
                     raise _not_as_linked(self._number, "does not follow the line before")
                 self._stray = self._stray or self._number
-            self._between.update(line)
+            self._between.update(bare + b"\n")
             self._lines_between += 1
         self._previous = sha256(bare)
 
@@ -145,7 +145,9 @@ class Chained:
             "head": self._previous,
         }
         if self._span is not None:  # the first line of the next file speaks of it
-            told["span"] = {"lines": self._span.lines, "sha256": self._span.sha256}
+            told["span"] = self._span._asdict()
+        if self._first.span is not None:
+            told["first_span"] = self._first.span._asdict()
         return told
 
 

@@ -25,8 +25,8 @@ __all__ = [
     "BusyError",
     "alone_with",
     "clear",
-    "free_name",
     "kept_in",
+    "name_of_next",
     "publish",
     "put_away",
     "sync_folder",
@@ -72,17 +72,20 @@ def alone_with(path: str, wait_s: float) -> Iterator[None]:
         os.close(fd)
 
 
-def free_name(path: str) -> str:
-    """Return the name for what replaces a file: a nanosecond later; its own where it has no time."""
+def name_of_next(path: str) -> str:
+    """
+    Return the name for what replaces a file: a nanosecond later.
+
+    It is that of the file itself where this has no time, or where there is no room before the next.
+    """
     ending = _ending(path)
-    stem = path.removesuffix(ending)
-    folder, name = os.path.split(stem)
-    while match := _STAMP.search(name):
-        name = f"{name[: match.start()]}{_later(*match.groups())}{name[match.end() :]}"
-        stem = os.path.join(folder, name)
-        if not any(os.path.lexists(stem + each) for each in ("", *_KINDS)):
-            return stem + ending
-    return path
+    folder, name = os.path.split(path.removesuffix(ending))
+    match = _STAMP.search(name)
+    if match is None:
+        return path
+    later = f"{name[: match.start()]}{_later(*match.groups())}{name[match.end() :]}"
+    taken = (os.path.join(folder, later + each) for each in ("", *_KINDS))
+    return path if any(map(os.path.lexists, taken)) else os.path.join(folder, later + ending)
 
 
 def _later(seconds: str, nanoseconds: str) -> str:

@@ -21,7 +21,7 @@ from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
 from ..safeguards.jwk import JWK
 from ._chains import Chain, Gap, Stray, Strays
 from ._findings import Finding, Findings, Kind, Place, Severity
-from ._notices import Notices
+from ._notices import Notices, Range
 
 
 __all__ = ["Walk"]
@@ -203,7 +203,8 @@ class Walk:
         """Whether it is linked to the line before, and vouches for all since the last linked one."""
         strays = self._strays
         if strays is None or strays.last is None:
-            return link.span is None and link.prev == chain.head
+            span = None if link.span is None else (link.span.lines, link.span.sha256)
+            return span == chain.between and link.prev == chain.head
         if link.span is None or link.prev != strays.last.own:
             return False
         return (link.span.lines, link.span.sha256) == (strays.count, strays.sha256)
@@ -503,7 +504,7 @@ class Walk:
             self._settle()
             new = self.chains.setdefault(link.chain, Chain(link.chain, self.log))
             self.chain = new
-            self._rewritten(new, stray, link)
+            self._rewritten(new, stray, link, strays)
         elif link.chain == chain.resumes and self._number == 1:
             self._settle()
             self._resumed(chain, self.chains[link.chain], stray, link, span)
@@ -548,7 +549,9 @@ class Walk:
 
     # Files that were rewritten.
 
-    def _rewritten(self, chain: Chain, stray: Stray, link: Link) -> None:
+    def _rewritten(
+        self, chain: Chain, stray: Stray, link: Link, strays: Strays | None = None
+    ) -> None:
         told = self.notices.rewritten(chain, stray.place, stray.line, link)
         chain.accept(link.seq, stray.own, stray.place)
         self._strays = None
@@ -560,13 +563,14 @@ class Walk:
             if told.first_seq > 0:
                 self._missing_at_begin(old, told.first_seq - 1, told.first_prev, stray.place)
                 old.first = told.first_seq
-        elif (old.seq + 1, old.head) != (told.first_seq, told.first_prev):
+        elif (old.seq + 1, _last_of(old, strays, told)) != (told.first_seq, told.first_prev):
             self._misfit(old, stray, told.first_seq, told.first_prev)
         old.replaced.append((told.first_seq, told.last_seq))
         old.seq, old.head, old.place = told.last_seq, told.head, stray.place
         old.highest = max(old.highest, old.seq)
         old.recent.clear()
         old.is_ended = True
+        old.between = None if told.span is None else (told.span.lines, told.span.sha256)
         chain.resumes = old.id
         chain.is_declared = chain.is_declared or old.is_declared
 
@@ -593,7 +597,7 @@ class Walk:
     def _resumed(self, rewritten: Chain, old: Chain, stray: Stray, link: Link, span: Any) -> None:
         self._is_finished(rewritten)
         self.chain = old
-        if link.span is not None and (link.seq, link.prev) == (old.seq + 1, old.head):
+        if link.span and not old.between and (link.seq, link.prev) == (old.seq + 1, old.head):
             link = link._replace(span=None)  # what it covers was in the file that is gone
         self._of_chain(old, stray, link, span)
 
@@ -717,6 +721,16 @@ class _Long:
     @property
     def own(self) -> str:
         return self._own.hexdigest()
+
+
+def _last_of(old: Chain, strays: Strays | None, told: Range) -> str:
+    """The digest of the line before a rewritten file, if that one vouched for all that stands there."""
+    if strays is None or strays.last is None or told.first_span is None:
+        return old.head
+    span = told.first_span
+    return (
+        strays.last.own if (span.lines, span.sha256) == (strays.count, strays.sha256) else old.head
+    )
 
 
 def _kind(line: bytes, ended: bool) -> str:

@@ -24,7 +24,7 @@ from ..storage.rotation import ENDINGS
 from ._live import begin_new, signing_key
 from ._persons import Belongings, glance, subject_of, tombstone
 from ._relinking import Chained, NotAsLinkedError, relinked
-from ._swapping import BusyError, alone_with, clear, free_name, kept_in, publish, put_away
+from ._swapping import BusyError, alone_with, clear, kept_in, name_of_next, publish, put_away
 
 
 __all__ = ["RewriteReport", "Rewritten", "Untouched", "rewrite"]
@@ -231,7 +231,7 @@ class _Work:
             "by": self.report.by,
             "at": self.report.at,
         }
-        new = free_name(path)
+        new = name_of_next(path)
         publish(path, new, self._lines(path, statement, chained.is_linked), self.kept)
         return Rewritten(path, new, events)
 

@@ -21,6 +21,7 @@ import hilt_logging
 from hilt_logging import HILTFileHandler, events
 from hilt_logging.custody import _swapping
 from hilt_logging.custody.rewrite import rewrite
+from hilt_logging.custody.verify import verify
 from hilt_logging.errors import ConfigurationError, ReadError, RecordingError
 from hilt_logging.io.files import files_of, open_lines
 from hilt_logging.safeguards import chain, jwk
@@ -120,28 +121,12 @@ def _is_gone(log, name=NAME):
     return [each for each, data in _stored(log.parent).items() if name.encode() in data] == []
 
 
-def _check_links(log):
-    """Each linked line names the one before it, in its file and from file to file."""
-    last = None
-    for file in files_of(log):
-        lines = [line.removesuffix(b"\n") for line in open_lines(file)]
-        if not lines:
-            continue
-        notice = json.loads(lines[0]).get("extensions", {}).get("notice", {})
-        if notice.get("kind") == "rewritten":
-            place = notice["replaces"]
-            assert last is None or last == place.get("first_prev", last)
-            before = chain.ZEROS
-        else:
-            place, before = None, last
-        for line in lines:
-            found = chain.link_of(line)
-            if found is not None:
-                assert before is None or before == found.prev
-                if chain.has_seal(found):
-                    assert chain.is_sealed(line, found, {}) is not False
-            before = chain.sha256(line)
-        last = place.get("head", before) if place else before
+def _check_links(log, *public_keys):
+    """Nothing was tampered with, as far as can be told."""
+    verdict = verify([log], public_keys=public_keys)
+    fine = ("told", "unchecked") if not verdict.chains else ("told",)
+    assert [] == [each for each in verdict.findings if each.severity not in fine]
+    return verdict
 
 
 @pytest.mark.parametrize("compress", [None, "gzip", "zstd"])
@@ -461,6 +446,7 @@ def test_in_use(log, written, in_child):
     code = """
 import sys, hilt_logging
 from hilt_logging.custody.rewrite import rewrite
+from hilt_logging.custody.verify import verify
 handler = hilt_logging.HILTFileHandler(sys.argv[1])
 import os
 pid = os.fork()
@@ -563,7 +549,27 @@ def test_signed(log, written, tmp_path):
     keys = chain.keys_by_id([key])
     assert {True} == {chain.is_sealed(line, chain.link_of(line), keys) for line in sealed}
     assert [] == [line for line in _lines(log) if b'"digest":"' in line]
-    _check_links(log)
+    jwk.write_new(tmp_path / "log.pub.jwk", jwk.public_of(private))
+    _check_links(log, tmp_path / "log.pub.jwk")
+
+
+@pytest.mark.parametrize("name", [NAME, "bob"])
+def test_torn_between_files(log, written, name):
+    """What is unfinished at the end of a file that was moved away is no harm to those around it."""
+    for number, who in enumerate((NAME, "bob", NAME)):
+        written([events.prompt("Hello", user_id=who)], evidence=True)
+        with open(log, "ab") as file:
+            file.write(b'{"hilt_version":"1.0.0","torn')
+        log.rename(f"{log}.20260102T00000{number}.000000000Z")
+    written([events.prompt("Hello", user_id="bob")], evidence=True)
+    before = _check_links(log)
+
+    assert 2 == rewrite(log, name).events
+
+    count = {True: 0, False: 0}
+    for verdict in (before, _check_links(log)):
+        count[verdict is before] = sum(each.kind == "torn" for each in verdict.findings)
+    assert {True: 3, False: 3} == count
 
 
 def test_wrong_options(log, written):
@@ -578,13 +584,33 @@ def test_wrong_options(log, written):
     assert before == _stored(log.parent)
 
 
-def test_names_in_use(tmp_path):
-    """The name of a new file is the next that is free, also over the turn of a second."""
+def test_names(tmp_path):
+    """A new file comes right after the old one, also over the turn of a second, or in its place."""
     path = tmp_path / "a.jsonl.20261231T235959.999999999Z"
-    (tmp_path / "a.jsonl.20270101T000000.000000000Z.zst").touch()
+    later = tmp_path / "a.jsonl.20270101T000000.000000000Z"
 
-    assert f"{tmp_path}/a.jsonl.20270101T000000.000000001Z.gz" == _swapping.free_name(f"{path}.gz")
-    assert f"{tmp_path}/a.jsonl.1" == _swapping.free_name(f"{tmp_path}/a.jsonl.1")
+    assert f"{later}.gz" == _swapping.name_of_next(f"{path}.gz")
+    assert f"{later}.old" == _swapping.name_of_next(f"{path}.old")
+    assert f"{tmp_path}/a.jsonl.1" == _swapping.name_of_next(f"{tmp_path}/a.jsonl.1")
+    later.with_name(f"{later.name}.zst").touch()
+    assert f"{path}.gz" == _swapping.name_of_next(f"{path}.gz")
+
+
+@pytest.mark.parametrize("keep_old", [False, True])
+def test_no_room(log, written, keep_old):
+    """Where the next name is taken, the new file takes that of the old one: the order stays."""
+    written(_turns(2), evidence=True)
+    log.rename(log.with_name("app.jsonl.20991231T000000.000000000Z"))
+    written(_turns(2), evidence=True)
+
+    report = rewrite(log, NAME, keep_old=keep_old)
+
+    names = [os.path.basename(file.path) for file in files_of(log)]
+    assert [f"app.jsonl.20991231T000000.00000000{number}Z" for number in (0, 2)] == names[:2]
+    assert 8 == report.events
+    assert 0 == rewrite(log, NAME, keep_old=keep_old).events
+    _check_links(log)
+    assert keep_old == (log.parent / "app.jsonl.erased").exists()
 
 
 def test_writers_go_on(log, tmp_path):
