@@ -133,7 +133,7 @@ def _follow(*paths):
             rb',"integrity":(\{"chain":"[0-9a-f]{32}",[^{}]*(\{[^{}]*\})?[^{}]*\})\}$', line
         )
         integrity = strict(end[1].decode()) if end else {}
-        if integrity.get("prev") == last:
+        if integrity.get("prev") == last and ("span" in integrity or not strays or head is None):
             assert integrity["chain"] == (chain or integrity["chain"])
             span = {"lines": len(strays)}
             if head is not None and strays:

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from hilt_logging import custody
 from hilt_logging.safeguards.chain import link_of
 from hilt_logging.storage import exclusion
 from hilt_logging.storage.appender import acquire, release
@@ -224,6 +225,7 @@ class TestOthers:
         assert [] == follow(path)[2]
         put(appender, 9)
         assert [] == follow(path)[2]
+        assert at_once > 1 or 0 == custody.verify([path]).exit_code
         assert [1] == [n for n in numbers_in(path) if n == 1]
         assert {0, *range(1, 1 + at_once), 9} == {n for n in numbers_in(path) if n != 7}
 
