@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import itertools
 import json
 import subprocess
 import sys
@@ -15,8 +14,9 @@ import hilt_logging
 
 from hilt_logging import HILTFileHandler, events
 from hilt_logging.custody.erase import erase
+from hilt_logging.custody.verify import verify
 from hilt_logging.errors import ConfigurationError, ReadError, RecordingError
-from hilt_logging.safeguards import keystore
+from hilt_logging.safeguards import chain, jwk, keystore
 from hilt_logging.safeguards.keystore import KeyStoreError, open_store
 
 
@@ -381,19 +381,52 @@ def test_others_are_untouched(log, keys, handler):
     assert len(before) < log.stat().st_size
 
 
-def test_chain(log, keys, handler):
-    """The chain is what it was, and goes on with the statement."""
-    from hilt_logging.safeguards import chain
-
-    handler(evidence=True)
+@pytest.mark.parametrize("signed", [False, True])
+def test_chain(folder, log, keys, handler, signed):
+    """The chain is what it was, and goes on with the statement, which is signed where others are."""
+    options, public_keys = {}, []
+    if signed:
+        private = jwk.generate("Ed25519")
+        folder.mkdir(exist_ok=True)
+        jwk.write_new(folder / "log.key.jwk", private)
+        jwk.write_new(folder / "log.pub.jwk", jwk.public_of(private))
+        options, public_keys = {"sign_key": folder / "log.key.jwk"}, [folder / "log.pub.jwk"]
+    made = handler(evidence=True, **options)
     _say("alice", *SAID)
     before = log.read_bytes()
+    if signed:
+        with pytest.raises(ConfigurationError, match="is signed: give the key"):
+            erase("alice", key_store=keys, log=log)
 
-    erase("alice", key_store=keys, log=log)
+    report = erase("alice", key_store=keys, log=log, by="dpo", **options)
+    _say("bob", "goes on")
+    made.close()
 
+    assert 3 == report.events
     assert log.read_bytes().startswith(before)
-    lines = _lines(log)
-    for one, other in itertools.pairwise(lines):
-        assert chain.sha256(one) == chain.link_of(other).prev
-    (statement,) = [line for line in lines if b'"kind":"erased"' in line]
-    assert chain.is_sealed(statement, chain.link_of(statement), {})
+    (statement,) = [line for line in _lines(log) if b'"kind":"erased"' in line]
+    link = chain.link_of(statement)
+    assert signed == (link.signature is not None)
+    verdict = verify([log], public_keys=public_keys)
+    assert [("erased by statement", "told")] == [
+        (each.kind, each.severity) for each in verdict.findings
+    ]
+    assert 0 == verdict.exit_code
+
+
+def test_chain_from_another_process(log, keys, handler, in_child):
+    """Also a process that has nothing else to do with the log goes on with its chain."""
+    made = handler(evidence=True)
+    _say("alice", *SAID)
+    code = (
+        "import sys; from hilt_logging.custody import erase\n"
+        "print(erase('alice', key_store=sys.argv[1], log=sys.argv[2]).events)"
+    )
+
+    done = in_child(code, keys, log)
+    _say("bob", "goes on")
+    made.close()
+
+    assert ("3\n", "") == (done.stdout, done.stderr)
+    verdict = verify([log])
+    assert ["erased by statement"] == [each.kind for each in verdict.findings]

@@ -14,6 +14,7 @@ import hilt_logging
 
 from hilt_logging import HILTFileHandler, _ids
 from hilt_logging.custody.prune import prune
+from hilt_logging.custody.verify import verify
 from hilt_logging.errors import ConfigurationError, ReadError, RecordingError
 from hilt_logging.io.files import files_of, open_lines
 from hilt_logging.safeguards import chain
@@ -185,6 +186,10 @@ def test_on_record(log, days):
     assert links[-1].seq == told["files"][1]["last_seq"]
     assert chain.sha256(gone[-1]) == told["files"][1]["head"] == _linked(log)[0][1].prev
     assert chain.is_sealed(statement, chain.link_of(statement), {})
+    verdict = verify([log])
+    assert ["pruned by statement"] == [each.kind for each in verdict.findings]
+    os.unlink(files_of(log)[0].path)
+    assert "file missing" in {each.kind for each in verify([log]).findings}
 
 
 def test_not_on_record(log, days, monkeypatch):

@@ -681,6 +681,7 @@ def _fail():
     raise OSError(errno.EIO, "injected")
 
 
+@pytest.mark.once
 @pytest.mark.untraced
 @pytest.mark.parametrize("act", [_fail, lambda: os._exit(9)], ids=["fails", "killed"])
 @pytest.mark.parametrize("evidence", [False, True], ids=["plain", "chained"])
