@@ -227,12 +227,32 @@ def _check_handler(name: str, owner: str, handler: logging.Handler) -> Iterator[
     if isinstance(handler, HILTFileHandler):
         if not _writable(handler.baseFilename):
             yield Finding("error", name, f"{where} can't write {handler.baseFilename}")
+        yield from _check_evidence(name, where, handler)
     elif _shows_extras(handler):
         yield Finding(
             "warning",
             name,
             f"{where} prints records with all their extras, the content of events included; "
             f"set propagate: false on 'hilt', or take the handler away",
+        )
+
+
+def _check_evidence(name: str, where: str, handler: HILTFileHandler) -> Iterator[Finding]:
+    evidence = handler.evidence
+    if evidence is None:
+        return
+    if evidence.key is None:
+        yield Finding(
+            "info",
+            name,
+            f"{where} links lines, but signs no checkpoints: who can write the file can write it "
+            "anew; set sign_key, or keep what hilt.integrity says on another host",
+        )
+    if unlinked := handler.stats()["evidence"]["unlinked"]:
+        yield Finding(
+            "warning",
+            name,
+            f"{where} wrote {unlinked} line(s) unlinked: it could not have the lock",
         )
 
 

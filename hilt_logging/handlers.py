@@ -348,6 +348,34 @@ class HILTFileHandler(logging.Handler):
         if not isinstance(error, NotSyncedError):  # what is in the file is not said twice
             self._gap.put_back(told)
 
+    @property
+    def evidence(self) -> Evidence | None:
+        """How lines are linked; None where they are not."""
+        links = self._appender.links
+        return None if links is None else links.evidence
+
+    def state(self, notice: dict[str, Any]) -> bool:
+        """
+        Put a notice on record, sealed where lines are linked, and bring it to the disk.
+
+        Args:
+            notice: What it says, with its `kind`.
+
+        Returns:
+            Whether that could be done.
+        """
+        return self._appender.state(notice)
+
+    def rotate(self) -> None:
+        """
+        Move what the file holds aside, and begin a new one.
+
+        Raises:
+            OSError: if it can't be moved or opened.
+        """
+        self._appender.begin_new()
+        _checkpoints.tell(self._appender)
+
     def stats(self) -> dict[str, Any]:
         """
         Return what became of the events: accepted = written + pending + dropped.

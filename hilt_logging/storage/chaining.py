@@ -360,7 +360,7 @@ class Links:
         tail, since = self.tail, self._since
         if not tail.chain:
             tail = Tail(secrets.token_hex(16), -1, tail.last)
-        if not self.is_opened and not closes and reason != "rotation":
+        if not self.is_opened and (lines or not closes) and reason != "rotation":
             items.append(self._opening(tail))
             tail, since = items[-1].tail, since + 1
         for number, line in enumerate(lines):

@@ -119,6 +119,8 @@ def write_linked(
     Raises:
         OSError: if nothing can be written.
     """
+    if lines and file.users <= 0:  # a late line of who has said that he is done
+        notices["closes"] = True
     now = time.monotonic()
     if now >= file._look_at or file._fd is None:
         file._look_at = now + _FOLLOW_EVERY_S
@@ -136,7 +138,7 @@ def write_linked(
         file._end = -1  # nobody goes the short way here
         if links.facts:
             file.tell_listeners()
-    if notices:
+    if not lines:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), file.path)
     return _write_unlinked(file, links, lines)
 
