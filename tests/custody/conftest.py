@@ -147,7 +147,7 @@ def public_key(private_key):
     return JWK(public_of(private_key.fields))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_log():
     """Makes a log."""
     return Log

@@ -11,6 +11,9 @@ import tracemalloc
 
 import pytest
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hilt_logging import custody
 from hilt_logging.custody import verify
 from hilt_logging.errors import ConfigurationError
@@ -556,6 +559,75 @@ class TestSweep:
         for count, kind in ((1, "missing"), (3, "file missing")):
             (folder / "a.jsonl").write_bytes(joined(log.files[1][count:]))
             assert [(kind, "live", 1)] == accused(verify(folder, public_keys=[public_key]))
+
+
+@st.composite
+def changes(draw):
+    """Some changes to the lines of a log: (what, where, where to, bytes)."""
+    kinds = st.sampled_from(["delete", "move", "repeat", "insert", "overwrite", "cut", "join"])
+    place = st.integers(0, 200)
+    one = st.tuples(kinds, place, place, st.binary(max_size=40))
+    return draw(st.lists(one, min_size=1, max_size=6))
+
+
+def changed(lines, what, place, other, data):
+    place, other = place % len(lines), other % len(lines)
+    line = lines[place]
+    match what:
+        case "delete":
+            return lines[:place] + lines[place + 1 :]
+        case "move":
+            rest = lines[:place] + lines[place + 1 :]
+            return [*rest[:other], line, *rest[other:]]
+        case "repeat":
+            return [*lines[:other], line, *lines[other:]]
+        case "insert":
+            return [*lines[:place], data, *lines[place:]]
+        case "overwrite":
+            begin = other * 7 % (len(line) + 1)
+            made = line[:begin] + data + line[begin + len(data) :]
+            return [*lines[:place], made, *lines[place + 1 :]]
+        case "cut":
+            return [*lines[:place], line[: other * 7 % (len(line) + 1)], *lines[place + 1 :]]
+    return [*lines[:place], line + b"".join(lines[place + 1 : place + 2]), *lines[place + 2 :]]
+
+
+class TestAnything:
+    @settings(max_examples=400, deadline=None)
+    @given(some=changes())
+    def test_changed(self, tmp_path_factory, make_log, some):
+        """Whatever is done to a log, it is found, unless nothing but its end is gone."""
+        log = make_log().opened().add(5).checkpoint().add(2).stray(b'{"torn').add(4).checkpoint()
+        log = log.add(2).closed().lines
+        lines = list(log)
+        for each in some:
+            if lines:
+                lines = changed(lines, *each)
+        path = tmp_path_factory.mktemp("any") / "a.jsonl"
+        path.write_bytes(joined(lines))
+        verdict = verify(path)
+        if lines == log:
+            assert 0 == verdict.exit_code
+        elif lines == log[: len(lines)]:
+            assert "not closed" in verdict.counts or not lines
+        else:
+            assert 0 != verdict.exit_code or _is_torn(joined(lines), joined(log)), verdict
+
+    @settings(max_examples=200, deadline=None)
+    @given(data=st.binary(max_size=300))
+    def test_any_bytes(self, tmp_path_factory, data):
+        """Bytes that are no log are read, and never said to be all right."""
+        path = tmp_path_factory.mktemp("any") / "a.jsonl"
+        path.write_bytes(data)
+        assert 0 != verify(path).exit_code
+
+
+def _is_torn(data, whole):
+    """Whether it is a part of a log, and then a line that was not finished."""
+    pairs = enumerate(zip(data, whole, strict=False))
+    end = next((place for place, (one, other) in pairs if one != other), min(len(data), len(whole)))
+    rest = data[whole.rfind(b"\n", 0, end) + 1 :]
+    return b"\n" not in rest.rstrip(b"\n") and not rest.endswith(b"}}\n")
 
 
 class TestAttacks:
