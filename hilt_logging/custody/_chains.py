@@ -184,6 +184,11 @@ class Chain:
         index = len(self.recent) - 1 - (self.seq - seq)
         return self.recent[index] if 0 <= index < len(self.recent) else None
 
+    def add_gap(self, gap: Gap) -> None:
+        """Keep a gap, so that a statement or lines found elsewhere can explain it."""
+        if len(self.gaps) < _MOST:
+            self.gaps.append(gap)
+
     def gap_of(self, seq: int) -> Gap | None:
         """Return the gap that a number is in."""
         return next((gap for gap in self.gaps if gap.first <= seq <= gap.last), None)
@@ -196,9 +201,9 @@ class Chain:
         """Take numbers out of a gap, because their lines were found elsewhere."""
         self.gaps.remove(gap)
         if gap.first < first:
-            self.gaps.append(gap._replace(last=first - 1, head=""))
+            self.add_gap(gap._replace(last=first - 1, head=""))
         if last < gap.last:
-            self.gaps.append(gap._replace(first=last + 1, is_begin=False))
+            self.add_gap(gap._replace(first=last + 1, is_begin=False))
 
     def remember(self, seq: int, own: str, finding: Finding) -> None:
         """Keep a line that stood before its place."""

@@ -98,12 +98,12 @@ class Notices:
 
     Attributes:
         statements: What is said to be gone.
-        previous: Chains that are said to have been before.
+        previous: Chains that are said to have been before, and where that stands.
     """
 
     def __init__(self, findings: Findings, keys: Mapping[str, JWK]) -> None:
         self.statements: list[Statement] = []
-        self.previous: set[str] = set()
+        self.previous: dict[str, Place] = {}
         self.is_declared = False
         self._findings = findings
         self._keys = keys
@@ -147,8 +147,8 @@ class Notices:
         is_signing = type(told.get("sign_key")) is str
         chain.is_declared = chain.is_declared or is_signing
         self.is_declared = self.is_declared or is_signing
-        if type(told.get("previous_chain")) is str:
-            self.previous.add(told["previous_chain"])
+        if type(told.get("previous_chain")) is str and len(self.previous) < _MOST:
+            self.previous.setdefault(told["previous_chain"], place)
         if len(self._signers) < _MOST:
             self._signers[process] = is_signing
         if process in self._open:
@@ -204,9 +204,10 @@ class Notices:
         ranges = [found for each in _listed(given) if (found := _range(each)) is not None]
         signed = link.signature is not None
         by = str(told.get("by"))[:100]
-        self.statements.append(
-            Statement(kind, chain.id, place, signed, right is not False, by, ranges)
-        )
+        if len(self.statements) < _MOST:
+            self.statements.append(
+                Statement(kind, chain.id, place, signed, right is not False, by, ranges)
+            )
         return ranges
 
     def rewritten(self, chain: Chain, place: Place, line: bytes, link: Link) -> Range | None:

@@ -29,6 +29,7 @@ __all__ = ["Walk"]
 _NOTICE = b'"notice":{"kind":"'
 _NEW = hashlib.sha256()
 _TAIL = 4096
+_MOST_CHAINS = 1000
 _SIGNS = (b'"integrity":{"chain":"', b',"prev":"')
 _TOLD: dict[str, tuple[Kind, str]] = {
     "foreign": ("foreign", "it is in no chain; it stood here when the next line was written"),
@@ -215,7 +216,7 @@ class Walk:
         if vouched is None or vouched[1].link is None or self._strays is None:
             return False
         last = vouched[1].link
-        if (last.chain, last.seq + 1) != (link.chain, link.seq):
+        if (last.chain, last.seq + 1) != (link.chain, link.seq) or len(self.chains) > _MOST_CHAINS:
             return False
         return last.chain != chain.id or last.seq > chain.seq or not self._strays.has_heir
 
@@ -426,7 +427,7 @@ class Walk:
         if self._unread:
             message += ", as the file before could not be read"
         found = self.findings.add(kind, severity, message, place, chain.id, first)
-        chain.gaps.append(Gap(first, last, link.prev, found))
+        chain.add_gap(Gap(first, last, link.prev, found))
 
     def _at_edge(
         self, chain: Chain, first: int, last: int, place: Place
@@ -579,7 +580,7 @@ class Walk:
         severity: Severity = "tampering" if self.is_whole and not self._unread else "unchecked"
         where = Place(place.file)
         found = self.findings.add("file missing", severity, message, where, chain.id, 0)
-        chain.gaps.append(Gap(0, last, head, found, is_begin=True))
+        chain.add_gap(Gap(0, last, head, found, is_begin=True))
 
     def _misfit(self, old: Chain, stray: Stray, seq: int, prev: str) -> None:
         if seq == old.seq + 1:
@@ -589,7 +590,7 @@ class Walk:
             found = self.findings.add(
                 "file missing", "tampering", message, stray.place, old.id, old.seq + 1
             )
-            old.gaps.append(Gap(old.seq + 1, seq - 1, prev, found))
+            old.add_gap(Gap(old.seq + 1, seq - 1, prev, found))
         else:
             message = "the file that it replaces is there, too"
             self.findings.add("repeated", "tampering", message, stray.place, old.id, seq)

@@ -181,6 +181,8 @@ class _Verification:
             self.findings.add("nothing to verify", "unchecked", message)
         for chain in found:
             self._judge_signatures(chain)
+        self._judge_unsigned(found)
+        self._judge_previous({chain.id for chain in found})
         self._judge_saved(found)
         if not has_saved and found:
             self.limits.append(
@@ -196,11 +198,14 @@ class _Verification:
     def _judge_signatures(self, chain: Chain) -> None:
         add, place = self.findings.add, chain.place
         if not self.keys and not chain.is_declared and not chain.unchecked:
+            return
+        if chain.last_signed is not None and chain.last_signed[0] < chain.seq:
+            count = chain.seq - chain.last_signed[0]
             self.limits.append(
-                f"The chain {chain.id} is not signed: who can write the files can have written it "
-                "anew."
+                f"The last {count} lines of the chain {chain.id} are not signed yet: who can write "
+                "the files can have written them anew."
             )
-        elif not chain.checkpoints:
+        if not chain.checkpoints:
             message = "the chain has no checkpoint yet: nothing of it is signed"
             add("signatures not checked", "unchecked", message, place, chain.id, chain.seq)
         elif self.keys and not chain.signatures:
@@ -209,16 +214,26 @@ class _Verification:
         elif not self.keys:
             message = "the chain is signed; give the public key to have the signatures checked"
             add("signatures not checked", "unchecked", message, place, chain.id, chain.seq)
-        elif chain.last_signed is not None and chain.last_signed[0] < chain.seq:
-            count = chain.seq - chain.last_signed[0]
+
+    def _judge_unsigned(self, found: list[Chain]) -> None:
+        unsigned = [each for each in found if not each.signatures and not each.unchecked]
+        if unsigned:
+            more = f" and {len(unsigned) - 1} more" if len(unsigned) > 1 else ""
             self.limits.append(
-                f"The last {count} lines of the chain {chain.id} are not signed yet: who can write "
-                "the files can have written them anew."
+                f"The chain {unsigned[0].id}{more} has no signature: who can write the files can have "
+                "written it anew."
             )
+
+    def _judge_previous(self, found: set[str]) -> None:
+        for walk in self.walks:
+            for chain, place in walk.notices.previous.items():
+                if chain not in found:
+                    message = f"the chain {chain[:32]}, which was before, is not in these files"
+                    self.findings.add("not covered", "told", message, place)
 
     def _judge_saved(self, found: list[Chain]) -> None:
         names = {os.path.basename(walk.log) for walk in self.walks}
-        previous = {each for walk in self.walks for each in walk.notices.previous}
+        previous = set[str]().union(*(walk.notices.previous for walk in self.walks))
         others = set()
         for each in self.saved:
             chain = self.chains[each.chain]

@@ -101,7 +101,7 @@ class TestWhole:
         """A log with digests only is whole, and it is said that anybody could have written it."""
         verdict = check(make_log().opened().add(5).checkpoint().add(3).closed(), key=None)
         assert [] == told(verdict)
-        assert "not signed" in verdict.limits[0]
+        assert "no signature" in verdict.limits[0]
         assert (0, 2) == (verdict.chains[0].signatures, verdict.chains[0].digests)
 
     def test_not_closed(self, log, check):
@@ -187,6 +187,12 @@ class TestWhole:
         verdict = check(one)
         assert [("not covered", "live", 1)] == told(verdict)
         assert [3 + 1, 4 + 1] == [chain.lines for chain in verdict.chains]
+
+    def test_previous_chain(self, log, check):
+        """A chain that was before, and of which no file is there, is told."""
+        verdict = check(log.opened(previous_chain=OTHER).add(2).closed())
+        assert [("not covered", "live", 1)] == told(verdict)
+        assert OTHER in verdict.findings[0].message
 
     def test_loss(self, log, check):
         """Losses that were counted are told."""
