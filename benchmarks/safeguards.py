@@ -1,5 +1,5 @@
 """
-What encryption and keys that can be erased cost, beside the plain path in one run.
+What encryption, keys that can be erased and linked lines cost, beside the plain path in one run.
 
     python benchmarks/safeguards.py [--events 300] [--rounds 41]
 
@@ -36,6 +36,8 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
         key = jwk.generate(kind)
         jwk.write_new(folder / f"{kind}.pub.jwk", jwk.public_of(key))
     public = [str(folder / f"{kind}.pub.jwk") for kind in ("P-256", "X25519")]
+    jwk.write_new(folder / "log.key.jwk", jwk.generate("Ed25519"))
+    signed = {"evidence": True, "sign_key": str(folder / "log.key.jwk")}
     erasable = {"erasable_by": "user_id", "key_store": str(folder / "keys.db")}
     return {
         ALONE: {},
@@ -44,6 +46,9 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
         "encrypt_to, two keys": {"encrypt_to": public},
         "erasable_by": erasable,
         "encrypt_to and erasable_by": {"encrypt_to": public[0], **erasable},
+        "evidence": {"evidence": True},
+        "evidence and sign_key": signed,
+        "evidence, sign_key and encrypt_to": {"encrypt_to": public[0], **signed},
     }
 
 
