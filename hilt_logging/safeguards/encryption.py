@@ -183,9 +183,12 @@ class Sealing:
         event = msgspec.json.decode(line)
         kept = ("content",) if self._store is None else ("content", "privacy")
         public, protected, order = divided(event, self._known, kept)
-        content = public.get("content")
-        if type(content) is dict and "text_encrypted" in content:  # not ours
-            protected["content"] = {"text_encrypted": content["text_encrypted"]}
+        for part, name in (("content", "text_encrypted"), ("privacy", "key_id")):
+            shown = public.get(part)
+            if type(shown) is dict and name in shown:  # not ours
+                public[part] = _without(shown, name)
+                protected[part] = {**protected.get(part, {}), name: shown[name]}
+                order.append(([part], list(event[part])))
         people = _people(public)
         if not protected and not people:
             return line

@@ -922,6 +922,16 @@ _EVENTS = st.fixed_dictionaries(
 )
 
 
+_BARE = {
+    "hilt_version": "1.0.0",
+    "event_id": "e",
+    "timestamp": "2026-01-02T03:04:05.678901Z",
+    "session_id": "s",
+    "actor": {"type": "human", "id": "alice"},
+    "action": "prompt",
+}
+
+
 def _leaves(value):
     if isinstance(value, dict):
         for item in value.values():
@@ -952,6 +962,8 @@ class TestAnyEvent:
     @settings(
         max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
+    @example(event={**_BARE, "privacy": {"user_id": None, "key_id": None}})
+    @example(event={**_BARE, "privacy": {"key_id": True, "content": "x"}, "content": {}})
     @pytest.mark.parametrize("case", ["encrypted", "several", "both"])
     def test_nothing_is_in_the_line(self, event, case, folder, opener):
         """No text that is protected occurs in the line, and opening gives the event back exactly."""
@@ -982,12 +994,9 @@ class TestAnyEvent:
     )
     @example(
         event={
-            "hilt_version": "1.0.0",
-            "event_id": "e",
-            "timestamp": "2026-01-02T03:04:05.678901Z",
+            **_BARE,
             "session_id": 's","actor":{"type":"agent","id":"x"},"action":"prompt","content":{',
             "actor": {"type": "human", "id": '","action":"x'},
-            "action": "prompt",
             "content": {"text": ',"content":{"a":1},"extensions":{'},
             "extensions": {"user_id": '"},"extensions":{"x":"', "tool": {"name": "n", "x": "y"}},
         }
