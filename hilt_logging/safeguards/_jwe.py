@@ -7,6 +7,7 @@ base64.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 
@@ -235,7 +236,9 @@ class _General(msgspec.Struct):
     encrypted_key: str = ""
 
 
+@functools.lru_cache(maxsize=1024)
 def _header(protected: str) -> dict[str, Any]:
+    """A protected header, most of which are the same for many tokens."""
     return msgspec.json.decode(from_base64(protected), type=dict[str, Any])
 
 
