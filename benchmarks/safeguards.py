@@ -76,7 +76,7 @@ def _table(folder: Path, options: dict[str, dict[str, Any]], count: int, rounds:
             began = time.process_time()
             way(made)
             taken[name].append((time.process_time() - began) / count * 1e6)
-    head = f"{'':30}{'us an event':>18}{'beyond':>10}{'times':>8}{'bytes':>8}{'times':>8}"
+    head = f"{'':36}{'us an event':>18}{'beyond':>10}{'times':>8}{'bytes':>8}{'times':>8}"
     return "\n".join([head, *(_row(name, taken, paths) for name in ways)])
 
 
@@ -85,7 +85,7 @@ def _row(name: str, taken: dict[str, list[float]], paths: dict[str, Path]) -> st
     size, plain_size = _size(paths[name]), _size(paths[ALONE])
     shown = f"{us:.1f} ({min(taken[name]):.1f})"
     more = "" if name == ALONE else f"{us - plain:.1f}"
-    return f"{name:30}{shown:>18}{more:>10}{us / plain:>8.2f}{size:>8.0f}{size / plain_size:>8.2f}"
+    return f"{name:36}{shown:>18}{more:>10}{us / plain:>8.2f}{size:>8.0f}{size / plain_size:>8.2f}"
 
 
 def _size(path: Path) -> float:

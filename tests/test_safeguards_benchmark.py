@@ -31,7 +31,7 @@ def test_small_run(tmp_path):
     head, plain, *rows = ran.stdout.splitlines()
     assert "beyond" in head
     assert "plain" == plain.split()[0]
-    named = {row[:30].strip(): row[30:].split() for row in rows}
+    named = {name.strip(): cells for name, *cells in (row.rsplit(maxsplit=6) for row in rows)}
     assert {"encrypt_to", "erasable_by", "encrypt_to and erasable_by"} <= named.keys()
     for name, cells in named.items():
         assert 6 == len(cells)
