@@ -161,6 +161,8 @@ def prepare():
     import ctypes  # noqa: F401
     import gzip  # noqa: F401
 
+    import hilt_logging.storage.chaining  # noqa: F401
+
     logger = logging.getLogger("hilt")
     logger.setLevel(logging.INFO)
     logger.propagate = False

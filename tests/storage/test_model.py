@@ -209,6 +209,7 @@ class Model(RuleBasedStateMachine):
         max_bytes=st.sampled_from([None, 3_000, 40_000]),
         compress=st.sampled_from([None, "gzip"]),
         external_rotation=st.sampled_from(["follow", "strict"]),
+        evidence=st.booleans(),
         raises=st.tuples(st.booleans(), st.booleans()),
     )
     def begin(self, raises, **options):
@@ -522,7 +523,7 @@ class Model(RuleBasedStateMachine):
             os.chown(path, NOBODY, NOBODY)
 
     def _files(self):
-        """How often each event is in the files of the log, their notices and their other lines."""
+        """How often each event is in the files of the log, their notices of loss, their other lines."""
         while True:
             names = {name.removesuffix(".gz") for name in os.listdir(self._folder)}
             found, notices, junk = Counter(), [], []
@@ -544,7 +545,8 @@ class Model(RuleBasedStateMachine):
             if event is None:
                 junk.append(line)
             elif event.action == "system":
-                notices.append(json.dumps(event.extensions["notice"]))
+                notice = event.extensions["notice"]
+                notices += [json.dumps(notice)] if notice["kind"] == "loss" else []
             else:
                 serial = _serial_of(event.content.text)
                 expected = self._model[serial]
