@@ -1,18 +1,22 @@
 """
-Detectors of national identity numbers, by the check digits that python-stdnum knows.
+Detectors of national identity numbers, by their form, their check digits and the words around them.
 
-A form that many other numbers have counts only where a word before it says what it is.
+A form that many other numbers have counts only where a word next to it says what it is.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
+import unicodedata
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import MissingDependencyError
+from ._check_digits import OWN_CHECKS
+from ._countries import ANY_ID, NUMBERS, Number
 from ._edges import BEFORE_LETTER, LETTER
 from ._gates import has_digits, has_lettered_number
 
@@ -21,93 +25,67 @@ __all__ = ["national_ids"]
 
 Hits = list[tuple[int, int, str]]
 
-
-class _Number(NamedTuple):
-    module: str
-    form: str
-    words: str = ""
-
-
-_NUMBERS = (
-    _Number("es.dni", r"\d{2}\.?\d{3}\.?\d{3}[- ]?[A-Za-z]"),
-    _Number("es.nie", r"[XYZxyz][- ]?\d{7}[- ]?[A-Za-z]"),
-    _Number("it.codicefiscale", r"[A-Za-z]{6} ?\w{2}[A-Za-z]\w{2} ?[A-Za-z]\w{3}[A-Za-z]"),
-    _Number("fr.nir", r"[12] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d"),
-    _Number("be.nn", r"\d\d[. ]\d\d[. ]\d\d[- ]\d{3}[. ]\d\d"),
-    _Number("be.nn", r"\d{11}", r"rijksregister|registre national|\bniss\b|\binsz\b|\brrn\b"),
-    _Number("ch.ssn", r"756[. ]?\d{4}[. ]?\d{4}[. ]?\d\d"),
-    _Number("br.cpf", r"\d{3}\.\d{3}\.\d{3}-\d\d"),
-    _Number("br.cpf", r"\d{9}-?\d\d", r"\bcpf\b"),
-    _Number("cn.ric", r"\d{17}[\dXx]"),
-    _Number("kr.rrn", r"\d{6}-[1-8]\d{6}"),
-    _Number("mx.curp", r"[A-Z][AEIOUX][A-Z]{2}\d{6}[HMX][A-Z]{5}\w\d"),
-    _Number("se.personnummer", r"(?:19|20)?\d{6}[-+]\d{4}"),
-    _Number("fi.hetu", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]"),
-    _Number("cz.rc", r"\d{6}/\d{3,4}"),
-    _Number("cl.rut", r"\d{1,2}\.\d{3}\.\d{3}-[\dkK]"),
-    _Number("in_.aadhaar", r"[2-9]\d{3}[ -]\d{4}[ -]\d{4}"),
-    _Number("in_.aadhaar", r"[2-9]\d{11}", r"aadh?aar|uidai|आधार"),
-    _Number("in_.pan", r"[A-Za-z]{5}\d{4}[A-Za-z]", r"\bpan\b|permanent account|पैन"),
-    _Number("de.idnr", r"\d\d ?\d{3} ?\d{3} ?\d{3}", r"id-?nr|steuer|\btin\b|tax.?id"),
-    _Number("nl.bsn", r"\d{4}\.?\d\d\.?\d{3}|\d{3} ?\d{3} ?\d{3}", r"\bbsn\b|burgerservice|sofi"),
-    _Number("pl.pesel", r"\d{11}", r"pesel"),
-    _Number("gb.nhs", r"\d{3}[- ]?\d{3}[- ]?\d{4}", r"\bnhs\b"),
-    _Number("ca.sin", r"\d{3}[- ]?\d{3}[- ]?\d{3}", r"\bsin\b|social insurance|\bnas\b"),
-    _Number("au.tfn", r"\d{3} ?\d{3} ?\d{2,3}", r"\btfn\b|tax file"),
-    _Number("za.idnr", r"\d{13}", r"\bid\b|identity"),
-    _Number("tr.tckimlik", r"[1-9]\d{10}", r"kimlik|\btckn\b|t\.?c\.? ?no"),
-    _Number("jp.in_", r"\d{4}[- ]?\d{4}[- ]?\d{4}", r"マイナンバー|個人番号|my ?number"),
-    _Number("no.fodselsnummer", r"\d{6} ?\d{5}", r"fødselsn|personnummer|fodselsn"),
-    _Number("dk.cpr", r"\d{6}-?\d{4}", r"\bcpr\b|personnummer"),
-    _Number("pt.cc", r"\d{8} ?\d ?[A-Z0-9]{2}\d", r"cidad[aã]o|\bcc\b"),
-    _Number("ro.cnp", r"[1-9]\d{12}", r"\bcnp\b|cod numeric"),
-    _Number("il.idnr", r"\d{7,8}-?\d", r"teudat|זהות|ת\.ז"),
-    _Number("gr.amka", r"\d{11}", r"αμκα|amka"),
-    _Number("at.vnr", r"\d{4} ?\d{6}", r"svnr|versicherungsn|sv-nummer"),
-    _Number("bg.egn", r"\d{10}", r"егн|\begn\b"),
-    _Number("hr.oib", r"\d{11}", r"\boib\b"),
-    _Number("ee.ik", r"[1-6]\d{10}", r"isikukood"),
-    _Number("ie.pps", r"\d{7}[A-Wa-w][ABWTXZabwtxz]?", r"\bpps"),
-)
 _NINO = re.compile(
     r"(?<![\w-])(?!BG|GB|KN|NK|NT|TN|ZZ)[A-Z]{2}[ -]?\d\d[ -]?\d\d[ -]?\d\d[ -]?[A-D](?![\w-])"
 )
 _NINO_PREFIX = re.compile(r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]")
-_NINO_WORDS = re.compile(r"national insurance|\bnin?o?\b|\bni (?:no|number)", re.IGNORECASE)
+_NINO_WORDS = re.compile(r"national.?insurance|nin?o?(?![a-z])|\bni (?:no|number)", re.IGNORECASE)
 _CANDIDATE = re.compile(
     r"\d(?:[ .\-/+]?\d){5}"
     r"|\d\d[A-Za-z]\d\d(?<=[A-Za-z]{6}\d\d[A-Za-z]\d\d)"
     r"|\d{4}[A-Za-z](?<=[A-Za-z]{5}\d{4}[A-Za-z])"
 )
+_PIECE = re.compile(r"[0-9A-Za-z]+")
+_BEGIN = re.compile(rf"(?<!{LETTER})(?<![,$€£/-])(?<!\d\.)")
+_END = re.compile(rf"(?!/|[-.,]\d){BEFORE_LETTER}")
+_GAPS = frozenset(" .-/+(")
+_ONE_TO_ONE = {
+    **dict.fromkeys(range(0x2010, 0x2014), "-"),
+    **dict.fromkeys((0xA0, 0x2009, 0x202F), " "),
+    0xFF0D: "-",
+    **{first + digit: str(digit) for first in (0x660, 0x6F0, 0x966, 0xFF10) for digit in range(10)},
+}
 _WINDOW = 20
-_REACH = 48
+_REACH, _AFTER = 48, 24
+_SHORTEST, _LONGEST = 6, 18
+_SHORT_WORD = 4
+_LETTER_NEEDED = re.compile(r"[A-Z]")
+_MAY_BE_DIGIT = re.compile(r"\[[^\]]*(?:\\d|0-9)[^\]]*\]|\[[^\]]*\]\?")
 
 
 class _Check(NamedTuple):
-    pattern: re.Pattern[str]
-    words: re.Pattern[str] | None
-    is_valid: Callable[[str], bool]
+    form: re.Pattern[str]
+    layout: re.Pattern[str] | None
+    words: frozenset[str]
+    is_valid: Callable[[str, str], bool]
+
+
+_Checks = dict[tuple[int, bool], list[_Check]]
 
 
 def national_ids() -> Callable[[str], Hits]:
     """
-    Return the detector of identity numbers of some 35 countries.
+    Return the detector of identity numbers, of the countries in `NUMBERS` and of the United Kingdom.
 
     Raises:
         MissingDependencyError: without the extra `pii`.
     """
     try:
-        checks = [_check(number) for number in _NUMBERS]
+        checks = _checks()
     except ImportError as error:
         raise MissingDependencyError("python-stdnum", "pii") from error
+    all_words = frozenset().union(*(c.words for of_size in checks.values() for c in of_size))
 
     def find(text: str) -> Hits:
         hits: Hits = []
         if not has_digits(text) and not has_lettered_number(text):
             return hits
+        if not text.isascii():
+            text = text.translate(_ONE_TO_ONE)
         for low, high in _windows(text):
-            for check in checks:
-                hits += _found_by(check, text, low, high)
+            around = _plain(text[max(0, low - _REACH) : high + _AFTER])
+            words = frozenset(word for word in all_words if word in around)
+            hits += _found_in(checks, words, text, low, high)
             for hit in _NINO.finditer(text, low, high):
                 before = text[max(0, hit.start() - _REACH) : hit.start()]
                 is_certain = " " in hit[0] and _NINO_PREFIX.match(hit[0])
@@ -134,18 +112,127 @@ def _windows(text: str) -> list[tuple[int, int]]:
     return out
 
 
-def _found_by(check: _Check, text: str, low: int, high: int) -> Iterator[tuple[int, int, str]]:
-    for hit in check.pattern.finditer(text, low, high):
-        at = hit.start()
-        words = check.words
-        says_so = words is None or words.search(text, max(0, at - _REACH), at)
-        if says_so and check.is_valid(hit[0]):
-            yield (*hit.span(), "national_id")
+def _found_in(
+    checks: _Checks, words: frozenset[str], text: str, low: int, high: int
+) -> Iterator[tuple[int, int, str]]:
+    pieces = [hit.span() for hit in _PIECE.finditer(text, low, high)]
+    possible: dict[tuple[int, bool], list[tuple[_Check, frozenset[str]]]] = {}
+    done = low
+    for index, (start, _) in enumerate(pieces):
+        if start < done or not _BEGIN.match(text, start):
+            continue
+        for end, number in reversed(list(_numbers_from(text, pieces, index))):
+            key = len(number), number.isdigit()
+            if key not in possible:
+                possible[key] = [
+                    (check, check.words & words)
+                    for check in checks.get(key, ())
+                    if check.layout or not check.words.isdisjoint(words)
+                ]
+            if any(_is_number(*check, text, start, end, number) for check in possible[key]):
+                yield start, end, "national_id"
+                done = end
+                break
 
 
-def _check(number: _Number) -> _Check:
-    return _Check(
-        re.compile(rf"(?<!{LETTER})(?<![.,$€£/-])(?:{number.form})(?!/|[-.,]\d){BEFORE_LETTER}"),
-        re.compile(number.words, re.IGNORECASE) if number.words else None,
-        importlib.import_module(f"stdnum.{number.module}").is_valid,
+def _numbers_from(
+    text: str, pieces: list[tuple[int, int]], index: int
+) -> Iterator[tuple[int, str]]:
+    """What begins with a piece and goes on over single separators: where it ends, and its characters."""
+    number, last = "", pieces[index][0]
+    for start, end in pieces[index:]:
+        is_first = not number
+        if not is_first and (start != last + 1 or text[last] not in _GAPS):
+            return
+        piece = text[start:end]
+        if end - start > 1 and piece.isalpha() and not piece.isupper():
+            return  # a word
+        number += piece.upper()
+        if len(number) > _LONGEST:
+            return
+        is_open = not is_first and text[last] == "("
+        last = end
+        stop = end + 1 if is_open and text[end : end + 1] == ")" else end
+        if len(number) >= _SHORTEST and _END.match(text, stop):
+            yield stop, number
+
+
+def _is_number(
+    check: _Check, words: frozenset[str], text: str, start: int, end: int, number: str
+) -> bool:
+    """Whether it is one, by one of the words that are there or by its layout, and its check digits."""
+    if check.form.fullmatch(number) is None:
+        return False
+    if check.layout is None or check.layout.fullmatch(text, start, end) is None:
+        if not words:
+            return False
+        before = _plain(text[max(0, start - _REACH) : start])
+        after = _plain(text[end : end + _AFTER])
+        if not any(_has_word(before, word) or _has_word(after, word) for word in words):
+            return False
+    return check.is_valid(number, text[start:end].upper())
+
+
+def _has_word(plain: str, word: str) -> bool:
+    """Whether it is there; a short one only as a word of its own."""
+    at = plain.find(word)
+    if at < 0 or len(word) > _SHORT_WORD or not word.isalpha() or word > "\u2fff":
+        return at >= 0
+    while at >= 0:
+        end = at + len(word)
+        if not plain[at - 1 : at].isalpha() and not plain[end : end + 1].isalpha():
+            return True
+        at = plain.find(word, end)
+    return False
+
+
+@lru_cache(64)
+def _plain(text: str) -> str:
+    """The words of a text, in small letters, without accents, hyphens and full stops."""
+    text = _CAMEL.sub(" ", text).lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFD", text)
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", text))
+    return text.translate(_PLAIN)
+
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_PLAIN = {ord("."): "", ord("/"): "", ord('"'): "", ord("״"): "", ord("_"): " ", ord("-"): " "}
+
+
+def _checks() -> _Checks:
+    out: _Checks = {}
+    for number in NUMBERS:
+        check = _check(number)
+        for size in number.sizes:
+            if not _LETTER_NEEDED.search(_MAY_BE_DIGIT.sub("", number.form)):
+                out.setdefault((size, True), []).append(check)
+            if _LETTER_NEEDED.search(number.form):
+                out.setdefault((size, False), []).append(check)
+    return out
+
+
+def _check(number: Number) -> _Check:
+    words = (
+        f"{number.words}|{ANY_ID}"
+        if "." in number.check or number.check in OWN_CHECKS
+        else number.words
     )
+    return _Check(
+        re.compile(number.form),
+        re.compile(number.layout) if number.layout else None,
+        frozenset(_plain(word) for word in words.split("|") if word),
+        _validity(number.check),
+    )
+
+
+def _validity(check: str) -> Callable[[str, str], bool]:
+    """What says of the characters of a number, and of all that was written, whether it is valid."""
+    if check in OWN_CHECKS:
+        own = OWN_CHECKS[check]
+        return lambda number, _: own(number)
+    if "." not in check:
+        return lambda number, written: True
+    is_valid: Callable[[str], bool] = importlib.import_module(f"stdnum.{check}").is_valid
+    return lambda number, written: is_valid(number) or is_valid(written)
