@@ -7,20 +7,23 @@ from __future__ import annotations
 import codecs
 import io
 import itertools
+import logging
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
 
-from ..errors import InvalidEventError, ReadError
+from ..errors import ConfigurationError, InvalidEventError, ReadError
 from ..events import Event, decode, typed
 from ..schema import ACTIONS, ACTOR_TYPES, FIELDS, Name, is_valid
 from ._selection import Selection
 from .files import LONGEST
 
 
-__all__ = ["BLOCK", "Codec", "Report", "Typed", "codec_of", "decoded", "decoded_line"]
+__all__ = ["BLOCK", "Codec", "Report", "Typed", "codec_of", "decoded", "decoded_line", "reporter"]
+
+_log = logging.getLogger("hilt_logging.io.reader")
 
 BLOCK = 64 * 1024
 """How many bytes are decoded at once: what comes of them stays in the processor's cache."""
@@ -32,6 +35,26 @@ Typed = TypeVar("Typed", bound=msgspec.Struct)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FAILURES = (msgspec.DecodeError, InvalidEventError, UnicodeError, RecursionError)
 _BRACE = ord("{")
+
+
+def reporter(errors: str, report: Report | None) -> Report:
+    """
+    Return what is told of what can't be read.
+
+    Raises:
+        ConfigurationError: for another value of *errors* than `raise` and `skip`.
+    """
+    if errors not in ("raise", "skip"):
+        raise ConfigurationError("errors", errors, "Must be one of: raise, skip")
+    return _raise if errors == "raise" else report or _warn
+
+
+def _raise(error: ReadError) -> None:
+    raise error
+
+
+def _warn(error: ReadError) -> None:
+    _log.warning("%s", error)
 
 
 class Codec(Generic[T]):

@@ -5,7 +5,6 @@ From files back to events: streaming, and tolerant of what a crash or another pr
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 import sys
 
@@ -16,14 +15,13 @@ import msgspec
 
 from ..errors import ConfigurationError, MissingDependencyError, ReadError
 from ..events import Event
-from ._decoding import BLOCK, Codec, codec_of, decoded
+from ._decoding import BLOCK, Codec, codec_of, decoded, reporter
+from ._following import Follower, follow
 from ._selection import selection_of
 from .files import LogFile, files_of, open_blocks
 
 
-__all__ = ["Faults", "read", "scan"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["Faults", "Follower", "follow", "read", "scan"]
 
 Path = str | os.PathLike[str]
 Time = str | datetime.datetime
@@ -126,7 +124,7 @@ def read(
             names file and line. With `skip` only if *paths* is one file that can't be opened.
     """
     codec = codec_of(Event if typed else dict, selection_of(since, until, where))
-    return _all(_given(paths), codec, _reporter(errors, report), rotated)
+    return _all(_given(paths), codec, reporter(errors, report), rotated)
 
 
 def scan(
@@ -163,7 +161,7 @@ def scan(
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     codec = codec_of(struct, selection_of(since, until, where))
-    return _all(_given(several), codec, _reporter(errors, report), rotated)
+    return _all(_given(several), codec, reporter(errors, report), rotated)
 
 
 def _given(paths: Iterable[Path]) -> list[str]:
@@ -171,22 +169,6 @@ def _given(paths: Iterable[Path]) -> list[str]:
     if not given:
         raise ConfigurationError("paths", given, "Give at least one")
     return given
-
-
-def _reporter(
-    errors: str, report: Callable[[ReadError], object] | None
-) -> Callable[[ReadError], object]:
-    if errors not in ("raise", "skip"):
-        raise ConfigurationError("errors", errors, "Must be one of: raise, skip")
-    return _raise if errors == "raise" else report or _warn
-
-
-def _raise(error: ReadError) -> None:
-    raise error
-
-
-def _warn(error: ReadError) -> None:
-    _log.warning("%s", error)
 
 
 def _all(
@@ -204,7 +186,9 @@ def _all(
             with _Same(file, identities[file]) as source:
                 yield from _events(file, source, codec, report)
         except _UnopenedError as unopened:
-            (_raise if len(found) == 1 == len(paths) else report)(unopened.error)
+            if len(found) == 1 == len(paths):
+                raise unopened.error from None
+            report(unopened.error)
 
 
 class _UnopenedError(Exception):
