@@ -17,64 +17,35 @@ import time
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from .._ids import timestamp
-from ..safeguards.chain import (
-    UNKNOWN,
-    ZEROS,
-    Link,
-    Span,
-    link,
-    link_of,
-    seal,
-    sha256,
-    spanning,
-    unlinked,
-    without_integrity,
-)
-from .compression import DamagedError, decompressed
+from ..safeguards.chain import UNKNOWN, ZEROS, link, seal, sha256, unlinked, without_integrity
 from .notices import line_of_notice, process
 from .options import Evidence
-from .rotation import ENDINGS, Files
+from .rotation import Files
+from .tails import (
+    START,
+    Tail,
+    covered,
+    is_chained,
+    last_line,
+    line_by_line,
+    misfit,
+    read,
+    summary_of,
+    tail_of,
+    within,
+)
 
 
 __all__ = ["Block", "Links", "is_chained", "misfit", "summary_of"]
 
-_FIRST_READ = 64 * 1024
-_MOST_READ = 256 * 1024 * 1024
-_WINDOW = 4 * 1024 * 1024
 _MARK = 128
 _OWN = b',"integrity":'
-_SIGN = b'"integrity":{"chain":"'
-_RANGE = ("chain", "first_seq", "last_seq", "head")
-_KINDS = {".gz": "gzip", ".zst": "zstd"}
-
-
-class Tail(NamedTuple):
-    """
-    How a log ends.
-
-    Attributes:
-        chain: The id of its chain; empty where nothing is linked.
-        seq: The highest number in the chain; -1 where nothing is linked.
-        last: The digest of the last line; empty where there is none.
-        lines: How many lines stand behind the last one that is linked.
-        digest: What `spanning` begins, with these lines; None where there are none.
-    """
-
-    chain: str = ""
-    seq: int = -1
-    last: str = ""
-    lines: int = 0
-    digest: Any = None
-
-    @property
-    def span(self) -> Span | None:
-        """What the next linked line says of what stands between."""
-        return None if self.digest is None else Span(self.lines, self.digest.hexdigest())
+_NEW = hashlib.sha256()
 
 
 class Item(NamedTuple):
@@ -105,10 +76,6 @@ class Block(NamedTuple):
 
     data: bytes
     items: list[Item]
-
-
-_START = Tail()
-_NEW = hashlib.sha256()
 
 
 class Links:
@@ -144,7 +111,7 @@ class Links:
         folder, name = os.path.split(path)
         self.path = path
         self.evidence = evidence
-        self._tail: Tail | None = _START
+        self._tail: Tail | None = START
         self._chain = ""
         self._seq = -1
         self._last = ""
@@ -205,14 +172,14 @@ class Links:
             return
         is_known = inode == self._inode and 0 < self.end < end and self._is_there(fd)
         if is_known and self._is_misplaced:
-            self.tail = _line_by_line(self.tail, _read(fd, self.end, end))
+            self.tail = line_by_line(self.tail, read(fd, self.end, end))
         elif is_known:
-            self.tail = _within(fd, self.end, end, self.tail) or self.tail
+            self.tail = within(fd, self.end, end, self.tail) or self.tail
         else:
             self.tail = self._tail_of_file(fd, inode, end)
         self._inode, self.end = inode, end
         self._is_misplaced = self._goes_on = False
-        self._bytes = _read(fd, max(0, end - _MARK), end)
+        self._bytes = read(fd, max(0, end - _MARK), end)
 
     def catch_up(self, fd: int, inode: tuple[int, int]) -> None:
         """Find out how a file ends that is not written to any more, if lines were linked there."""
@@ -222,29 +189,29 @@ class Links:
     def _is_there(self, fd: int) -> bool:
         """Whether what stands before the end that is known is what it was: a file may be emptied."""
         mark = self._bytes[-_MARK:]
-        return mark.endswith(b"\n") and _read(fd, self.end - len(mark), self.end) == mark
+        return mark.endswith(b"\n") and read(fd, self.end - len(mark), self.end) == mark
 
     def _tail_of_file(self, fd: int, inode: tuple[int, int], end: int) -> Tail:
-        found = _within(fd, 0, end, _START)
+        found = within(fd, 0, end, START)
         if found is not None and found.chain:
             return found
         before = self.tail if self._goes_on else self._before(inode)
         if not before.chain or found is None:
             self._previous = (self._hint() or {}).get("chain", "")
-            return Tail(last=found.last if found is not None else sha256(_last_line(fd, end)))
-        return before if end == 0 else _covered(before, _read(fd, 0, end))
+            return Tail(last=found.last if found is not None else sha256(last_line(fd, end)))
+        return before if end == 0 else covered(before, read(fd, 0, end))
 
     def _before(self, inode: tuple[int, int]) -> Tail:
         """How the log ends in the files before one that has no linked line."""
         hint = self._hint() or {}
-        tails = [self.tail, *(_tail_of(path) for path in self._files_before(hint, inode))]
+        tails = [self.tail, *(tail_of(path) for path in self._files_before(hint, inode))]
         tails = [tail for tail in tails if tail.chain]
         chains = [self.tail.chain, hint.get("chain"), *(tail.chain for tail in tails)]
         for chain in chains:
             of_chain = [tail for tail in tails if tail.chain == chain]
             if of_chain:
                 return max(of_chain, key=lambda tail: tail.seq)
-        return _START
+        return START
 
     def _files_before(self, hint: dict[str, Any], inode: tuple[int, int]) -> list[str]:
         """The file that was linked to last, if it is still there, and those that seem the newest."""
@@ -512,251 +479,3 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
             yield from entries
     except OSError:
         return
-
-
-# How files end.
-
-
-def _read(fd: int, begin: int, end: int) -> bytes:
-    """What stands in a file from one place to another."""
-    parts = []
-    while begin < end and (part := os.pread(fd, end - begin, begin)):
-        parts.append(part)
-        begin += len(part)
-    return b"".join(parts) if len(parts) != 1 else parts[0]
-
-
-def _within(fd: int, begin: int, end: int, before: Tail) -> Tail | None:
-    """
-    How a log ends behind what stands between two places of a file.
-
-    None where so much of it has no linked line that the rest is not read.
-    """
-    size = _FIRST_READ
-    while True:
-        low = max(begin, end - size)
-        found = _after(_read(fd, low, end), before if low == begin else None)
-        if found is not None:
-            return found
-        if size > _MOST_READ:
-            return None
-        size *= 8
-
-
-def _after(data: bytes, before: Tail | None) -> Tail | None:
-    """
-    How a log ends behind some lines; None where a linked line would have to be looked for further up.
-
-    Args:
-        data: The lines.
-        before: How it ended before them; None where they begin amid the file. Without a chain, the
-            first of them is what it says.
-    """
-    stop, seq, last = len(data) - data.endswith(b"\n"), -1, ""
-    end = stop
-    while stop > 0 or (stop == 0 and data[:1] == b"\n"):
-        begin = data.rfind(b"\n", 0, stop) + 1
-        line = data[begin:stop]
-        last = last or sha256(line)
-        found = link_of(line)
-        if found is not None and not found.is_unlinked:
-            if _fits(found, data, begin, before):
-                return _behind(data, stop, end, found, max(seq, found.seq), last)
-            seq = max(seq, found.seq)
-        stop = begin - 1
-    if before is None:
-        return None
-    if not before.chain:
-        return before._replace(last=last or before.last)
-    return _covered(before, data)
-
-
-def _fits(found: Link, data: bytes, begin: int, before: Tail | None) -> bool:
-    """Whether a link names the line that stands before it."""
-    if begin == 0:
-        return before is not None and (not before.chain or before.last == found.prev)
-    above = data.rfind(b"\n", 0, begin - 1) + 1
-    if above == 0 and before is None:
-        return False  # the line before is not read whole
-    return sha256(data[above : begin - 1]) == found.prev
-
-
-def _behind(data: bytes, stop: int, end: int, found: Link, seq: int, last: str) -> Tail:
-    if stop >= end:
-        return Tail(found.chain, seq, last)
-    rest = data[stop + 1 : end]
-    digest = spanning(sha256(data[data.rfind(b"\n", 0, stop) + 1 : stop]))
-    digest.update(rest + b"\n")
-    return Tail(found.chain, seq, last, rest.count(b"\n") + 1, digest)
-
-
-def _covered(before: Tail, data: bytes) -> Tail:
-    """How a log ends with lines of which none counts as linked."""
-    bare = data[:-1] if data.endswith(b"\n") else data
-    if not data:
-        return before
-    digest = spanning(before.last) if before.digest is None else before.digest.copy()
-    digest.update(bare)
-    digest.update(b"\n")
-    lines = bare.split(b"\n")
-    seqs = [found.seq for found in map(link_of, lines) if found is not None]
-    return Tail(
-        before.chain,
-        max([before.seq, *seqs]),
-        sha256(lines[-1]),
-        before.lines + len(lines),
-        digest,
-    )
-
-
-def _line_by_line(before: Tail, data: bytes) -> Tail:
-    """
-    How a log ends behind lines of which some may not be where they belong.
-
-    A line that is linked to one that is not where it belongs does not cover what stands before.
-    """
-    tail = before
-    for line in data.removesuffix(b"\n").split(b"\n"):
-        found = link_of(line)
-        if (
-            found is not None
-            and not found.is_unlinked
-            and (found.prev, found.span) == (tail.last, tail.span)
-        ):
-            tail = Tail(found.chain, max(tail.seq, found.seq), sha256(line))
-        else:
-            tail = _covered(tail, line + b"\n")
-    return tail
-
-
-def _last_line(fd: int, end: int) -> bytes:
-    data = _read(fd, max(0, end - _WINDOW), end)
-    return data.removesuffix(b"\n").rpartition(b"\n")[2]
-
-
-def _tail_of(path: str) -> Tail:
-    """How the log ends in one of its files; nothing is known of one that can't be read."""
-    try:
-        with open(path, "rb") as file:
-            kind = _KINDS.get(os.path.splitext(path)[1])
-            if kind is None:
-                end = os.fstat(file.fileno()).st_size
-                first = file.readline(_WINDOW)
-                return _replaced(first) or _within(file.fileno(), 0, end, _START) or _START
-            first, data, is_whole = _window(file, kind)
-    except (OSError, DamagedError):
-        return _START
-    return _replaced(first) or _after(data, _START if is_whole else None) or _START
-
-
-def _window(file: IO[bytes], kind: str) -> tuple[bytes, bytes, bool]:
-    """The first line of a compressed file, its end, and whether that is all of it."""
-    first, data, total = b"", b"", 0
-    for chunk in decompressed(file, kind):
-        if b"\n" not in first:
-            first = (first + chunk)[:_WINDOW]
-        data, total = (data + chunk)[-_WINDOW:], total + len(chunk)
-    return first.partition(b"\n")[0], data, total == len(data)
-
-
-def _replaced(first: bytes) -> Tail | None:
-    """How the file ended in whose place another one was put, which has a chain of its own."""
-    told = _replaces(first)
-    if told is None:
-        return None
-    try:
-        return Tail(str(told["chain"]), int(told["last_seq"]), str(told["head"]))
-    except (ValueError, LookupError, TypeError):
-        return None
-
-
-def _replaces(first: bytes) -> dict[str, Any] | None:
-    """What the first line of a file that was rewritten tells of the one before."""
-    if b'"kind":"rewritten"' not in first:
-        return None
-    try:
-        told = msgspec.json.decode(first)["extensions"]["notice"]["replaces"]
-    except (ValueError, LookupError, TypeError):
-        return None
-    if type(told) is dict and type(told.get("replaces")) is dict:
-        told = told["replaces"]  # rewritten twice
-    return told if type(told) is dict else None
-
-
-def is_chained(path: str) -> bool:
-    """Return whether a file has linked lines where it ends."""
-    try:
-        with open(path, "rb") as file:
-            end = os.fstat(file.fileno()).st_size
-            data = _read(file.fileno(), max(0, end - _FIRST_READ), end)
-    except OSError:
-        return False
-    return any(link_of(line) for line in data.split(b"\n") if _SIGN in line)
-
-
-def misfit(path: str) -> str | None:
-    """Return why no chain can be begun or continued in a file; None where one can."""
-    try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            return "It is no regular file, and lines can be linked in no other"
-        with open(path, "rb") as file:
-            data = _read(file.fileno(), max(0, found.st_size - _FIRST_READ), found.st_size)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return "It can't be read, and lines are linked to those that are there"
-    return _misfit_of(data.removesuffix(b"\n").rpartition(b"\n")[2])
-
-
-def _misfit_of(last: bytes) -> str | None:
-    if b'"integrity"' not in last or link_of(last) is not None:
-        return None
-    try:
-        event = msgspec.json.decode(last)
-    except (ValueError, RecursionError):
-        return None  # torn: the next link covers it
-    integrity = event.get("integrity") if type(event) is dict else None
-    if type(integrity) is not dict or "chain" not in integrity:
-        return None
-    return "It ends in a chain whose bytes were changed: move the file away to begin a new one"
-
-
-def summary_of(path: str) -> dict[str, Any]:
-    """
-    Return what a notice says of a file that is to be deleted: its links, from the first to the last.
-
-    Raises:
-        OSError: if it can't be read.
-    """
-    first: Link | None = None
-    last: Link | None = None
-    line = b""
-    told: dict[str, Any] = {"name": os.path.basename(path)}
-    try:
-        for number, line in enumerate(_lines(path)):
-            if number == 0 and (replaces := _replaces(line)) is not None:
-                told["replaces"] = {name: replaces.get(name) for name in _RANGE}
-            found = link_of(line) if _SIGN in line else None
-            if found is not None and not found.is_unlinked:
-                first, last = first or found, found
-    except DamagedError:
-        line = b""
-    if first is not None and last is not None:
-        told |= {"chain": last.chain, "first_seq": first.seq, "last_seq": last.seq}
-    return told | {"head": sha256(line)}
-
-
-def _lines(path: str) -> Iterator[bytes]:
-    kind = _KINDS.get(os.path.splitext(path)[1])
-    with open(path, "rb") as file:
-        chunks = iter(lambda: file.read(_WINDOW), b"") if kind is None else decompressed(file, kind)
-        left = b""
-        for chunk in chunks:
-            *lines, left = (left + chunk).split(b"\n")
-            yield from lines
-        if left:
-            yield left
-
-
-assert set(_KINDS) == set(ENDINGS.values())
