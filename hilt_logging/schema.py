@@ -265,7 +265,9 @@ class _Privacy(msgspec.Struct, gc=False):
     consent: _Object | UnsetType = UNSET
 
 
-class _Event(msgspec.Struct, gc=False):
+class EventFields(msgspec.Struct, gc=False):
+    """An event as msgspec checks it; not for use."""
+
     hilt_version: Literal["1.0.0"]
     event_id: Name
     timestamp: Annotated[str, msgspec.Meta(pattern=_TIMESTAMP)]
@@ -294,7 +296,7 @@ class _Event(msgspec.Struct, gc=False):
 # msgspec works out at the first question what a Struct is, and lets other threads see it half done:
 # they would crash. While this is imported, there are none.
 try:
-    msgspec.convert({}, _Event)
+    msgspec.convert({}, EventFields)
 except msgspec.ValidationError:
     pass
 
@@ -302,7 +304,7 @@ except msgspec.ValidationError:
 def is_valid(event: object) -> bool:
     """Return whether a dict of JSON values is an event: what `validate_event` says, but fast."""
     try:
-        msgspec.convert(event, _Event)
+        msgspec.convert(event, EventFields)
     except (msgspec.ValidationError, TypeError, UnicodeError):
         return not validate_event(event)  # msgspec takes no 3.0 for an integer
     return True

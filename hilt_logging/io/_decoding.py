@@ -16,12 +16,22 @@ import msgspec
 
 from ..errors import ConfigurationError, InvalidEventError, ReadError
 from ..events import Event, decode, typed
-from ..schema import ACTIONS, ACTOR_TYPES, FIELDS, Name, is_valid
+from ..schema import ACTIONS, ACTOR_TYPES, FIELDS, EventFields, Name, is_valid
 from ._selection import Selection
 from .files import LONGEST
 
 
-__all__ = ["BLOCK", "Codec", "Report", "Typed", "codec_of", "decoded", "decoded_line", "reporter"]
+__all__ = [
+    "BLOCK",
+    "VALIDATION",
+    "Codec",
+    "Report",
+    "Typed",
+    "codec_of",
+    "decoded",
+    "decoded_line",
+    "reporter",
+]
 
 _log = logging.getLogger("hilt_logging.io.reader")
 
@@ -135,6 +145,10 @@ def _events(block: bytes) -> list[Event]:
 def _dicts(block: bytes) -> list[dict[str, Any]] | None:
     events: list[Any] = _any.decode_lines(block)
     return events if all(map(is_valid, events)) else None
+
+
+VALIDATION: Codec[Any] = Codec(msgspec.json.Decoder(EventFields).decode_lines, dict)
+"""Checks every field and makes nothing that can be used."""
 
 
 def codec_of(kind: Any, selection: Selection | None) -> Codec[Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import stat
 import sys
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,13 +16,13 @@ import msgspec
 
 from ..errors import ConfigurationError, MissingDependencyError, ReadError
 from ..events import Event
-from ._decoding import BLOCK, Codec, codec_of, decoded, reporter
+from ._decoding import BLOCK, VALIDATION, Codec, codec_of, decoded, reporter
 from ._following import Follower, follow
 from ._selection import selection_of
 from .files import LogFile, files_of, open_blocks
 
 
-__all__ = ["Faults", "Follower", "follow", "read", "scan"]
+__all__ = ["Faults", "Follower", "check", "follow", "read", "scan"]
 
 Path = str | os.PathLike[str]
 Time = str | datetime.datetime
@@ -164,6 +165,29 @@ def scan(
     return _all(_given(several), codec, reporter(errors, report), rotated)
 
 
+def check(
+    paths: Path | Iterable[Path],
+    *,
+    report: Callable[[ReadError], object],
+    rotated: bool = True,
+) -> Iterator[int]:
+    """
+    Yield of each file how many events it has, every field of each of which is checked.
+
+    Args:
+        paths: As in `read`, one or several.
+        report: Is called with the error of each line that is no event, and of each file that can't
+            be read.
+        rotated: As in `read`.
+    """
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    try:
+        for events in _files(_given(several), VALIDATION, report, rotated):
+            yield sum(1 for _ in events)
+    except ReadError as error:
+        report(error)
+
+
 def _given(paths: Iterable[Path]) -> list[str]:
     given = [os.fspath(path) for path in paths]
     if not given:
@@ -174,21 +198,41 @@ def _given(paths: Iterable[Path]) -> list[str]:
 def _all(
     paths: list[str], codec: Codec[T], report: Callable[[ReadError], object], rotated: bool
 ) -> Iterator[T]:
-    files = [path for path in paths if path != "-"]
-    found = files_of(files, rotated=rotated, report=None if len(paths) == 1 else report)
-    if files and not found and len(paths) == 1:
+    for events in _files(paths, codec, report, rotated):
+        yield from events
+
+
+def _files(
+    paths: list[str], codec: Codec[T], report: Callable[[ReadError], object], rotated: bool
+) -> Iterator[Iterator[T]]:
+    """The events of each file."""
+    named = [path for path in paths if path != "-"]
+    found = files_of(named, rotated=rotated, report=None if len(paths) == 1 else report)
+    if named and not found and len(paths) == 1:
         raise ReadError("There is no log in this directory", paths[0])
-    if len(files) < len(paths):
-        yield from _events("<stdin>", sys.stdin.buffer, codec, report)
+    is_alone = len(found) == 1 == len(paths)
+    if len(named) < len(paths):
+        yield _read(LogFile("-", "-", (0, 0, "")), sys.stdin.buffer, codec, report, is_alone=True)
     identities = {file: _identity(file) for file in found}
     for file in found:
-        try:
-            with _Same(file, identities[file]) as source:
-                yield from _events(file, source, codec, report)
-        except _UnopenedError as unopened:
-            if len(found) == 1 == len(paths):
-                raise unopened.error from None
-            report(unopened.error)
+        with _Same(file, identities[file]) as source:
+            yield _read(file, source, codec, report, is_alone)
+
+
+def _read(
+    file: LogFile,
+    source: IO[bytes] | None,
+    codec: Codec[T],
+    report: Callable[[ReadError], object],
+    is_alone: bool,
+) -> Iterator[T]:
+    path = "<stdin>" if file.path == "-" else file.path
+    try:
+        yield from decoded(_blocks(file, source, report), path, codec, report)
+    except _UnopenedError as unopened:
+        if is_alone:
+            raise unopened.error from None
+        report(unopened.error)
 
 
 class _UnopenedError(Exception):
@@ -198,21 +242,8 @@ class _UnopenedError(Exception):
         self.error = error
 
 
-def _events(
-    file: LogFile | str,
-    source: IO[bytes] | None,
-    codec: Codec[T],
-    report: Callable[[ReadError], object],
-) -> Iterator[T]:
-    path = file.path if isinstance(file, LogFile) else file
-    return decoded(_blocks(file, path, source, report), path, codec, report)
-
-
 def _blocks(
-    file: LogFile | str,
-    path: str,
-    source: IO[bytes] | None,
-    report: Callable[[ReadError], object],
+    file: LogFile, source: IO[bytes] | None, report: Callable[[ReadError], object]
 ) -> Iterator[bytes]:
     """The blocks of a file as far as it can be read."""
     is_begun = False
@@ -221,7 +252,7 @@ def _blocks(
         try:
             block = next(blocks, None)
         except MissingDependencyError as error:
-            raise _UnopenedError(ReadError(str(error), path)) from None
+            raise _UnopenedError(ReadError(str(error), file.path)) from None
         except ReadError as error:
             if not is_begun:
                 raise _UnopenedError(error) from None
@@ -238,7 +269,7 @@ def _identity(file: LogFile) -> tuple[int, int] | None:
         found = os.stat(file.path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 class _Same:
