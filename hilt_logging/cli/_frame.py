@@ -32,6 +32,7 @@ COMMANDS = {
     "erase": "Make what a log says of one person unreadable.",
     "keygen": "Make a pair of keys.",
     "prune": "Delete rotated files that are too old.",
+    "validate": "Tell whether each line of a log is an event.",
     "verify": "Tell whether a log was changed.",
 }
 
