@@ -94,6 +94,9 @@ class Links:
         unlinked: How many lines had to be written without a link.
         checkpoints: How many checkpoints this process wrote.
         is_opened: Whether this process is on record as one that writes.
+        inode: Which file is known.
+        quick_until: Until when the next line is one of many, which can be written without asking
+            what comes with it or stands between, as `time.monotonic` counts.
         checkpoint_at: When there is to be one at the latest, as `time.monotonic` counts.
         end: Where the file ended when it was last looked at; -1 where that is not known.
     """
@@ -112,9 +115,10 @@ class Links:
         self.path = path
         self.evidence = evidence
         self._tail: Tail | None = START
-        self._chain = ""
+        self._chain = self._last = ""
+        self._begin = b""
         self._seq = -1
-        self._last = ""
+        self._last_before = evidence.checkpoint_every - 1
         self._hint_path = os.path.join(folder, f".{name}.chain")
         self._permissions = permissions
         self._files = Files(path, namer)
@@ -129,12 +133,13 @@ class Links:
         self.is_opened = False
         self._is_misplaced = False
         self._goes_on = False
-        self._inode = self._noted = (-1, -1)
+        self.inode = self._noted = (-1, -1)
         self.end = -1
         self._bytes = b""
         self._written = 0
         self._since = 0
         self._previous = ""
+        self.quick_until = float("-inf")
         self.checkpoint_at = float("inf")
 
     # How the log ends.
@@ -149,6 +154,7 @@ class Links:
     @tail.setter
     def tail(self, tail: Tail) -> None:
         self._tail = tail
+        self._begin = f',"integrity":{{"chain":"{tail.chain}","seq":'.encode()
         self._chain, self._seq, self._last = tail.chain, tail.seq, tail.last
 
     @property
@@ -168,22 +174,23 @@ class Links:
         Raises:
             OSError: if it can't be read.
         """
-        if inode == self._inode and end == self.end:
+        if inode == self.inode and end == self.end:
             return
-        is_known = inode == self._inode and 0 < self.end < end and self._is_there(fd)
+        self.quick_until = float("-inf")
+        is_known = inode == self.inode and 0 < self.end < end and self._is_there(fd)
         if is_known and self._is_misplaced:
             self.tail = line_by_line(self.tail, read(fd, self.end, end))
         elif is_known:
             self.tail = within(fd, self.end, end, self.tail) or self.tail
         else:
             self.tail = self._tail_of_file(fd, inode, end)
-        self._inode, self.end = inode, end
+        self.inode, self.end = inode, end
         self._is_misplaced = self._goes_on = False
         self._bytes = read(fd, max(0, end - _MARK), end)
 
     def catch_up(self, fd: int, inode: tuple[int, int]) -> None:
         """Find out how a file ends that is not written to any more, if lines were linked there."""
-        if inode == self._inode:
+        if inode == self.inode:
             self.look(fd, inode, os.fstat(fd).st_size)
 
     def _is_there(self, fd: int) -> bool:
@@ -266,25 +273,13 @@ class Links:
 
     # Lines with their links.
 
-    def can_be_quick(self, inode: tuple[int, int]) -> bool:
-        """Whether the next line is one of many: nothing comes with it, and nothing stands between."""
-        return (
-            self._inode == inode
-            and self._noted == inode
-            and (self._tail is None or self._tail.digest is None)
-            and self.is_opened
-            and self._since + 1 < self.evidence.checkpoint_every
-            and self._bytes[-1:] == b"\n"
-            and not self._is_misplaced
-        )
-
     def quick(self, line: bytes) -> bytes:
-        """Return such a line, given with its newline, with its link."""
+        """Return a line, given with its newline, with its link, where nothing stands between."""
         if _OWN in line:
             line = without_integrity(line[:-1]) + b"\n"
-        return b'%b,"integrity":{"chain":"%b","seq":%d,"prev":"%b"}}\n' % (
+        return b'%b%b%d,"prev":"%b"}}\n' % (
             line[:-2],
-            self._chain.encode(),
+            self._begin,
             self._seq + 1,
             self._last.encode(),
         )
@@ -292,7 +287,7 @@ class Links:
     def quickly_done(self, data: bytes) -> None:
         """Take over that such a line is in the file."""
         digest = _NEW.copy()
-        digest.update(memoryview(data)[:-1])
+        digest.update(data[:-1])
         self._last = digest.hexdigest()
         self._seq += 1
         self._tail = None
@@ -300,6 +295,8 @@ class Links:
         self._bytes = data
         self._written += 1
         self._since += 1
+        if self._since >= self._last_before:
+            self.quick_until = float("-inf")
 
     def block_of(self, data: bytes) -> Block:
         """Return such a line, in which something is amiss, as a block."""
@@ -401,8 +398,10 @@ class Links:
         """Take over that a block stands where the file ended, which now ends further on."""
         self._take(block.items)
         self.tail = block.items[-1].tail
-        self._inode, self.end = inode, end
+        self.inode, self.end = inode, end
         self._bytes = block.data
+        is_near = self._since >= self._last_before or not self.is_opened
+        self.quick_until = float("-inf") if is_near else self.checkpoint_at
         if inode != self._noted or block.items[-1].told is not None:
             self._note(inode)
 
@@ -422,6 +421,7 @@ class Links:
             The numbers of the lines that are not there whole; -1 for a notice.
         """
         self._is_misplaced |= is_misplaced
+        self.quick_until = float("-inf")
         end = len(block.data) - sum(len(item.line) for item in block.items)
         whole: list[Item] = []
         again: list[int] = []
@@ -460,7 +460,8 @@ class Links:
     def go_on(self) -> None:
         """Let the next file, which is a new one, come after the one whose end is known."""
         self._goes_on = True
-        self._inode, self.end = (-1, -1), -1
+        self.quick_until = float("-inf")
+        self.inode, self.end = (-1, -1), -1
 
     def summary_of(self, path: str) -> dict[str, Any]:
         """Return `summary_of` a file."""

@@ -66,11 +66,14 @@ def write_quickly(file: Appender, links: Links, line: bytes) -> bool:
     Raises:
         OSError: if it can't be written whole.
     """
-    fd, exclusion = file._fd, file._exclusion
-    now = time.monotonic()
-    if fd is None or now >= file._look_at or now >= links.checkpoint_at:
-        return False
-    if not links.can_be_quick(file._inode) or not exclusion.take_at_once():
+    now, fd, inode, exclusion = time.monotonic(), file._fd, file._inode, file._exclusion
+    if (
+        fd is None
+        or now >= file._look_at
+        or now >= links.quick_until
+        or links.inode is not inode
+        or not exclusion.take_at_once()
+    ):
         return False
     try:
         end = links.end
@@ -78,18 +81,19 @@ def write_quickly(file: Appender, links: Links, line: bytes) -> bool:
             found = os.stat(file.path)
             if (
                 found.st_size != end
-                or found.st_ino != file._inode[1]
-                or found.st_dev != file._inode[0]
+                or found.st_ino != inode[1]
+                or found.st_dev != inode[0]
                 or os.lseek(fd, 0, os.SEEK_END) != end
             ):
                 return False
         except OSError:  # it was taken away, or somebody closed all descriptors, as a daemon does
             return False
         data = links.quick(line)
-        if end + len(data) > file._room:
+        after = end + len(data)
+        if after > file._room:
             return False
         written = os.write(fd, data)
-        if position(fd) == end + len(data):
+        if position(fd) == after:
             links.quickly_done(data)
             return True
         begun = links.block_of(data), _put(fd, end, data, written)

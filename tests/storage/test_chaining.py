@@ -118,7 +118,7 @@ class TestOneProcess:
         """There is a checkpoint with the first line after some time."""
         appender = opened()
         put(appender, 0)
-        appender.links.checkpoint_at = time.monotonic()
+        appender.links.checkpoint_at = appender.links.quick_until = time.monotonic()
         put(appender, 1, 2)
         assert ["opened", "checkpoint"] == kinds_in(path)
         assert "seconds" == notices_in(path)[-1]["reason"]
