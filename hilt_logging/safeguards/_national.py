@@ -140,7 +140,7 @@ def _numbers_from(
 ) -> Iterator[tuple[int, str]]:
     """What begins with a piece and goes on over single separators: where it ends, and its characters."""
     number, last = "", pieces[index][0]
-    for start, end in pieces[index:]:
+    for start, end in pieces[index : index + _LONGEST]:
         is_first = not number
         if not is_first and (start != last + 1 or text[last] not in _GAPS):
             return

@@ -37,11 +37,23 @@ _DOMAIN = re.compile(
     """,
     re.VERBOSE,
 )
-_SPELLED_SIGNS = ("(at", "[at", "(AT", "[AT", "( at", "[ at", "(@", "[@")
-_SPELLED_AT = re.compile(r"[(\[{] ?(?:at|AT|@) ?[)\]}] ?")
+_DOT = r"dot|DOT|punkt|PUNKT|Punkt|point|POINT|punto|PUNTO|ponto|PONTO|punt|piste|kropka|tečka|точка|nokta"
+_DOT_WORDS = ("dot", "DOT", "punkt", "point", "punto", "ponto", "kropka", "точка")
+_SPELLED_AT = re.compile(
+    r"[(\[{<] ?(?:at|AT|ät|ÄT|@|arobase|AROBASE|arroba|ARROBA|chiocciola|CHIOCCIOLA|apenstaartje|małpa"
+    r"|zavináč|собака|kukac|snabel-?a|alfakrøll|klammeraffe|Klammeraffe) ?[)\]}>] ?"
+)
 _SPELLED_LOCAL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64} ?\Z")
 _SPELLED_DOMAIN = re.compile(
-    r"(?:[\w-]{1,63}(?: ?[(\[{] ?(?:dot|DOT|\.) ?[)\]}] ?|\.)){1,4}[A-Za-z]{2,24}\b"
+    rf"(?:[\w-]{{1,63}}(?: ?[(\[{{<] ?(?:{_DOT}|\.) ?[)\]}}>] ?|\.| (?:dot|DOT) )){{1,4}}[A-Za-z]{{2,24}}\b"
+)
+_SAID_AT = re.compile(r" (?:at|AT|arroba|arobase|chiocciola|собака|małpa) ")
+_SAID_LOCAL = re.compile(
+    rf"(?<![\w.+-])[\w+-]{{1,32}}(?:(?: (?:{_DOT}) |\.)[\w+-]{{1,32}}){{0,3}}\Z"
+)
+_SAID_DOMAINS = tuple(
+    re.compile(rf"(?:[\w-]{{1,63}}(?: (?:{dots}) )){{1,4}}[A-Za-z]{{2,24}}\b")
+    for dots in ("dot|DOT|punkt|kropka|точка", _DOT)  # "at this point in time" is no address
 )
 _IN_URL = re.compile(r"://[^\s/]*$")  # what stands before the host there is a user or a password
 _NO_TLD = re.compile(
@@ -59,10 +71,16 @@ def find_emails(text: str) -> Hits:
             domain = _DOMAIN.match(text, sign.end())
             if domain is not None:
                 hits += _address_around(text, sign.start(), domain)
-    if ("(" in text or "[" in text) and any(sign in text for sign in _SPELLED_SIGNS):
+    if "(" in text or "[" in text or "{" in text or "<" in text:
         for sign in _SPELLED_AT.finditer(text):
             local = _SPELLED_LOCAL.search(text, max(0, sign.start() - 66), sign.start())
             domain = _SPELLED_DOMAIN.match(text, sign.end())
+            if local is not None and domain is not None:
+                hits.append((local.start(), domain.end(), "email"))
+    if any(f" {word} " in text for word in _DOT_WORDS):
+        for sign in _SAID_AT.finditer(text):
+            local = _SAID_LOCAL.search(text, max(0, sign.start() - 80), sign.start())
+            domain = _SAID_DOMAINS[sign[0] not in (" at ", " AT ")].match(text, sign.end())
             if local is not None and domain is not None:
                 hits.append((local.start(), domain.end(), "email"))
     return hits
@@ -118,6 +136,8 @@ def _is_issued(digits: str) -> bool:
         return size in (16, 17, 18, 19)
     if 2200 <= four <= 2204:  # Mir
         return size in (16, 17, 18, 19)
+    if four == 9792:  # Troy
+        return size == 16
     if two in (50, 56, 57, 58, 67) or four == 6304:  # Maestro, Dankort, Elo
         return size in (16, 18, 19)
     return six in (627780, 636297, 636368) and size == 16  # Elo
@@ -247,7 +267,14 @@ _VERSION = re.compile(
     r"(?:version|release|build|(?:up(?:date|grade)s?|v8)(?: to)?|v|ver|rev|==|>=|<=|~=|\^|chrome|firefox|safari|python|windows|android|ios|linux|kernel|node|java|nginx|postgres\w*|mysql|[A-Za-z]/)[ :=.]{0,3}$",
     re.I,
 )
-_SECTION = re.compile(r"(?:section|chapter|clause|§|kapitel|abschnitt)[ :]{0,2}$", re.I)
+_SECTION = re.compile(
+    r"(?:sections?|sect?\.|chapter|clause|table|tab\.|figure|fig\.|part|item|annex|appendix|article|art\."
+    r"|paragraph|para|step|heading|note|rule|exercise|example|equation|theorem|lemma|§+|¶|kapitel|abschnitt"
+    r"|tabelle|abbildung|abb\.|anhang|artikel|absatz|ziffer|punkt|nr\.|tableau|annexe|chapitre|sezione"
+    r"|tabella|cap\.|capitolo|capítulo|sección|tabla|tabela|figura|secção|seção|hoofdstuk|bijlage|rozdział"
+    r"|раздел|глава|таблица|рис\.|пункт|п\.|節|章|表|図|图|第)[ :]{0,2}$",
+    re.I,
+)
 
 
 def find_ips(text: str) -> Hits:

@@ -13,6 +13,7 @@ import re
 
 from collections.abc import Iterator
 
+from ._edges import UNSPACED
 from ._gates import has_long_word
 
 
@@ -48,8 +49,9 @@ def _is_jwt(found: str) -> bool:
 
 _PEM = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[^-]|-(?!----END))*+(?:-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)?+"
+    r"(?P<body>(?:[^-]|-(?!----END))*+)(?P<end>-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)?+"
 )
+_WORDS_AFTER = re.compile(r"\W{0,3}(?:\s(?:[^\W\d_]{1,15}[.,;:!?]?(?=\s|$)\s?){2}|\W*\Z)")
 _PUTTY = re.compile(r"Private-Lines: [0-9]+\s(?:[A-Za-z0-9+/=]+\s?)+")
 
 
@@ -57,10 +59,17 @@ def find_private_keys(text: str) -> Hits:
     """Find private keys in PEM; of one that is cut off, all that follows."""
     hits: Hits = []
     if "PRIVATE KEY" in text:
-        hits += [(*hit.span(), "private_key") for hit in _PEM.finditer(text)]
+        hits += [(*hit.span(), "private_key") for hit in _PEM.finditer(text) if _is_pem(hit)]
     if "Private-Lines:" in text:
         hits += [(*hit.span(), "private_key") for hit in _PUTTY.finditer(text)]
     return hits
+
+
+def _is_pem(hit: re.Match[str]) -> bool:
+    """Whether a key follows, or whatever may be one, and not the rest of a sentence or nothing."""
+    if hit["end"] is not None:
+        return True
+    return _WORDS_AFTER.match(hit["body"]) is None
 
 
 def _tails(table: dict[str, str]) -> dict[str, re.Pattern[str]]:
@@ -79,7 +88,6 @@ _API_KEYS = _tails(
         "sk-proj- sk-svcacct- sk-admin- sk-None-": r"[\w-]{20,}",
         "sk-lf- pk-lf-": r"[0-9a-f-]{30,}",
         "sk-": r"(?:[A-Za-z0-9]{20,}|[A-Za-z0-9]{2,12}-[\w-]{20,})",
-        "AIza": r"[\w-]{35}",
         "gsk_": r"[A-Za-z0-9]{40,}",
         "hf_ api_org_": r"[A-Za-z0-9]{30,}",
         "xai-": r"[A-Za-z0-9]{40,}",
@@ -93,16 +101,18 @@ _API_KEYS = _tails(
         "lsv2_pt_ lsv2_sk_": r"[0-9a-f_]{30,}",
         "jina_ fc- pa- esecret_ rpa_ sess- ls__": r"[\w-]{28,}",
         "sk-helicone-": r"[\w-]{20,}",
-        "AQ.": r"[\w-]{40,}",
+        "tgp_v1_ apify_api_ sb_secret_": r"[\w-]{24,}",
+        "re_": r"[A-Za-z0-9]{6,10}_[A-Za-z0-9]{20,}",
+        "phx_ phs_": r"[A-Za-z0-9]{32,}",
         # where code and packages are
         "ghp_ gho_ ghu_ ghs_ ghr_": r"[A-Za-z0-9]{36,}",
         "github_pat_": r"\w{50,}",
-        "glpat- glptt- gldt- glrt-": r"[\w.-]{20,}",
+        "glpat- glptt- gldt- glrt- gloas- glcbt- glsoat- glft- glagent- glimt-": r"[\w.-]{20,}",
         "npm_": r"[A-Za-z0-9]{36}",
         "pypi-": r"[\w-]{50,}",
         "dckr_pat_ dckr_oat_": r"[\w-]{27,}",
         # what applications talk to
-        "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xapp-": r"[\w-]{10,}",
+        "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xapp-": r"[\w-]{10,}",
         "sk_live_ rk_live_ sk_test_ rk_test_ whsec_": r"[A-Za-z0-9+/=]{16,}",
         "SG.": r"[\w-]{16,32}\.[\w-]{16,64}",
         "key-": r"[0-9a-f]{32}",
@@ -114,7 +124,12 @@ _API_KEYS = _tails(
         "PMAK-": r"[0-9a-f]{24}-[0-9a-f]{34}",
         "sbp_": r"[0-9a-f]{40}",
         "figd_": r"[\w-]{35,}",
-        "ATATT3": r"[\w=-]{50,}",
+        "ATATT3 ATCTT3": r"[\w=-]{50,}",
+        "oy2": r"[a-z0-9]{43}",
+        "AKCp": r"[A-Za-z0-9]{60,}",
+        "sgp_ waka_ fo1_ rdme_ shippo_live_ dt0c01.": r"[\w.-]{32,}",
+        "access-production- access-sandbox-": r"[0-9a-f-]{36}",
+        "NRII- NRAA- NRJS-": r"[\w-]{19,}",
         "sq0csp- sq0atp-": r"[\w-]{22,}",
         "dp.pt. dp.st.": r"[\w.-]{40,}",
         "sntrys_ sntryu_ glsa_ glc_ atlasv1. pul- rubygems_ CFPAT- CCIPAT_ bkua_": r"[\w.=+/-]{28,}",
@@ -137,7 +152,11 @@ _TELEGRAM = re.compile(r"(?<![\w-])\d{8,10}:AA[\w-]{32,34}(?![\w-])", re.ASCII)
 _CLOUD_KEYS = _tails(
     {
         "AKIA ASIA ABIA ACCA AGPA AIDA AROA AIPA ANPA ANVA": r"[A-Z0-9]{16}",
-        "ya29.": r"[\w.-]{20,}",
+        "AIza": r"[\w-]{35}",
+        "AQ.": r"[\w-]{40,}",
+        "AKLT ALTAK": r"[A-Za-z0-9]{20,}",
+        "SCW": r"[A-Z0-9]{17}",
+        "ya29. t1.": r"[\w.-]{20,}={0,2}",
         "GOCSPX-": r"[\w-]{28}",
         "GOOG": r"[A-Z0-9]{20,61}",
         "LTAI": r"[A-Za-z0-9]{12,24}",
@@ -167,7 +186,7 @@ def find_api_keys(text: str) -> Hits:
         hits += [(*hit.span(), "api_key") for hit in _MAILCHIMP.finditer(text)]
     if ":AA" in text:
         hits += [(*hit.span(), "api_key") for hit in _TELEGRAM.finditer(text)]
-    return hits
+    return hits + [hit for hit in _named(text, _small(text)) if hit[2] == "api_key"]
 
 
 def find_cloud_keys(text: str) -> Hits:
@@ -188,6 +207,10 @@ def find_cloud_keys(text: str) -> Hits:
             group = 1 if hit[1] is not None else 2
             if len(set(hit[group])) >= _LEAST_DIFFERENT:
                 hits.append((*hit.span(group), "cloud_key"))
+    has_id = bool(hits)
+    for start, end, kind in _named(text, _small(text)):
+        if kind == "cloud_key" or (has_id and _is_secret_key(text, start)):
+            hits.append((start, end, "cloud_key"))
     return hits
 
 
@@ -224,21 +247,56 @@ _WITH_PASS = (
     "passwort",
     "mot de passe",
     "palavra-passe",
+    "passord",
 )
-_WITHOUT_PASS = ("pwd", "parola", "kennwort", "senha", "wachtwoord")
+_WITHOUT_PASS = (
+    "pwd",
+    "parol",
+    "kennwort",
+    "senha",
+    "wachtwoord",
+    "heslo",
+    "geslo",
+    "lozink",
+    "zapork",
+    "kodeord",
+    "adgangskode",
+    "salasana",
+    "contrasenya",
+    "contrasena",
+    "kata sandi",
+    "kata laluan",
+)
 _NOT_ASCII_WORDS = (
     "contraseña",
     "hasło",
-    "пароль",
+    "парол",
+    "лозинк",
     "密码",
     "密碼",
+    "口令",
     "パスワード",
     "비밀번호",
-    "şifrem",
+    "암호",
     "şifre",
     "lösenord",
+    "lykilorð",
+    "jelszó",
+    "jelszav",
+    "slaptažod",
+    "κωδικός",
+    "κωδικό",
+    "mật khẩu",
+    "รหัสผ่าน",
     "पासवर्ड",
+    "পাসওয়ার্ড",
     "كلمة المرور",
+    "كلمة السر",
+    "رمز عبور",
+    "گذرواژه",
+    "پاس ورڈ",
+    "סיסמה",
+    "סיסמא",
 )
 _PASSWORD_WORDS = _WITH_PASS + _WITHOUT_PASS + _NOT_ASCII_WORDS
 _TOKEN_WORDS = ("secret", "token", "key", "credential", "clave")
@@ -248,22 +306,83 @@ _TOKEN_NAME = re.compile(
     r"|(?:(?:access|auth|refresh|bearer|session|id|bot|security|csrf|api)[_ -]?)?token)\Z"
 )
 _LONGEST_NAME = 16
+_LONGEST_PREFIX, _LEAST_KEY = 48, 16
+_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
+_API_NAME = re.compile(r"(?:.*[_.-])?([a-z0-9]+)[_.-]api[_.-]?(?:key|token|secret)")
+_NOBODYS = frozenset(
+    (
+        "x",
+        "my",
+        "your",
+        "the",
+        "user",
+        "app",
+        "our",
+        "internal",
+        "service",
+        "admin",
+        "test",
+        "prod",
+        "dev",
+    )
+)
+_CLOUDS = re.compile(
+    r"(?:^|[_.-])(?:aws|amazon|alibaba\w*|aliyun|tencent\w*|qcloud|huawei\w*|azure|gcp|google|ibm\w*|oci"
+    r"|oracle|digitalocean|scaleway|scw|linode|yandex|yc|baidu|bce|volc\w*|ovh|hetzner|hcloud|s3|oss|cos|r2"
+    r"|b2|minio|wasabi|spaces|cloudflare|vultr|arm)[_.-]"
+)
+_CLOUD_NAMES = re.compile(
+    r"secret[_-]?access[_-]?key|access[_-]?key[_-]?secret|(?:account|storage)[_-]?key$"
+)
+_SECRET_KEY = re.compile(r"secret[_-]?(?:access[_-]?)?key[\"'\s:=]{1,5}\Z", re.IGNORECASE)
+_PROVIDERS = re.compile(
+    r"(?:^|[_.-])(?:openai|anthropic|claude|mistral|cohere|co|together|deepseek|elevenlabs|xi|assemblyai|deepgram"
+    r"|stability|ai21|voyage|jina|fireworks|replicate|hugging_?face\w*|hf|groq|gemini|perplexity|serp\w*|tavily"
+    r"|exa|pinecone|weaviate|qdrant|datadog|dd|new_?relic|sentry|twilio|sendgrid|mailgun|stripe|algolia|mapbox"
+    r"|heroku|vercel|netlify|circleci|github|gh|gitlab|npm|pypi|notion|linear|airtable|asana|hubspot|zendesk"
+    r"|shopify|square|paypal|plaid|discord|telegram|slack|wandb|lang\w+|cerebras|moonshot|zhipu\w*|dashscope"
+    r"|databricks|snowflake|supabase|okta|auth0|twitter|fastly|pagerduty|grafana)[_.-]"
+)
 _SHORT_NAME = re.compile(r"(?<![a-z])(?:pass|pw|mdp)(?![a-z])")
 _ELEMENT = re.compile(r"<(\w*(?:[Pp]assword|[Pp]asswd|[Pp]wd|[Ss]ecret))>([^<>\s]{3,128})</\1>")
-_COMMAND = re.compile(r"(?<=curl )[^\n]{0,200}?-u ?[\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})")
+_CURL = re.compile(
+    r"(?<=curl )[^\n]{0,200}?(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})"
+)
+_COMMAND = re.compile(
+    r"\b(?:ldap\w{3,9}\b[^\n]{0,200}?[ ]-w[ ]*|mysql\w*\b[^\n]{0,200}?[ ]-p(?=\S)"
+    r"|(?:sshpass|mongo\w*|docker login)\b[^\n]{0,200}?[ ]-p[ ]*|redis-cli\b[^\n]{0,200}?[ ]-a[ ]+"
+    r"|(?:sqlcmd|bcp|unzip|zip)\b[^\n]{0,200}?[ ]-P[ ]*|smbclient\b[^\n]{0,200}?[ ]-U[ ]*[^\s%]{1,64}%)"
+    r"[\"']?([^\s\"'-][^\s\"']{3,127})",
+)
+_OPTION = re.compile(
+    r"(?<=[ ])--?(?:password|passwd|pass|passphrase|token|secret|api-key|apikey)[ ]+[\"']?"
+    r"([^\s\"'<>$-][^\s\"'<>]{3,127})"
+)
+_SQL = re.compile(
+    r"\b(?:password|identified(?: with \w{1,40})? by)[ ]+(?:is[ ]+)?'([^'\n]{3,128})'",
+    re.IGNORECASE,
+)
 _NETRC = re.compile(r"\blogin \S{1,64}\s{1,4}password ([^\s\"']{3,128})")
 _BEARER = re.compile(
-    r"(?<![A-Za-z])(?:Bearer|bearer|BEARER|Token|token) +([A-Za-z0-9._~+/-]{16,}={0,2})"
+    r"(?:(?<=uthorization: )(?:Bearer|bearer|Token|token|ApiKey|Key|SSWS) +(?=[^\s\"']{8})"
+    r"|(?<![A-Za-z])(?:Bearer|bearer|BEARER|Token|token) +(?=[A-Za-z0-9._~+/-]{16}))"
+    r"([A-Za-z0-9._~+/-]{8,}={0,2})"
     r"|(?<![A-Za-z])(?:Basic|basic) +([A-Za-z0-9+/]{8,}={0,2})(?![A-Za-z0-9+/=])",
 )
+_OF = (
+    "for|to|of|on|in|at|zu|zum|zur|für|von|vom|am|pour|du|des|de|d'|au|aux|à|para|del|della|dello|dell'|di"
+    "|per|do|da|dla|voor|van|till|för|på|til|av|pre|pro|od|ke|от|для|от|к|від|до|за|στο|του|της"
+)
+_IS = "is|ist|lautet|est|es|está|é|è|er|är|je|jest|to|to:|is:|este|on|yra|ir|és|adalah|là|е|є|είναι|है|คือ|הוא|היא|هو|هي"
 _VALUE = re.compile(
-    r"""(?:[ ](?:for|to|of|zu|für|pour|de|para|per|do)[ ][^\n:=]{1,40}?(?=[ ]?[:=]|[ ](?:is|ist|est|es|é|è)[ ]))?+
-    [ ]?(?:\([^)\n]{0,20}\))?["'`\]]?[ \t]{0,3}
-    (?P<sign> => | -> | → | := | ==? | : | ： | (?<=\s)(?:is|ist|est|es|é|è|er|är|jest|lautet|to|to:|is:|は|是|为)(?=\s)
-      | は | 是 | 为 | 는 | 은 | \u061b | - (?=\s) )
-    (?P<gap>[ \t\u3000]{0,3})
-    (?: (?P<quote>["'`]) (?P<quoted>(?:(?!(?P=quote))[^\n]){1,200}+) (?P=quote)
-      | (?P<bare>[^\s"'`,;<>()\[\]{}|]{3,128}) )""",
+    rf"""(?:[^\W\d_A-Za-z{UNSPACED}]{{1,4}}|(?:en|et|n|ni|m|a|e|et|i|t)(?![A-Za-z]))?+
+    (?:[ ](?:(?:{_OF})[ ]|[dl]['’]|dell['’])[^\n:=.!?"`]{{1,40}}?(?=[ ]?[:=：]|[ ](?:{_IS})[ ]))?+
+    [ ]?(?:\([^)\n]{{0,20}}\))?["'`\]]?[ \t]{{0,3}}
+    (?P<sign> => | -> | → | := | ==? | : | ： | (?<=\s)(?:{_IS}|は|是|为)(?=\s)
+      | は | 是 | 为 | 為 | 는 | 은 | คือ | \u061b | - (?=\s) )
+    (?P<gap>[ \t\u3000]{{0,3}})
+    (?: (?P<quote>["'`]) (?P<quoted>(?:(?!(?P=quote))[^\n]){{1,200}}+) (?P=quote)
+      | (?P<bare>[^\s"'`,;<>()\[\]{{}}|\u3001\u3002\uff0c\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{{3,128}}) )""",
     re.VERBOSE,
 )
 _NEXT_PAIR = re.compile(r"&(?=[\w.%-]+=|$)")
@@ -282,7 +401,14 @@ _SENTENCE = re.compile(
 _NAMES = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)*", re.ASCII)
 
 
-_ELSEWHERE = (("</", _ELEMENT), ("curl ", _COMMAND), ("login ", _NETRC))
+_ELSEWHERE = (
+    ("</", _ELEMENT),
+    ("curl ", _CURL),
+    (" -", _COMMAND),
+    (" -", _OPTION),
+    ("login ", _NETRC),
+    (" '", _SQL),
+)
 
 
 def find_passwords(text: str) -> Hits:
@@ -292,9 +418,7 @@ def find_passwords(text: str) -> Hits:
         for hit in _URL_PASSWORD.finditer(text):
             if not _TEMPLATE.match(hit[1]) or _plain_word(hit[1]):
                 hits.append((*hit.span(1), "password"))
-    small = text.lower()
-    if len(small) != len(text):  # as for "İ"
-        small = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    small = _small(text)
     for word in _password_words(small):
         for at in _places(small, word):
             hits += _given(text, at + len(word), True)
@@ -306,18 +430,63 @@ def find_passwords(text: str) -> Hits:
             hits += [
                 (*hit.span(hit.lastindex or 0), "password")
                 for hit in pattern.finditer(text)
-                if not _TEMPLATE.match(hit[hit.lastindex or 0])
+                if _is_argument(hit[hit.lastindex or 0], pattern is _OPTION)
             ]
-    for word in _TOKEN_WORDS:
-        if word in small:
-            for at in _places(small, word):
-                end = at + len(word) + (small[at + len(word) :][:1] == "s" and word == "credential")
-                if _VALUE.match(text, end) is not None and _is_token_name(small, end):
-                    hits += _given(text, end, False)
+    hits += [(start, end, "password") for start, end, _ in _named(text, small)]
     if "earer" in small or "asic " in small or "oken " in small:
         for hit in _BEARER.finditer(text):
             hits += _header(hit)
     return hits
+
+
+def _small(text: str) -> str:
+    """The text in small letters, each where it was."""
+    small = text.lower()
+    if len(small) != len(text):  # as for "İ"
+        small = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    return small
+
+
+def _is_argument(value: str, may_be_word: bool) -> bool:
+    return not _TEMPLATE.match(value) and not (may_be_word and value.isalpha())
+
+
+def _named(text: str, small: str) -> Hits:
+    """What is given after the name of a token or a key; its kind, as far as the name tells."""
+    hits: Hits = []
+    for word in _TOKEN_WORDS:
+        if word in small:
+            for at in _places(small, word):
+                end = at + len(word)
+                end += word == "credential" and small[end : end + 1] == "s"
+                if (
+                    not small[end : end + 1].isalnum()
+                    and _VALUE.match(text, end) is not None
+                    and _is_token_name(small, end)
+                ):
+                    kind = _kind_of(_NAME.search(small, max(0, at - _LONGEST_PREFIX), end))
+                    hits += [(*hit[:2], kind) for hit in _given(text, end, False)]
+    return [hit for hit in hits if hit[2] == "password" or _is_key(text[hit[0] : hit[1]])]
+
+
+def _kind_of(name: re.Match[str] | None) -> str:
+    if name is None:
+        return "password"
+    if _CLOUDS.search(name[0]) or _CLOUD_NAMES.search(name[0]):
+        return "cloud_key"
+    prefix = _API_NAME.fullmatch(name[0])
+    if prefix is not None and prefix[1] not in _NOBODYS:
+        return "api_key"
+    return "api_key" if _PROVIDERS.search(name[0]) else "password"
+
+
+def _is_key(value: str) -> bool:
+    return len(value) >= _LEAST_KEY and len(set(value)) >= _LEAST_DIFFERENT
+
+
+def _is_secret_key(text: str, at: int) -> bool:
+    """Whether what stands here is called the secret that goes with the id of a key."""
+    return _SECRET_KEY.search(text, max(0, at - 24), at) is not None and _is_key(text[at : at + 20])
 
 
 def _password_words(small: str) -> list[str]:
@@ -363,6 +532,8 @@ def _given(text: str, at: int, is_password: bool) -> Hits:
         value = _NEXT_PAIR.split(value, 1)[0]
     else:
         value = value.rstrip(".?。？")
+    if not is_password:
+        value = value.partition("@")[0]
     start = hit.start("bare")
     after = text[start + len(value) : start + len(value) + 1]
     if _is_code(value, after, hit) or not _is_given(value, is_password, quoted=False):

@@ -19,7 +19,7 @@ SAMPLES = {
     "ip_address": "203.0.113.42",
     "jwt": "eyJhbGciOiJub25lIn0." + "eyJpc3MiOiJqb2UifQ.",
     "private_key": "-----BEGIN PRIVATE KEY-----" + "\nMIIB\n-----END PRIVATE KEY-----",
-    "api_key": "AIza" + "SyA1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q",
+    "api_key": "gsk" + "_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7R8S9T0U1v2",
     "cloud_key": "AK" + "IAIOSFODNN7EXAMPLE",
 }
 
