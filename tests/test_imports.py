@@ -38,6 +38,7 @@ THIRD_PARTY = {
     "cryptography": ("safeguards/jwk.py", "safeguards/_jwe.py", "safeguards/chain.py"),
     "backports": ("storage/compression.py",),
     "compression": ("storage/compression.py",),  # of the standard library from 3.14 on
+    "duckdb": ("analysis/_duckdb.py", "analysis/sql.py"),
     "click": ("cli/",),
     "rich": ("cli/",),
 }

@@ -28,10 +28,12 @@ __all__ = ["COMMANDS", "Command", "commands", "run"]
 PROGRAM = "hilt-log"
 # A command is in the module of its name, which is loaded when it is asked for.
 COMMANDS = {
+    "convert": "Make CSV, Parquet or SQLite of a log, and a log of these.",
     "decrypt": "Open what is encrypted in a log.",
     "erase": "Make what a log says of one person unreadable.",
     "keygen": "Make a pair of keys.",
     "prune": "Delete rotated files that are too old.",
+    "sql": "Ask a log in SQL.",
     "validate": "Tell whether each line of a log is an event.",
     "verify": "Tell whether a log was changed.",
 }

@@ -1,0 +1,50 @@
+"""
+What answers questions about logs: each is a function that takes paths, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from .convert import Converted, convert
+    from .sql import Answer, query
+
+
+__all__ = ["Answer", "Converted", "convert", "query"]
+
+_LATE = {
+    "Answer": "sql",
+    "Converted": "convert",
+    "convert": "convert",
+    "query": "sql",
+}
+
+
+class _Package(ModuleType):
+    """Keeps a public name what it is when the module of that name is loaded."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _LATE and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

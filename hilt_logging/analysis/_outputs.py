@@ -1,0 +1,93 @@
+"""
+Files and folders that appear whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+
+from collections.abc import Iterator
+
+from ..errors import ConfigurationError
+
+
+__all__ = ["whole"]
+
+
+@contextlib.contextmanager
+def whole(path: str, *, force: bool = False, folder: bool = False) -> Iterator[str]:
+    """
+    Give a path to write to, which is given its name when the block ends well, and is gone if not.
+
+    Only its owner can read it.
+
+    Args:
+        path: The file or folder that is wanted.
+        force: Take the place of what is there.
+        folder: Whether it is a folder.
+
+    Raises:
+        ConfigurationError: for an output that is there, or can't be.
+    """
+    target = os.path.realpath(path)
+    if os.path.lexists(target) and (not force or os.path.isdir(target) != folder):
+        raise ConfigurationError("output", path, "It is there already: --force takes its place")
+    room = f"{target}.{os.urandom(4).hex()}.part"  # in it, nobody else reads what is written
+    try:
+        os.mkdir(room, 0o700)
+    except OSError as error:
+        raise ConfigurationError("output", path, f"It can't be made: {error.strerror}") from None
+    part = os.path.join(room, os.path.basename(target))
+    try:
+        if folder:
+            os.mkdir(part)
+        yield part
+        for each in _files(part):
+            _to_disk(each)
+        _put(part, target, path, force)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _files(part: str) -> Iterator[str]:
+    if not os.path.isdir(part):
+        os.chmod(part, 0o600)
+        yield part
+        return
+    os.chmod(part, 0o700)
+    for folder, folders, names in os.walk(part):
+        for name in folders:
+            os.chmod(os.path.join(folder, name), 0o700)
+        for name in names:
+            path = os.path.join(folder, name)
+            os.chmod(path, 0o600)
+            yield path
+
+
+def _to_disk(path: str) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _put(part: str, target: str, shown: str, force: bool) -> None:
+    if force and os.path.isdir(part) and os.path.isdir(target):
+        os.rename(target, f"{part}.old")
+    if not force:
+        _claim(part, target, shown)
+    os.replace(part, target)
+
+
+def _claim(part: str, target: str, shown: str) -> None:
+    """Make sure that nobody else has taken the name meanwhile."""
+    try:
+        if os.path.isdir(part):
+            os.mkdir(target)  # an empty folder may be replaced
+        else:
+            os.link(part, target)
+    except FileExistsError:
+        raise ConfigurationError("output", shown, "It is there by now") from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise ConfigurationError("output", shown, "It is there by now") from None

@@ -1,0 +1,307 @@
+"""
+The flat columns of an event: one definition for SQL on every engine, Parquet and SQLite.
+
+A field of another type than the format says is converted where that is possible, and null where it is
+not: it does not cost the event.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import InvalidEventError
+from ..events import encode, to_timestamp
+from ..schema import ACTIONS, ACTOR_TYPES, HILT_VERSION
+
+
+__all__ = [
+    "COLUMNS",
+    "CONVERSATIONS",
+    "EVENTS",
+    "IS_EVENT",
+    "NAMES",
+    "STRUCTURE",
+    "Column",
+    "is_event",
+    "row",
+    "select",
+    "structure_of",
+]
+
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+
+
+class Column(NamedTuple):
+    """
+    A column of the table `events`.
+
+    Attributes:
+        name: Its name.
+        type: `VARCHAR`, `BIGINT`, `DOUBLE` or `TIMESTAMP`, in DuckDB's words.
+        sql: Its value as an expression of DuckDB over the fields in `STRUCTURE`, and over `event`, the
+            line.
+        get: The same of an event as a dict.
+        meaning: What it is.
+    """
+
+    name: str
+    type: str
+    sql: str
+    get: Callable[[dict[str, Any]], Any]
+    meaning: str
+
+
+STRUCTURE: dict[str, Any] = {
+    "hilt_version": "VARCHAR",
+    "event_id": "VARCHAR",
+    "timestamp": "VARCHAR",
+    "session_id": "VARCHAR",
+    "actor": {"type": "VARCHAR", "id": "VARCHAR"},
+    "action": "VARCHAR",
+    "content": {"text": "VARCHAR"},
+    "provenance": {"provider": "VARCHAR", "model": "VARCHAR", "call_id": "VARCHAR"},
+    "metrics": {
+        "latency_ms": "BIGINT",
+        "time_to_first_token_ms": "BIGINT",
+        "tokens": "MAP(VARCHAR, BIGINT)",
+        "cost_usd": "VARCHAR",  # hilt-python's are texts, some with a comma
+    },
+    "extensions": {
+        "user_id": "VARCHAR",
+        "reply_to": "VARCHAR",
+        "status_code": "BIGINT",
+        "finish_reason": "VARCHAR",
+        "outcome": "VARCHAR",
+        "tool": {"name": "VARCHAR"},
+        "error": {"type": "VARCHAR"},
+    },
+}
+"""The fields that the columns are made of, with the types in which they are read."""
+
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+_PLACE = re.compile(_TIME, re.ASCII)
+# null for a second of 60, which is a time that the format allows
+_UTC = "try_cast(timestamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+
+
+def _one_of(field: str, values: Iterable[str]) -> str:
+    """With IN, DuckDB would join the lines with the list, and lose their order."""
+    return f"regexp_matches({field}, '^({'|'.join(values)})$')"
+
+
+IS_EVENT = (
+    f"coalesce(hilt_version, '{HILT_VERSION}') = '{HILT_VERSION}' "
+    "AND event_id <> '' AND session_id <> '' AND actor.id <> '' "
+    f"AND {_one_of('actor.type', ACTOR_TYPES)} AND {_one_of('action', ACTIONS)} "
+    f"AND regexp_matches(timestamp, '^{_TIME}')"
+)
+"""Whether a line is an event, as an expression of DuckDB over `STRUCTURE`."""
+
+
+def is_event(event: object) -> bool:
+    """Return whether a value has what every event must have."""
+    if type(event) is not dict:
+        return False
+    if event.get("hilt_version") not in (None, HILT_VERSION):
+        return False
+    actor = event.get("actor")
+    names = (event.get("event_id"), event.get("session_id"), _in_object(actor, "id"))
+    when = event.get("timestamp")
+    return (
+        all(name is not None and _text(name) for name in names)
+        and _in_object(actor, "type") in ACTOR_TYPES
+        and event.get("action") in ACTIONS
+        and type(when) is str
+        and _PLACE.match(when) is not None
+    )
+
+
+def _in_object(value: Any, name: str) -> Any:
+    return value.get(name) if type(value) is dict else None
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else msgspec.json.encode(value).decode()
+
+
+def _whole(value: Any) -> int | None:
+    if type(value) is str:
+        value = _float(value)
+    if type(value) is float:
+        value = round(value) if math.isfinite(value) else None
+    return int(value) if type(value) in (int, bool) and _LOWEST <= value <= _HIGHEST else None
+
+
+def _number(value: Any) -> float | None:
+    if type(value) is str:
+        value = _float(value.replace(",", "."))
+    try:
+        number = float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _when(value: Any) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(to_timestamp(value)[:-1])
+    except InvalidEventError:
+        return None
+
+
+def _column(
+    name: str, kind: str, meaning: str, path: str | None = None, sql: str | None = None
+) -> Column:
+    """A column that is one field."""
+    places = (path or name).split(".")
+    convert = _CONVERT[kind]
+
+    def get(event: dict[str, Any]) -> Any:
+        value: Any = event
+        for place in places:
+            if type(value) is not dict:
+                return None
+            value = value.get(place)
+        return None if value is None else convert(value)
+
+    return Column(name, kind, sql or ".".join(places), get, meaning)
+
+
+def _tokens(part: str, meaning: str) -> Column:
+    path = f"metrics.tokens.{part}"
+    return _column(f"{part}_tokens", "BIGINT", meaning, path, f"metrics.tokens['{part}']")
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "VARCHAR": _text,
+    "BIGINT": _whole,
+    "DOUBLE": _number,
+    "TIMESTAMP": _when,
+}
+_COST = "try_cast(replace(metrics.cost_usd, ',', '.') AS DOUBLE)"
+
+COLUMNS: tuple[Column, ...] = (
+    _column("event_id", "VARCHAR", "the event"),
+    _column("timestamp", "TIMESTAMP", "when, in UTC", sql=_UTC),
+    _column("session_id", "VARCHAR", "the conversation"),
+    _column("actor_type", "VARCHAR", "human, agent, tool or system", "actor.type"),
+    _column("actor_id", "VARCHAR", "who acted", "actor.id"),
+    _column("action", "VARCHAR", "prompt, completion, tool_call, ..."),
+    _column("text", "VARCHAR", "what was said", "content.text"),
+    _column("provider", "VARCHAR", "whose model", "provenance.provider"),
+    _column("model", "VARCHAR", "the model that served", "provenance.model"),
+    _tokens("prompt", "tokens of the prompt, cached ones included"),
+    _tokens("completion", "tokens of the answer, reasoning included"),
+    _tokens("total", "both"),
+    _tokens("cached", "of the prompt's tokens those from a cache"),
+    _tokens("reasoning", "of the answer's tokens those of reasoning"),
+    _column(
+        "cost_usd",
+        "DOUBLE",
+        "US dollars",
+        "metrics.cost_usd",
+        f"CASE WHEN abs({_COST}) <= 1.7976931348623157e308 THEN {_COST} END",  # no NaN: sums live
+    ),
+    _column("latency_ms", "BIGINT", "until the answer's end", "metrics.latency_ms"),
+    _column(
+        "time_to_first_token_ms",
+        "BIGINT",
+        "until the first piece of a stream",
+        "metrics.time_to_first_token_ms",
+    ),
+    _column("finish_reason", "VARCHAR", "the provider's own word", "extensions.finish_reason"),
+    _column("outcome", "VARCHAR", "completed, failed, retried, ...", "extensions.outcome"),
+    _column("status_code", "BIGINT", "of HTTP", "extensions.status_code"),
+    _column("user_id", "VARCHAR", "whom it is done for", "extensions.user_id"),
+    _column("call_id", "VARCHAR", "what prompt and answer share", "provenance.call_id"),
+    _column("reply_to", "VARCHAR", "the event that this one answers", "extensions.reply_to"),
+    _column("tool_name", "VARCHAR", "the tool", "extensions.tool.name"),
+    _column("error_type", "VARCHAR", "the kind of error", "extensions.error.type"),
+    Column("event", "VARCHAR", "event", lambda event: encode(event).decode(), "the whole, as JSON"),
+)
+"""The columns of `events`, in their order."""
+
+NAMES = tuple(column.name for column in COLUMNS)
+
+
+def row(event: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the values of the columns for an event."""
+    return tuple(column.get(event) for column in COLUMNS)
+
+
+def structure_of(columns: Iterable[str] | None = None) -> dict[str, Any]:
+    """
+    Return the part of `STRUCTURE` that some columns, and the question whether it is an event, need.
+
+    Args:
+        columns: Their names; all by default.
+    """
+    if columns is None:
+        return STRUCTURE
+    chosen = set(columns)
+    needed = " ".join([IS_EVENT, *(each.sql for each in COLUMNS if each.name in chosen)])
+    return {
+        name: kind
+        for name, kind in STRUCTURE.items()
+        if re.search(rf"(?<![\w.'\[]){name}\b", needed)
+    }
+
+
+def select(
+    source: str, columns: Iterable[str] | None = None, *, others: Mapping[str, str] | None = None
+) -> str:
+    """
+    Return the query that makes flat columns of a relation with the fields of `STRUCTURE`.
+
+    Args:
+        source: The relation: a table, or a query in parentheses.
+        columns: The names of the wanted columns; all by default.
+        others: More columns, by name, as expressions of DuckDB.
+    """
+    chosen = set(NAMES if columns is None else columns)
+    wanted = {each.name: each.sql for each in COLUMNS if each.name in chosen} | dict(others or {})
+    values = ", ".join(f"{sql} AS {name}" for name, sql in wanted.items())
+    return f"SELECT {values} FROM {source} WHERE {IS_EVENT}"  # noqa: S608 -- our own words
+
+
+EVENTS = "events"
+_IS_NOTICE = "(action = 'system' AND json_extract(event, '$.extensions.notice') IS NOT NULL)"
+_IS_CALL = "action IN ('completion', 'system') AND outcome"
+
+CONVERSATIONS = f"""
+SELECT
+  session_id,
+  max(user_id) AS user_id,
+  min(timestamp) AS started,
+  max(timestamp) AS ended,
+  count(*) AS events,
+  CAST(sum(CASE WHEN action = 'prompt' THEN 1 ELSE 0 END) AS BIGINT) AS prompts,
+  CAST(sum(CASE WHEN action = 'completion' THEN 1 ELSE 0 END) AS BIGINT) AS completions,
+  CAST(sum(CASE WHEN action = 'tool_call' THEN 1 ELSE 0 END) AS BIGINT) AS tool_calls,
+  CAST(sum(CASE WHEN {_IS_CALL} = 'failed' THEN 1 ELSE 0 END) AS BIGINT) AS failed,
+  CAST(sum(CASE WHEN {_IS_CALL} = 'retried' THEN 1 ELSE 0 END) AS BIGINT) AS retried,
+  CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
+  CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
+  CAST(sum(total_tokens) AS BIGINT) AS total_tokens,
+  sum(cost_usd) AS cost_usd,
+  group_concat(DISTINCT provider) AS providers,
+  group_concat(DISTINCT model) AS models
+FROM {EVENTS}
+WHERE NOT {_IS_NOTICE}
+GROUP BY session_id
+"""  # noqa: S608 -- our own words
+"""One row for each conversation, over `events`; what a handler says of itself is left out."""

@@ -1,0 +1,99 @@
+"""
+`hilt-log convert`: a log as CSV, Parquet or SQLite, and back.
+"""
+
+from __future__ import annotations
+
+import click
+
+from . import _options
+from ._frame import DONE, UNREAD, Command
+from ._output import json_line, say
+from ._unread import Unread
+
+
+__all__ = ["command"]
+
+_FORMATS = ("csv", "parquet", "sqlite", "jsonl")
+_COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
+
+
+@click.command(
+    "convert",
+    cls=Command,
+    examples={
+        "hilt-log convert logs/app.hilt.jsonl --to csv": "to logs/app.hilt.csv, for a spreadsheet",
+        "hilt-log convert logs/ --to parquet --partition -o lake/": (
+            "a folder by day and provider, for DuckDB, Spark and others"
+        ),
+        "hilt-log convert logs/ -o app.db": "for Datasette, with a full-text index",
+        "hilt-log convert app.db -o app.hilt.jsonl": "and back to a log, byte for byte",
+    },
+)
+@_options.paths
+@click.option(
+    "--to",
+    type=click.Choice(_FORMATS),
+    help="What is made; by default what the name of the output ends with.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(),
+    metavar="PATH",
+    help="The new file; by default the only file's name with another ending.",
+)
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    help="Only these, with commas between: of CSV fields as content.text, else columns of `events`.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(_COMPRESSIONS),
+    default=_COMPRESSIONS[0],
+    show_default=True,
+    help="Of Parquet.",
+)
+@click.option("--partition", is_flag=True, help="A folder of Parquet by day and provider.")
+@_options.force
+@_options.as_json
+def command(
+    paths: tuple[str, ...],
+    to: str | None,
+    target: str | None,
+    columns: str | None,
+    compression: str,
+    partition: bool,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """
+    Make CSV, Parquet or SQLite of a log, and a log of these.
+
+    PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files.
+    Parquet and SQLite hold every line as it was beside the columns: they can be converted back
+    without loss. Parquet needs the extra `analytics`.
+    """
+    from ..analysis.convert import convert
+
+    if to is None and target is None:
+        raise click.UsageError("Give --to, --output or both.")
+    unread = Unread()
+    done = convert(
+        paths,
+        to=to,
+        output=target,
+        columns=None if columns is None else [each.strip() for each in columns.split(",")],
+        compression=compression,
+        partition=partition,
+        report=unread,
+        force=force,
+    )
+    unread.tell()
+    if as_json:
+        json_line(done)
+    else:
+        say(f"{done.output}: {done.events:,} events")
+    return UNREAD if done.faults else DONE
