@@ -14,13 +14,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from ..io.files import LONGEST
 from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
 from ..safeguards.jwk import JWK
 from ._chains import Chain, Gap, Stray, Strays
-from ._findings import Finding, Findings, Kind, Place, Severity
+from ._explaining import Explanations, is_heir, is_json, named, numbers
+from ._findings import Findings, Kind, Place
 from ._notices import Notices, Range
 
 
@@ -41,7 +40,7 @@ _TOLD: dict[str, tuple[Kind, str]] = {
 }
 
 
-class Walk:
+class Walk(Explanations):
     """
     The reading of one log.
 
@@ -61,18 +60,13 @@ class Walk:
         keys: Mapping[str, JWK],
         is_whole: bool,
     ) -> None:
+        super().__init__(findings, is_whole)
         self.log = log
-        self.findings = findings
         self.chains = chains
         self.notices = Notices(findings, keys)
-        self.is_whole = is_whole
-        self.chain: Chain | None = None
         self.lines = self.bytes = 0
         self._strays: Strays | None = None
-        self._file = ""
         self._number = 0
-        self._stamped = self._was_stamped = False
-        self._unread = ""
         self._long: _Long | None = None
 
     # Files and lines.
@@ -180,12 +174,12 @@ class Walk:
     def _stray(self, stray: Stray, span: Any = None) -> None:
         if self._strays is None:
             self._strays = self._new_strays()
-        if stray.kind == "linked" and span is None and not _is_json(stray.line):
+        if stray.kind == "linked" and span is None and not is_json(stray.line):
             stray = stray._replace(kind="glued")
         self._strays.add(stray, span)
         if self.chain is not None and stray.link is not None and stray.kind != "unlinked":
             is_own = stray.link.chain == self.chain.id
-            self._strays.has_heir |= is_own and _is_heir(self.chain, stray.link)
+            self._strays.has_heir |= is_own and is_heir(self.chain, stray.link)
 
     def _of_chain(self, chain: Chain, stray: Stray, link: Link, span: Any) -> None:
         if self._fits(chain, link):
@@ -233,11 +227,11 @@ class Walk:
         """Hold a line against what was told of it elsewhere."""
         expected = chain.expected.pop(link.seq, None)
         if expected is not None and expected[0] != stray.own:
-            message = f"it is not the line that the checkpoint in {_named(expected[1])} vouches for"
+            message = f"it is not the line that the checkpoint in {named(expected[1])} vouches for"
             self._accuse("altered", message, stray.place, link)
         other = chain.elsewhere.pop(link.seq, None)
         if other is not None and other[0] == stray.own:
-            other[1].kind, other[1].message = "repeated", f"it stands in {_named(stray.place)}, too"
+            other[1].kind, other[1].message = "repeated", f"it stands in {named(stray.place)}, too"
         elif other is not None:
             other[1].kind, other[1].message = "foreign", "it has the link of another line"
 
@@ -256,57 +250,6 @@ class Walk:
             self._tell(kind, message, each.place, each.link)
         return link
 
-    # Lines that came later.
-
-    def _intruded(self, chain: Chain, some: list[Stray], stray: Stray) -> None:
-        """Accuse what stands before a line that is linked to the one before all these."""
-        for each in some:
-            if each.link is not None and each.link.chain == chain.id and not each.link.is_unlinked:
-                self._displaced(chain, each, each.link)
-            elif each.link is not None and not each.link.is_unlinked:
-                self._accuse("foreign", "a line of another chain", each.place, each.link)
-            elif each.kind in ("torn", "damaged") and not stray.line.startswith(b"{"):
-                self._accuse("altered", "one line was made two", each.place)
-            else:
-                message = "it was put between two lines after these were written"
-                self._accuse("foreign", message, each.place)
-
-    def _displaced(self, chain: Chain, each: Stray, link: Link) -> None:
-        """Say of a line that does not belong where it stands what it is."""
-        known = chain.digest_of(link.seq)
-        gap = chain.gap_of(link.seq)
-        if gap is not None and (link.seq < gap.last or gap.head in ("", each.own)):
-            self._moved(chain, gap, each, link)
-        elif link.seq > chain.seq:
-            message = f"the line with the number {link.seq} stands too early"
-            found = self._accuse("moved", message, each.place, link)
-            chain.remember(link.seq, each.own, found)
-        elif known == each.own:
-            self._accuse("repeated", "it stood before", each.place, link)
-        elif link.prev in chain.forks:
-            chain.forks.append(each.own)
-        elif known is not None and chain.digest_of(link.seq - 1) in (link.prev, None):
-            self._forked(chain, each, link)
-        elif known is None:
-            message = f"a line with the number {link.seq} stood before"
-            self._accuse("repeated", message, each.place, link)
-        else:
-            message = "it has the link of another line"
-            self._accuse("foreign", message, each.place, link)
-
-    def _forked(self, chain: Chain, each: Stray, link: Link) -> None:
-        message = f"from here on there are two lines with the number {link.seq} and those after it"
-        self._accuse("chain forked", message, each.place, link)
-        chain.forks.append(each.own)
-
-    def _moved(self, chain: Chain, gap: Gap, each: Stray, link: Link) -> None:
-        """Tell a line that was missing, and is found, as one that was moved."""
-        chain.filled(gap, link.seq, link.seq)
-        gap.finding.kind = "moved"
-        gap.finding.message += f"; number {link.seq} stands in {_named(each.place)}"
-        if not gap.finding.line:
-            self._accuse("moved", "it does not belong here", each.place, link)
-
     # Lines from which reading goes on.
 
     def _resume(self, chain: Chain, stray: Stray, link: Link) -> None:
@@ -315,7 +258,7 @@ class Walk:
         some = self._strays.some
         index, last = self._strays.linked[link.prev]
         assert last.link is not None
-        if _is_heir(chain, last.link):
+        if is_heir(chain, last.link):
             self._intruded(chain, some[:index], last)
         elif last.link.seq <= chain.seq:
             self._went_back(chain, last, last.link)
@@ -323,126 +266,6 @@ class Walk:
             self._explain(chain, [*some[:index], last])
         self._accept(chain, last, last.link)
         self._intruded(chain, some[index + 1 :], stray)
-
-    def _went_back(self, chain: Chain, last: Stray, link: Link) -> None:
-        away = chain.seq, chain.head
-        is_twin = link.seq == chain.seq and last.own != chain.head
-        if is_twin and link.prev == chain.digest_of(link.seq - 1):
-            message = f"{_named(last.place)} has the number {link.seq}, too, and was gone on from"
-            self.findings.add(
-                "chain forked", "tampering", message, chain.place, chain.id, chain.seq
-            )
-        else:
-            self._displaced(chain, last, link)
-        if chain.away is None:
-            chain.away = away
-
-    def _explain(self, chain: Chain, lines: list[Stray]) -> None:
-        """Say what happened between the last good line and the last of these, which is good."""
-        last = lines[-1]
-        assert last.link is not None
-        seq, unknown = chain.seq, list[Stray]()
-        for each in lines:
-            link = each.link
-            is_known = (
-                link is not None
-                and link.chain == chain.id
-                and (each is last or seq < link.seq < last.link.seq)
-            )
-            if is_known and link is not None:
-                self._explain_one(chain, seq, unknown, each, link, each is last)
-                seq, unknown = link.seq, []
-            else:
-                unknown.append(each)
-
-    def _explain_one(
-        self, chain: Chain, seq: int, unknown: list[Stray], each: Stray, link: Link, good: bool
-    ) -> None:
-        gap = link.seq - seq - 1
-        if gap and unknown:
-            more = f", and {gap - len(unknown)} more are missing" if gap > len(unknown) else ""
-            count = min(gap, len(unknown))
-            message = (
-                "it is not what it was" if count == 1 else f"{count} lines are not what they were"
-            )
-            self._accuse("altered", message + more, unknown[0].place, seq=seq + 1)
-            self._unmatched(unknown[count:])
-        elif gap:
-            self._missing(chain, seq + 1, each, link)
-        elif not good:
-            self._accuse("altered", "it is not linked to the line before it", each.place, link)
-        elif seq == chain.seq:
-            self._explain_pair(chain, unknown, each, link)
-        else:
-            self._unmatched(unknown)
-
-    def _explain_pair(self, chain: Chain, unknown: list[Stray], each: Stray, link: Link) -> None:
-        """Say what happened between two lines whose numbers follow each other."""
-        count = link.span.lines if link.span else 0
-        if count > len(unknown):
-            message = f"{count - len(unknown)} lines that are in no chain are missing before it"
-            self._accuse("missing", message, each.place, link)
-        elif count < len(unknown):
-            self._unmatched(unknown)
-        elif unknown and unknown[-1].own != link.prev:
-            self._accuse("altered", "it is not what it was", unknown[-1].place)
-        else:
-            more = f" (it or one of the {count} lines after it)" if count else ""
-            self._accuse_last(chain, f"it is not the line that the next was linked to{more}")
-
-    def _accuse_last(self, chain: Chain, message: str) -> None:
-        since = ""
-        if chain.last_signed is not None and chain.last_signed[0] < chain.seq:
-            since = (
-                f"; the lines since the signature in {_named(chain.last_signed[1])} may all be new"
-            )
-        place = chain.place or Place(self._file)
-        if chain.lines == 1 and chain.gaps and chain.gaps[0].is_begin:
-            begin = chain.gaps[0].finding
-            begin.kind, begin.line = "altered", place.line
-            begin.message = f"{message}; {begin.message}"
-        else:
-            self.findings.add("altered", "tampering", message + since, place, chain.id, chain.seq)
-
-    def _unmatched(self, strays: list[Stray]) -> None:
-        for each in strays:
-            self._accuse("foreign", "no line vouches for it", each.place, each.link)
-
-    def _missing(self, chain: Chain, first: int, each: Stray, link: Link) -> None:
-        last = link.seq - 1
-        other = chain.elsewhere.get(last)
-        if other is not None and other[0] == link.prev and last - first < len(chain.elsewhere):
-            seen = [chain.elsewhere.pop(seq, None) for seq in range(first, last + 1)]
-            if all(seen):
-                return
-        if each.kind == "glued":
-            self._accuse("altered", "two lines were made one", each.place, link)
-            return
-        message = f"{_numbers(first, last)} missing"
-        kind: Kind = "missing"
-        place = each.place
-        if each.place.line == 1 and chain.place is not None:
-            kind, message, place = self._at_edge(chain, first, last, each.place)
-        severity: Severity = "told" if self._unread else "tampering"
-        if self._unread:
-            message += ", as the file before could not be read"
-        found = self.findings.add(kind, severity, message, place, chain.id, first)
-        chain.add_gap(Gap(first, last, link.prev, found))
-
-    def _at_edge(
-        self, chain: Chain, first: int, last: int, place: Place
-    ) -> tuple[Kind, str, Place]:
-        """What it means that numbers are missing between two files."""
-        message = f"{_numbers(first, last)} missing before the file"
-        if not chain.is_ended and self._was_stamped and chain.place is not None:
-            return (
-                "cut off",
-                f"the end of the file is missing, or files after it: {message}",
-                (chain.place),
-            )
-        if first == last:
-            return "missing", message, place
-        return "file missing", f"{message}: a file, or the begin of this one", place
 
     # Chains that begin, and lines of others.
 
@@ -463,7 +286,7 @@ class Walk:
             self._accuse("altered", "it is not the first line that it was", stray.place, link)
             link = link._replace(seq=0) if link.prev == ZEROS else link
             chain.seq = link.seq - 1
-        elif strays is not None and (strays.count == link.seq or strays.some[0].kind == "damaged"):
+        elif strays is not None and (link.seq <= strays.count or _are_damaged(strays.some)):
             chain.seq = link.seq - 1
             message = (
                 "it is not what it was"
@@ -483,6 +306,8 @@ class Walk:
         elif link.prev == strays.last.own:
             message = f"the {strays.count} lines before the chain began are in no chain"
             self._tell("not covered", message, strays.some[0].place)
+        elif not is_json(stray.line):
+            self._accuse("altered", "one line was made two", strays.some[0].place)
         elif link.prev == ZEROS:
             message = "it stands before the begin of a chain that began in an empty log"
             self._accuse("foreign", message, strays.some[0].place)
@@ -575,18 +400,11 @@ class Walk:
         chain.resumes = old.id
         chain.is_declared = chain.is_declared or old.is_declared
 
-    def _missing_at_begin(self, chain: Chain, last: int, head: str, place: Place) -> None:
-        message = f"{_numbers(0, last)} missing before the first file"
-        severity: Severity = "tampering" if self.is_whole and not self._unread else "unchecked"
-        where = Place(place.file)
-        found = self.findings.add("file missing", severity, message, where, chain.id, 0)
-        chain.add_gap(Gap(0, last, head, found, is_begin=True))
-
     def _misfit(self, old: Chain, stray: Stray, seq: int, prev: str) -> None:
         if seq == old.seq + 1:
             self._accuse_last(old, "it is not the line that the rewritten file after it followed")
         elif seq > old.seq + 1:
-            message = f"{_numbers(old.seq + 1, seq - 1)} missing before the rewritten file"
+            message = f"{numbers(old.seq + 1, seq - 1)} missing before the rewritten file"
             found = self.findings.add(
                 "file missing", "tampering", message, stray.place, old.id, old.seq + 1
             )
@@ -630,17 +448,18 @@ class Walk:
             if last.link is not None and last.link.chain == chain.id:
                 rest = self._settle_linked(chain, strays.some, index, last, last.link)
                 break
+        is_altered = _are_damaged(rest)
         for each in rest:
-            self._settle_one(chain, each)
+            self._settle_one(chain, each, is_altered)
 
     def _settle_linked(
         self, chain: Chain, some: list[Stray], index: int, last: Stray, link: Link
     ) -> list[Stray]:
         """Believe the last line that has a link, as nothing tells more; return the others."""
-        if self.notices.is_right(last.line, link) is False:
-            self._accuse("altered", "it is not what it was", last.place, link)
-        elif _is_heir(chain, link):
+        if is_heir(chain, link):
             self._intruded(chain, some[:index], last)
+        elif self.notices.is_right(last.line, link) is False:
+            self._accuse("altered", "it is not what it was", last.place, link)
         elif link.seq <= chain.seq:
             return some
         else:
@@ -648,15 +467,15 @@ class Walk:
         self._accept(chain, last, link)
         return some[index + 1 :]
 
-    def _settle_one(self, chain: Chain, each: Stray) -> None:
+    def _settle_one(self, chain: Chain, each: Stray, is_altered: bool) -> None:
         link = each.link
         if each.kind == "unlinked":
             self._tell(
                 "unlinked", "it was written without a link, and no line covers it", each.place
             )
-        elif each.kind == "torn":
+        elif each.kind == "torn" and not is_altered:
             self._tell("torn", "a line that was not finished, at the end", each.place)
-        elif each.kind == "damaged":
+        elif each.kind in ("torn", "damaged"):
             self._accuse("altered", "it is not what it was", each.place)
         elif link is None:
             message = "no line vouches for it: it may have been put there by anybody"
@@ -667,35 +486,6 @@ class Walk:
             self._accuse("altered", "its chain is not that of the line before", each.place, link)
         else:
             self._accuse("foreign", "a line of another chain", each.place, link)
-
-    # Findings.
-
-    def _accuse(
-        self,
-        kind: Kind,
-        message: str,
-        place: Place,
-        link: Link | None = None,
-        seq: int | None = None,
-    ) -> Finding:
-        return self._say(kind, "tampering", message, place, link, seq)
-
-    def _tell(self, kind: Kind, message: str, place: Place, link: Link | None = None) -> None:
-        self._say(kind, "told", message, place, link)
-
-    def _say(
-        self,
-        kind: Kind,
-        severity: Severity,
-        message: str,
-        place: Place,
-        link: Link | None,
-        seq: int | None = None,
-    ) -> Finding:
-        chain = link.chain if link is not None else self.chain.id if self.chain else None
-        if link is not None and not link.is_unlinked:
-            seq = link.seq
-        return self.findings.add(kind, severity, message, place, chain, seq)
 
 
 class _Long:
@@ -738,35 +528,24 @@ def _kind(line: bytes, ended: bool) -> str:
     """What a line without a link seems to be."""
     if not ended:
         return "damaged" if MEMBER.search(line, max(0, len(line) - _TAIL)) else "torn"
-    tail = line[-_TAIL:]
-    if any(sign in tail for sign in _SIGNS):
+    whole = is_json(line)
+    if _ends_as_linked(line) and (not whole or any(sign in line[-_TAIL:] for sign in _SIGNS)):
         return "damaged"
-    if line[:1] not in (b"{", b"\0", b""):
-        return "foreign"
-    return "foreign" if _is_json(line) else "torn"
+    return "foreign" if whole or line[:1] not in (b"{", b"\0", b"") else "torn"
 
 
-def _is_json(line: bytes) -> bool:
-    try:
-        msgspec.json.decode(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _ends_as_linked(line: bytes) -> bool:
+    """Whether a line ends as those with a link do, but for one byte, or is the end of one."""
+    if line and not line.strip(b'"}'):
+        return True
+    return sum(one == other for one, other in zip(line[-3:], b'"}}', strict=False)) >= 2
 
 
-def _is_heir(chain: Chain, link: Link) -> bool:
-    """Whether a line is linked to the last good one, whatever stands between."""
-    return link.span is None and (link.seq, link.prev) == (chain.seq + 1, chain.head)
+def _are_damaged(some: list[Stray]) -> bool:
+    """Whether one of some lines seems to have had a link: it, or one with it, was whole."""
+    return any(each.kind == "damaged" for each in some)
 
 
 def _is_glued(line: bytes, link: Link) -> bool:
     """Whether the link of another line stands amid a line."""
     return _SIGNS[0] in line[: link.begin]
-
-
-def _named(place: Place) -> str:
-    return place.file if place.line is None else f"{place.file}, line {place.line}"
-
-
-def _numbers(first: int, last: int) -> str:
-    return f"number {first} is" if first == last else f"numbers {first} to {last} are"

@@ -158,6 +158,16 @@ class TestWhole:
         assert {"not closed", "torn", "signatures not checked"} == set(verdict.counts)
         assert 2 == verdict.exit_code
 
+    @pytest.mark.parametrize("end", [b'{"hilt', b'{"a":1,"integrity":{"chain":"abab', b'{"a":"}'])
+    def test_torn_twice(self, log, check, end):
+        """So are several, as a full disk leaves them."""
+        log.opened().add(2).checkpoint()
+        cut = log.add(1).lines.pop()[:-30]
+        log.lines.extend([cut, end, cut])
+        assert [("not closed", "live", 1)] + [("torn", "live", n) for n in (5, 6, 7)] == told(
+            check(log)
+        )
+
     def test_newline_torn(self, log, tmp_path, public_key):
         """A line of which only the newline is missing is a line; what was joined to it is one more."""
         log.opened().add(3).closed().write(tmp_path / "logs")
@@ -758,6 +768,16 @@ class TestAttacks:
         log.opened().add(3).closed()
         log.files = [[b'{"a":1}', *log.lines]]
         assert [("foreign", "live", 1)] == accused(check(log))
+
+    @pytest.mark.parametrize("index", range(5))
+    def test_made_two(self, log, check, index):
+        """A line that was broken in two is altered, wherever it was broken."""
+        log.opened().add(3).closed()
+        lines = list(log.lines)
+        for place in range(1, len(lines[index]) - (index == 4), 5):
+            parts = [lines[index][:place], lines[index][place + 1 :]]
+            log.files = [[*lines[:index], *parts, *lines[index + 1 :]]]
+            assert ("altered", "live", index + 1) == accused(check(log))[0]
 
     def test_lines_after(self, log, check):
         """Lines after the last one that nobody vouches for are foreign."""

@@ -126,20 +126,21 @@ def test_forked(open_handler, close, forked, check):
 def test_killed(open_handler, close, forked, check, path):
     """Processes that are killed, and lines that they tear, are told."""
 
+    ready = path.with_name(".ready")
+
     def work():
         open_handler(max_bytes=50_000)
+        say(10)
+        ready.touch()
         while True:
             say(10)
 
-    def opened():
-        return sum(each.read_bytes().count(b'"opened"') for each in path.parent.glob("app*"))
-
     for _ in range(3):
-        before = opened()
         pid = forked.start(work)
-        until = time.monotonic() + 20
-        while opened() == before and time.monotonic() < until:
+        until = time.monotonic() + 60
+        while not ready.exists() and time.monotonic() < until:
             time.sleep(0.01)
+        ready.unlink()
         os.kill(pid, signal.SIGKILL)
         forked.wait(pid)
         with open(path, "ab") as file:
