@@ -47,7 +47,7 @@ _ONE_TO_ONE = {
 }
 _WINDOW = 20
 _REACH, _AFTER = 48, 24
-_SHORTEST, _LONGEST = 6, 18
+_SHORTEST, _LONGEST, _MOST_PIECES = 6, 18, 8
 _SHORT_WORD = 4
 _LETTER_NEEDED = re.compile(r"[A-Z]")
 _MAY_BE_DIGIT = re.compile(r"\[[^\]]*(?:\\d|0-9)[^\]]*\]|\[[^\]]*\]\?")
@@ -140,7 +140,7 @@ def _numbers_from(
 ) -> Iterator[tuple[int, str]]:
     """What begins with a piece and goes on over single separators: where it ends, and its characters."""
     number, last = "", pieces[index][0]
-    for start, end in pieces[index : index + _LONGEST]:
+    for start, end in pieces[index : index + _MOST_PIECES]:
         is_first = not number
         if not is_first and (start != last + 1 or text[last] not in _GAPS):
             return

@@ -38,7 +38,7 @@ _DOMAIN = re.compile(
     re.VERBOSE,
 )
 _DOT = r"dot|DOT|punkt|PUNKT|Punkt|point|POINT|punto|PUNTO|ponto|PONTO|punt|piste|kropka|tečka|точка|nokta"
-_DOT_WORDS = ("dot", "DOT", "punkt", "point", "punto", "ponto", "kropka", "точка")
+_DOT_WORDS = (" dot ", " DOT ", " punkt ", " point ", " punto ", " ponto ", " kropka ", " точка ")
 _SPELLED_AT = re.compile(
     r"[(\[{<] ?(?:at|AT|ät|ÄT|@|arobase|AROBASE|arroba|ARROBA|chiocciola|CHIOCCIOLA|apenstaartje|małpa"
     r"|zavináč|собака|kukac|snabel-?a|alfakrøll|klammeraffe|Klammeraffe) ?[)\]}>] ?"
@@ -77,7 +77,7 @@ def find_emails(text: str) -> Hits:
             domain = _SPELLED_DOMAIN.match(text, sign.end())
             if local is not None and domain is not None:
                 hits.append((local.start(), domain.end(), "email"))
-    if any(f" {word} " in text for word in _DOT_WORDS):
+    if any(word in text for word in _DOT_WORDS):
         for sign in _SAID_AT.finditer(text):
             local = _SAID_LOCAL.search(text, max(0, sign.start() - 80), sign.start())
             domain = _SAID_DOMAINS[sign[0] not in (" at ", " AT ")].match(text, sign.end())

@@ -401,13 +401,17 @@ _SENTENCE = re.compile(
 _NAMES = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)*", re.ASCII)
 
 
-_ELSEWHERE = (
-    ("</", _ELEMENT),
-    ("curl ", _CURL),
-    (" -", _COMMAND),
-    (" -", _OPTION),
-    ("login ", _NETRC),
-    (" '", _SQL),
+_ELSEWHERE = (  # a character, which is looked for fastest, more of it, and what to look for then
+    ("<", "</", _ELEMENT),
+    ("-", "curl ", _CURL),
+    ("-", " -w", _COMMAND),
+    ("-", " -p", _COMMAND),
+    ("-", " -P", _COMMAND),
+    ("-", " -a ", _COMMAND),
+    ("-", " -U", _COMMAND),
+    ("-", " --", _OPTION),
+    ("-", " -pass", _OPTION),
+    ("'", " '", _SQL),
 )
 
 
@@ -425,8 +429,11 @@ def find_passwords(text: str) -> Hits:
     if "pass" in small or "pw" in small or "mdp" in small:
         for name in _SHORT_NAME.finditer(small):
             hits += _given(text, name.end(), True)
-    for sign, pattern in _ELSEWHERE:
-        if sign in text:
+    if "login " in text:
+        netrc = _NETRC.finditer(text)
+        hits += [(*hit.span(1), "password") for hit in netrc if not _TEMPLATE.match(hit[1])]
+    for char, sign, pattern in _ELSEWHERE:
+        if char in text and sign in text:
             hits += [
                 (*hit.span(hit.lastindex or 0), "password")
                 for hit in pattern.finditer(text)

