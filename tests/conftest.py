@@ -22,6 +22,7 @@ ONCE = {
     "test_capture_benchmark.py",
     "test_corpus.py",
     "test_faults_benchmark.py",
+    "test_reading_benchmark.py",
     "test_shippers.py",
     "test_soak.py",
 }

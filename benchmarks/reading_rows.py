@@ -1,0 +1,170 @@
+"""
+The rows of reading.py: each is a function of the path of a log, run in a process of its own.
+
+    python benchmarks/reading_rows.py ROW FILE    prints figures as JSON
+
+Only the standard library is imported at the top: some rows run where this package is not installed.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+
+READ = "read and validate"
+GROUPS = [READ]
+
+
+class Row(NamedTuple):
+    """What is measured."""
+
+    group: str
+    title: str
+    run: Callable[[str], Any]
+    counts_events: bool = True
+    is_hilt_python: bool = False
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(name: str, group: str, title: str, **options: bool) -> Callable[..., Any]:
+    """Add a row."""
+
+    def add(run: Callable[[str], Any]) -> Callable[[str], Any]:
+        ROWS[name] = Row(group, title, run, **options)
+        return run
+
+    return add
+
+
+@row("lines", READ, "the lines, not decoded")
+def lines(path: str) -> int:
+    with open(path, "rb", buffering=1 << 18) as file:
+        return sum(1 for _ in file)
+
+
+@row("bare", READ, "bare msgspec: a `Decoder` of a typed event, line by line")
+def bare(path: str) -> int:
+    import datetime
+
+    import msgspec
+
+    count_of_tokens = dict[str, int]
+    free = dict[str, Any]
+    optional = {"default": None}
+    actor = msgspec.defstruct(
+        "Actor", [("type", Literal["human", "agent", "tool", "system"]), ("id", str)]
+    )
+    content = msgspec.defstruct("Content", [("text", str | None, msgspec.field(**optional))])
+    metrics = msgspec.defstruct(
+        "Metrics",
+        [
+            ("latency_ms", int | None, None),
+            ("tokens", count_of_tokens | None, None),
+            ("cost_usd", float | None, None),
+        ],
+    )
+    actions = Literal["prompt", "completion", "tool_call", "tool_result", "feedback", "system"]
+    event = msgspec.defstruct(
+        "Event",
+        [
+            ("hilt_version", str),
+            ("event_id", str),
+            ("timestamp", datetime.datetime),
+            ("session_id", str),
+            ("actor", actor),
+            ("action", actions),
+            ("content", content | None, None),
+            ("provenance", free | None, None),
+            ("metrics", metrics | None, None),
+            ("extensions", free | None, None),
+        ],
+    )
+    decode = msgspec.json.Decoder(event).decode
+    with open(path, "rb", buffering=1 << 18) as file:
+        return sum(1 for line in file if decode(line))
+
+
+@row("json", READ, "`json.loads`, nothing checked")
+def loads(path: str) -> int:
+    with open(path, "rb", buffering=1 << 18) as file:
+        return sum(1 for line in file if json.loads(line))
+
+
+@row("hilt-python", READ, "hilt-python, `Session.read`", is_hilt_python=True)
+def hilt_python(path: str) -> int:
+    from hilt import Session
+
+    with Session(path) as session:
+        return sum(1 for _ in session.read())
+
+
+@row("validate", READ, "**`validate`**")
+def validated(path: str) -> int:
+    from hilt_logging.analysis.validate import validate
+
+    found = validate(path)
+    assert found.exit_code == 0
+    return found.events
+
+
+@row("read", READ, "**`read`**, typed")
+def read_typed(path: str) -> int:
+    from hilt_logging.io.reader import read
+
+    return sum(1 for _ in read(path))
+
+
+@row("dicts", READ, "**`read(typed=False)`**")
+def read_dicts(path: str) -> int:
+    from hilt_logging.io.reader import read
+
+    return sum(1 for _ in read(path, typed=False))
+
+
+@row("scan", READ, "**`scan`** of three fields")
+def scanned(path: str) -> int:
+    import msgspec
+
+    from hilt_logging.io.reader import scan
+
+    fields = [("timestamp", str), ("action", str), ("session_id", str)]
+    return sum(1 for _ in scan(path, msgspec.defstruct("Fields", fields, gc=False)))
+
+
+@row("where", READ, "**`read(where=...)`** of one conversation", counts_events=False)
+def one_conversation(path: str) -> int:
+    from hilt_logging.io.reader import read
+
+    return sum(1 for _ in read(path, where={"session_id": "conv-000001"}))
+
+
+def main(name: str, path: str) -> None:
+    warm(path)
+    before, begun = time.process_time(), time.perf_counter()
+    result = ROWS[name].run(path)
+    figures = {
+        "cpu": time.process_time() - before,
+        "wall": time.perf_counter() - begun,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "result": result if isinstance(result, int | float) else 0,
+    }
+    print(json.dumps(figures))
+
+
+def warm(path: str) -> None:
+    """Have the file in the page cache, as a log that was just written is."""
+    with open(path, "rb", buffering=0) as file:
+        while file.read(1 << 20):
+            pass
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
