@@ -68,6 +68,15 @@ HOSTILE = (
     *("eyJ", "eyJhbGciOi.", "-----BEGIN PRIVATE KEY-----", "AKIA", "sk-", "A" * 6 + "12A12"),
     *("password=", "password:", "password for ", "pass ", "secret", "api_key ", "token is "),
     *("login a password b", "curl ", "</", "a" * 40 + " "),
+    *(
+        "mysql -p ",
+        " --password a",
+        "password for the ",
+        " dot ",
+        " at a dot b",
+        "id 12 34 56 ",
+        "A1 ",
+    ),
 )
 
 

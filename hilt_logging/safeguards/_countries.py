@@ -40,7 +40,7 @@ ANY_ID = (
 
 _BALKANS = "emso|jmbg|maticni broj|maticna stevilka|јмбг|матични број|матичен број|ембг|embg"
 _CEDULA = "cedula|cc|ci|identidad|identificacion|documento"
-_IDENT = "id|identity|national"
+_IDENT = "id number|id no|id nr|sa id|rsa id|nid|identity|identiteit|idnommer"
 _RUT = "rut|run|rol unico"
 
 NUMBERS = (

@@ -38,6 +38,7 @@ _CANDIDATE = re.compile(
 _PIECE = re.compile(r"[0-9A-Za-z]+")
 _BEGIN = re.compile(rf"(?<!{LETTER})(?<![,$€£/-])(?<!\d\.)")
 _END = re.compile(rf"(?!/|[-.,]\d){BEFORE_LETTER}")
+_DATE = re.compile(r"(?:19|20)\d\d([-./])\d\d\1\d\d|\d\d([-./])\d\d\2(?:19|20)\d\d")
 _GAPS = frozenset(" .-/+(")
 _ONE_TO_ONE = {
     **dict.fromkeys(range(0x2010, 0x2014), "-"),
@@ -58,6 +59,7 @@ class _Check(NamedTuple):
     layout: re.Pattern[str] | None
     words: frozenset[str]
     is_valid: Callable[[str, str], bool]
+    is_checked: bool
 
 
 _Checks = dict[tuple[int, bool], list[_Check]]
@@ -161,13 +163,13 @@ def _is_number(
     check: _Check, words: frozenset[str], text: str, start: int, end: int, number: str
 ) -> bool:
     """Whether it is one, by one of the words that are there or by its layout, and its check digits."""
-    if check.form.fullmatch(number) is None:
+    if check.form.fullmatch(number) is None or _DATE.fullmatch(text, start, end):
         return False
     if check.layout is None or check.layout.fullmatch(text, start, end) is None:
         if not words:
             return False
         before = _plain(text[max(0, start - _REACH) : start])
-        after = _plain(text[end : end + _AFTER])
+        after = _plain(text[end : end + _AFTER]) if check.is_checked else ""
         if not any(_has_word(before, word) or _has_word(after, word) for word in words):
             return False
     return check.is_valid(number, text[start:end].upper())
@@ -214,16 +216,14 @@ def _checks() -> _Checks:
 
 
 def _check(number: Number) -> _Check:
-    words = (
-        f"{number.words}|{ANY_ID}"
-        if "." in number.check or number.check in OWN_CHECKS
-        else number.words
-    )
+    is_checked = "." in number.check or number.check in OWN_CHECKS
+    words = f"{number.words}|{ANY_ID}" if is_checked else number.words
     return _Check(
         re.compile(number.form),
         re.compile(number.layout) if number.layout else None,
         frozenset(_plain(word) for word in words.split("|") if word),
         _validity(number.check),
+        is_checked,
     )
 
 

@@ -37,6 +37,7 @@ _NO_PHONE = re.compile(
 _NO_NUMBER = re.compile(
     r"(?:19|20)\d\d\W(?:19|20)\d\d$|\d{5}-\d{4}$|(?:19|20)\d\d([-./ ])[0-3]?\d\1[0-3]?\d(?:\D|$)|[0-3]?\d([-./ ])[0-3]?\d\2(?:19|20)\d\d(?:\D|$)"
 )
+_ISO_DATE = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d(?!\d)")
 _RANGE = re.compile(r"\d{4} ?[-–] ?\d{4}")
 _LABEL = re.compile(
     r"(?:(?:^|[\n|•·;,(–—-])[ \t]*(?:[MTPFCHW]|mob|port|ph|fon|tf|gsm|cel|dir)|\bport(?:able)?|\bmob(?:ile|il|iel)?|\btelefon\w?"
@@ -128,7 +129,8 @@ def _is_phone(
     bare = found.lstrip("(")
     if bare.startswith(("+", "＋")):
         return is_number(bare, None, True)
-    if _NO_NUMBER.match(bare):
+    is_time = text[start - 1 : start] == ":" and text[start - 2 : start - 1].isdigit()
+    if is_time or _NO_NUMBER.match(bare) or _ISO_DATE.search(bare):
         return False
     before = text[max(0, start - _REACH) : start]
     is_labelled = _LABEL.search(before) is not None

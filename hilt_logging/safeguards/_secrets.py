@@ -49,9 +49,9 @@ def _is_jwt(found: str) -> bool:
 
 _PEM = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?P<body>(?:[^-]|-(?!----END))*+)(?P<end>-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)?+"
+    r"(?P<body>(?:[^-]|-(?!----(?:END|BEGIN)))*+)(?P<end>-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)?+"
 )
-_WORDS_AFTER = re.compile(r"\W{0,3}(?:\s(?:[^\W\d_]{1,15}[.,;:!?]?(?=\s|$)\s?){2}|\W*\Z)")
+_WORDS_AFTER = re.compile(r"[^\w\n]{0,4}(?:[ ][a-z]{1,12}[\s.,;:!?]|\W*\Z)")
 _PUTTY = re.compile(r"Private-Lines: [0-9]+\s(?:[A-Za-z0-9+/=]+\s?)+")
 
 
@@ -66,9 +66,7 @@ def find_private_keys(text: str) -> Hits:
 
 
 def _is_pem(hit: re.Match[str]) -> bool:
-    """Whether a key follows, or whatever may be one, and not the rest of a sentence or nothing."""
-    if hit["end"] is not None:
-        return True
+    """Whether a key follows, or what may be one, and not the rest of a sentence or nothing."""
     return _WORDS_AFTER.match(hit["body"]) is None
 
 
@@ -191,7 +189,7 @@ def find_api_keys(text: str) -> Hits:
 
 def find_cloud_keys(text: str) -> Hits:
     """Find keys of cloud accounts: by their beginning, or by the name that stands before them."""
-    if not has_long_word(text):
+    if not has_long_word(text) and "ecret" not in text:
         return []
     hits = _begun(text, _CLOUD_KEYS, "cloud_key")
     if "8Q~" in text:
@@ -306,6 +304,9 @@ _TOKEN_NAME = re.compile(
     r"|(?:(?:access|auth|refresh|bearer|session|id|bot|security|csrf|api)[_ -]?)?token)\Z"
 )
 _LONGEST_NAME = 16
+_NO_SECRET = re.compile(
+    r"(?:page|next|continuation|sync|cursor|public|primary|foreign|sort|cache|partition)[_ -]?\Z"
+)
 _LONGEST_PREFIX, _LEAST_KEY = 48, 16
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
 _API_NAME = re.compile(r"(?:.*[_.-])?([a-z0-9]+)[_.-]api[_.-]?(?:key|token|secret)")
@@ -370,7 +371,7 @@ _BEARER = re.compile(
     r"|(?<![A-Za-z])(?:Basic|basic) +([A-Za-z0-9+/]{8,}={0,2})(?![A-Za-z0-9+/=])",
 )
 _OF = (
-    "for|to|of|on|in|at|zu|zum|zur|für|von|vom|am|pour|du|des|de|d'|au|aux|à|para|del|della|dello|dell'|di"
+    "for|to|of|on|in|at|k|u|v|w|z|ve|ze|na|zu|zum|zur|für|von|vom|am|pour|du|des|de|d'|au|aux|à|para|del|della|dello|dell'|di"
     "|per|do|da|dla|voor|van|till|för|på|til|av|pre|pro|od|ke|от|для|от|к|від|до|за|στο|του|της"
 )
 _IS = "is|ist|lautet|est|es|está|é|è|er|är|je|jest|to|to:|is:|este|on|yra|ir|és|adalah|là|е|є|είναι|है|คือ|הוא|היא|هو|هي"
@@ -455,6 +456,8 @@ def _small(text: str) -> str:
 
 
 def _is_argument(value: str, may_be_word: bool) -> bool:
+    if " " in value and _SENTENCE.search(value):
+        return False
     return not _TEMPLATE.match(value) and not (may_be_word and value.isalpha())
 
 
@@ -505,7 +508,9 @@ def _password_words(small: str) -> list[str]:
 
 def _is_token_name(small: str, end: int) -> bool:
     name = _TOKEN_NAME.search(small, max(0, end - _LONGEST_NAME), end)
-    return name is not None and not small[name.start() - 1 : name.start()].isalpha()
+    if name is None or small[name.start() - 1 : name.start()].isalpha():
+        return False
+    return _NO_SECRET.search(small, max(0, name.start() - 16), name.start()) is None
 
 
 def _plain_word(found: str) -> bool:

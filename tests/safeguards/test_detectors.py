@@ -24,8 +24,11 @@ SAMPLES = {
 }
 
 
+PEM = "-----BEGIN PRIVATE KEY-----" + "\nMIIB\n-----END PRIVATE KEY-----"
+
+
 def found(kind, text):
-    (detector,) = detectors_of([kind])
+    (detector,) = detectors_of([kind], ["US", "DE"])
     return [text[start:end] for start, end, _ in detector(text)]
 
 
@@ -85,6 +88,59 @@ def test_any_text(kind):
         for start, end, name in detector(text):
             assert 0 <= start < end <= len(text)
             assert kind == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("national_id", "Personas kods: 161175-19997", "161175-19997"),
+        ("national_id", "СНИЛС 112-233-445 95", "112-233-445 95"),
+        ("national_id", "NRIC S1234567D", "S1234567D"),
+        ("national_id", "HKID A123456(3)", "A123456(3)"),
+        ("national_id", "TAJ szám: 111 111 110", "111 111 110"),
+        ("national_id", "ИИН 830328300105", "830328300105"),
+        ("national_id", '{"nationalId": "38703181745"}', "38703181745"),
+        ("national_id", "130 692 544 is my SIN", "130 692 544"),
+        ("national_id", "کد ملی ۰۴۹۹۳۷۰۸۹۹", "۰۴۹۹۳۷۰۸۹۹"),
+        ("national_id", "Versicherung 65 170839 J 003", "65 170839 J 003"),
+        ("national_id", "matricule 1893120105732", "1893120105732"),
+        ("password", "Heslo k účtu je Karel1348most", "Karel1348most"),
+        ("password", "Salasana: Kissa1234", "Kissa1234"),
+        ("password", "הסיסמה היא Shalom#99", "Shalom#99"),
+        ("password", "รหัสผ่านคือ Siam#2024", "Siam#2024"),
+        ("password", "ALTER USER b IDENTIFIED BY 'Horse#Battery'", "Horse#Battery"),
+        ("password", "mysql -u root -pSecr3t99 shop", "Secr3t99"),
+        ("api_key", "COHERE_API_KEY: 7hGq2LkP9sDfXcVbN3mQwErTy", "7hGq2LkP9sDfXcVbN3mQwErTy"),
+        ("cloud_key", "aws_secret_key: 8e+IC31JD//DL8VmVz4UBD", "8e+IC31JD//DL8VmVz4UBD"),
+        ("email", "jan (małpa) example (kropka) pl", "jan (małpa) example (kropka) pl"),
+        ("private_key", "with -----BEGIN PRIVATE KEY----- as\n" + PEM, PEM),
+    ],
+)
+def test_found(kind, text, value):
+    """It is found in other scripts and languages, by its name alone, and next to what is none."""
+    assert [value] == found(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("national_id", "order ID 8001015009087"),
+        ("national_id", "DNI? No. NIF? No. 2024-11-22 10:00"),
+        ("national_id", "business 130692544"),
+        ("password", "Lösenordet måste ha minst 8 tecken."),
+        ("password", "비밀번호는 8자 이상이어야 합니다."),
+        ("password", "Use --password to set it, or --token to pass one."),
+        ("password", "WHERE p = 'x' -- Password 'must be long enough'"),
+        ("password", "next_page_token: CAUQAA12345"),
+        ("email", "look at this point now, at the dot matrix"),
+        ("private_key", 'if "-----BEGIN PRIVATE KEY-----" in text:'),
+        ("phone", "call me at 10:30 2024-11-22"),
+        ("phone", "1000 2000 3000 4000, 12.450.300, 2024/1689"),
+    ],
+)
+def test_nothing_there(kind, text):
+    """Words for it, dates, amounts and names of other things are none of it."""
+    assert [] == found(kind, text)
 
 
 def test_many():
