@@ -18,7 +18,7 @@ import msgspec
 from .snapshot import snapshot
 
 
-__all__ = ["Line", "answer_line", "digest_of", "lines_of", "sha256_of", "systems_in"]
+__all__ = ["Line", "answer_line", "digest_of", "ends_of", "lines_of", "sha256_of", "systems_in"]
 
 # of these a client need not send anything back, and they have events of their own
 _LEFT_OUT = frozenset({"reasoning", "server_tool_call", "server_tool_call_response"})
@@ -71,6 +71,16 @@ def lines_of(messages: Sequence[dict[str, Any]]) -> list[Line]:
 def digest_of(messages: Sequence[dict[str, Any]]) -> str:
     """Return the digest of messages as events have it, `sha256:<hex>`."""
     return f"sha256:{sha256_of(line.line for line in lines_of(messages)).hexdigest()}"
+
+
+def ends_of(messages: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the `end` of each line that `lines_of` gives, without making the lines."""
+    roles = [message["role"] for message in messages]
+    return [
+        end
+        for end, role in enumerate(roles, 1)
+        if role != "assistant" or end == len(roles) or roles[end] != "assistant"
+    ]
 
 
 def sha256_of(lines: Iterable[bytes]) -> hashlib._Hash:

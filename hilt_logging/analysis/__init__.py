@@ -12,17 +12,49 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
+    from .conversation import Conversation, conversation, sessions
     from .convert import Converted, convert
+    from .gaps import Gaps, gaps
+    from .recent import followed, recent
+    from .search import Hit, Wanted, search
+    from .importing import Imported, import_log
     from .sql import Answer, query
 
 
-__all__ = ["Answer", "Converted", "convert", "query"]
+__all__ = [
+    "Answer",
+    "Conversation",
+    "Converted",
+    "Gaps",
+    "Hit",
+    "Wanted",
+    "conversation",
+    "convert",
+    "followed",
+    "gaps",
+    "query",
+    "recent",
+    "search",
+    "sessions",
+]
 
 _LATE = {
     "Answer": "sql",
+    "Conversation": "conversation",
     "Converted": "convert",
+    "Gaps": "gaps",
+    "Hit": "search",
+    "Wanted": "search",
+    "conversation": "conversation",
+    "Imported": "importing",
     "convert": "convert",
+    "import_log": "importing",
+    "followed": "recent",
+    "gaps": "gaps",
     "query": "sql",
+    "recent": "recent",
+    "search": "search",
+    "sessions": "conversation",
 }
 
 

@@ -19,7 +19,7 @@ from ..safeguards.jwk import JWK, load_private
 from ..safeguards.keystore import open_store
 
 
-__all__ = ["OpenedLine", "decrypt"]
+__all__ = ["OpenedLine", "decrypt", "opener_of"]
 
 _ENCRYPTED = b'"text_encrypted"'
 
@@ -81,14 +81,30 @@ def decrypt(
         ConfigurationError: for a key or a key store that can't be had.
         ReadError: for what can't be read, without *report*.
     """
-    opener = Opener(
-        [_loaded(key, shared_key_file) for key in keys],
-        None
-        if key_store is None
-        else open_store("key_store", key_store, create=False, shared=shared_key_file),
-    )
+    opener = opener_of(keys, key_store, shared=shared_key_file)
     files = files_of(paths, rotated=rotated, report=report)
     return _lines(files, opener, report)
+
+
+def opener_of(
+    keys: Iterable[str | os.PathLike[str] | JWK], key_store: Any = None, *, shared: bool = False
+) -> Opener:
+    """
+    Return what opens events with keys.
+
+    Args:
+        keys: As in `decrypt`.
+        key_store: As in `decrypt`.
+        shared: Take files of keys that others can read, too.
+
+    Raises:
+        ConfigurationError: for a key or a key store that can't be had.
+    """
+    loaded = [_loaded(key, shared) for key in keys]
+    store = None
+    if key_store is not None:
+        store = open_store("key_store", key_store, create=False, shared=shared)
+    return Opener(loaded, store)
 
 
 def _loaded(key: str | os.PathLike[str] | JWK, shared: bool) -> JWK:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .._histories import digest_of, lines_of, systems_in
+from .._histories import digest_of, ends_of, systems_in
 from ..events import Event
 
 
@@ -153,7 +153,7 @@ def _last(messages: list[dict[str, Any]], count: int | None) -> tuple[list[dict[
     """As many of the last messages as a request had, and how many are missing."""
     if count is None:
         return messages, 0
-    ends = [line.end for line in lines_of(messages)]
+    ends = ends_of(messages)
     if len(ends) <= count:
         return messages, count - len(ends)
     return messages[ends[len(ends) - count - 1] :], 0
