@@ -30,7 +30,7 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _NO_PHONE = re.compile(
-    r"order|\bpp?\.|\bpages?\b|\bseiten?\b|\bs\.|\bvol|\bissn|\bdoi|regulation|directive|zamówien|sipariş|ordine|طلب|facture|\bpart\b|model|invoice|ticket|\bcase|\bref|serial|\bsku|\bisbn|\bean\b|tracking|account|\bid\b|\bids\b|rechnung"
+    r"order|\bpp?\.|\bpages?\b|\bseiten?\b|\bs\.|\bvol|\bissn|\bdoi|regulation|directive|zamówien|sipariş|ordine|طلب|facture|steuern|aktenz|dossier|\bréf|\blot\b|\bzip\b|postal|\bplz\b|\bpart\b|model|invoice|ticket|\bcase|\bref|serial|\bsku|\bisbn|\bean\b|tracking|account|\bid\b|\bids\b|rechnung"
     r"|bestell|pedido|commande|заказ|订单|注文|주문|version|\bissue|\bpid\b|port|\bline|bytes|epoch|timestamp",
     re.IGNORECASE,
 )
@@ -113,7 +113,10 @@ def _candidates(text: str) -> Iterator[tuple[int, int]]:
         start, end = hit.span()
         if text[start - 1 : start] == "(" and ")" in hit[0]:
             start -= 1
-        if text[start - 1 : start] in ("+", "＋"):
+        if (
+            text[start - 1 : start] in ("+", "＋")
+            and not text[max(0, start - 2) : start - 1].isalnum()
+        ):
             start -= 1
         yield start, end
 
@@ -137,11 +140,12 @@ def _is_phone(
     says_so = is_labelled or _WORDS.search(before) is not None
     if bare.startswith("00") and len(bare) > 10 and is_number(f"+{bare[2:]}", None, says_so):
         return True
+    if not is_labelled and _AMOUNT.fullmatch(bare):
+        return False
     is_grouped = _is_grouped(bare)
     if not says_so and (
         not is_grouped
         or text[start - 1 : start] == "/"
-        or _AMOUNT.fullmatch(bare)
         or _FILE.match(bare)
         or _NO_PHONE.search(before)
     ):

@@ -552,6 +552,8 @@ def _given(text: str, at: int, is_password: bool) -> Hits:
         return []
     if value.isalpha() and (hit["sign"] not in ("=", "==") or hit["gap"] or after in (")", ",")):
         return []  # an ordinary word, or the name of a variable
+    if hit["sign"].isalpha() and value.islower() and value.replace("-", "").isalpha():
+        return []  # two of them
     return [(start, start + len(value), "password")]
 
 
