@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import stat
 
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ _BYTES = 32
 _MOST_BYTES = 64 * 1024
 _SHARED = {"sign_key": "shared_sign_key"}
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_KEY_ITSELF = re.compile(r"[{\n]|^-----BEGIN|^[\w+=-]{40,}$")  # JSON, PEM or base64
 
 
 class JWK:
@@ -209,7 +211,12 @@ def _name_of(option: str, path: object) -> str:
     if isinstance(path, os.PathLike):
         name = os.fspath(path)
     if not isinstance(name, str) or not name or name.startswith(("ext://", "cfg://")):
-        raise ConfigurationError(option, path, "Must be the name of a file with a key (JWK)")
+        shown = path if name is not None or path is None else type(path).__name__
+        raise ConfigurationError(option, shown, "Must be the name of a file with a key (JWK)")
+    if _KEY_ITSELF.search(name):
+        raise ConfigurationError(
+            option, "(a key)", "Must be the name of a file with a key (JWK), not the key itself"
+        )
     return os.path.expanduser(name)
 
 

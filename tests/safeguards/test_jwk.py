@@ -144,6 +144,15 @@ class TestWrong:
         with pytest.raises(ConfigurationError, match=r"encrypt_to: .*name of a file"):
             jwk.load_public("encrypt_to", given, ENCRYPTION)
 
+    def test_the_key_itself(self, kind):
+        """A key in place of its file is told, and nothing of it is shown."""
+        made = jwk.generate(kind)
+        for given in (made, json.dumps(made), made["d"], f"-----BEGIN PRIVATE KEY-----{made['d']}"):
+            for load in (jwk.load_public, jwk.load_private):
+                with pytest.raises(ConfigurationError, match="name of a file") as raised:
+                    load("sign_key", given, [kind])
+                assert made["d"][:20] not in str(raised.value)
+
     def test_private_for_public(self, tmp_path, kind):
         """Who encrypts or verifies must not hold the private key; nothing of it is told."""
         made = jwk.generate(kind)
