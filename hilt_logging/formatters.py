@@ -197,7 +197,11 @@ class HILTFormatter(logging.Formatter):
 
     def _sealed_line(self, sealing: Sealing, record: logging.LogRecord) -> bytes:
         event, subject = self._shown(self._rules, record)
-        return sealing.line(encode(event), self._most, subject, ascii=self._ascii)
+        try:
+            line = encode(event)
+        except Exception:  # the name of a logger is no JSON
+            line = encode(snapshot(event))
+        return sealing.line(line, self._most, subject, ascii=self._ascii)
 
     def leave_room(self, size: int) -> None:
         """

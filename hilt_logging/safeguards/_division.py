@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from ..schema import FIELDS
-from ._parts import KNOWN, Tree, is_left, with_paths
+from ._parts import COUNTED, KNOWN, Tree, is_count, is_left, with_paths
 
 
 __all__ = ["KEPT_EMPTY", "PERSON", "Divided", "Order", "divided", "joined", "known_with", "placed"]
@@ -21,7 +21,6 @@ Order = list[tuple[list[str], list[str]]]
 PERSON = ("id", "name", "did")
 """What names a human actor."""
 
-_COUNTED = ("metrics", "provenance")
 KEPT_EMPTY = ("tool", "error")
 
 
@@ -50,23 +49,29 @@ def known_with(public_fields: Iterable[str]) -> Tree:
     return {name: rule for name, rule in tree.items() if rule != {}}
 
 
-def divided(event: dict[str, Any], known: Tree, kept: tuple[str, ...] = ()) -> Divided:
+def divided(
+    event: dict[str, Any],
+    known: Tree,
+    kept: tuple[str, ...] = (),
+    counts: bool | None = None,
+) -> Divided:
     """
-    Divide a part of an event by a tree of what is known.
+    Divide an event, or a part of one, by a tree of what is known.
 
     Args:
-        event: The part, which stays as it is.
+        event: The event or part, which stays as it is.
         known: What is public.
         kept: Names whose place something else will take.
+        counts: Of a part, whether numbers in it are public.
     """
     order: Order = []
-    public, protected = _halves(event, known, [], order, False)
+    public, protected = _halves(event, known, [], order, counts)
     _note_order(event, {*public, *kept}, [], order)
     return Divided(public, protected, order)
 
 
 def _halves(
-    part: dict[str, Any], known: Tree, path: list[str], order: Order, counts: bool
+    part: dict[str, Any], known: Tree, path: list[str], order: Order, counts: bool | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     public: dict[str, Any] = {}
     protected: dict[str, Any] = {}
@@ -75,14 +80,14 @@ def _halves(
         if is_left(rule, value) or ((type(value) is bool or value is None) and name.isidentifier()):
             public[name] = value
         elif type(rule) is dict and type(value) is dict:
-            counted = counts or name in _COUNTED
+            counted = name in COUNTED if counts is None else counts
             shown, hidden = _halves(value, rule, [*path, name], order, counted)
             _note_order(value, shown, [*path, name], order)
             if shown or not value or name in KEPT_EMPTY:
                 public[name] = shown
             if hidden:
                 protected[name] = hidden
-        elif counts and type(value) in (int, float):
+        elif counts and is_count(name, value):
             public[name] = value
         else:
             protected[name] = value

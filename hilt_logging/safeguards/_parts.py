@@ -16,10 +16,14 @@ from .hashing import Tokens, hash_content
 
 
 __all__ = [
+    "COUNTED",
     "KNOWN",
     "UNTOUCHED",
+    "WORD",
     "Tree",
+    "is_count",
     "is_left",
+    "is_word",
     "marked",
     "only",
     "replaced",
@@ -34,7 +38,11 @@ Tree = dict[str, Any]
 
 
 def _tree(*paths: str) -> Tree:
-    """The paths as dicts in each other: True for `NAME.*`, False for a single text or number."""
+    """
+    The paths as dicts in each other: True for `NAME.*`, False for a single text or number.
+
+    Where that depends on the value, a function tells it.
+    """
     out: Tree = {}
     for path in paths:
         *parents, last = path.removesuffix(".*").split(".")
@@ -70,15 +78,37 @@ _IDS = (
     *(
         f"extensions.{name}"
         for name in (
-            *("user_id", "reply_to", "follows", "outcome", "session_source", "usage", "notice.*"),
+            *("user_id", "reply_to", "follows", "outcome", "session_source"),
             *("history.messages", "history.choice", "tool.call_id", "error.type"),
         )
     ),
 )
-UNTOUCHED = _tree(*_IDS)
+
+
+def is_notice(value: object) -> bool:
+    """Return whether a value is a notice of the library, which an own field of this name is not."""
+    return type(value) is dict and value.get("kind") in _NOTICES
+
+
+def is_word(value: object) -> bool:
+    """Return whether a value is one word, as the library has them where others may say anything."""
+    return type(value) is str and WORD.fullmatch(value) is not None
+
+
+_NOTICES = ("opened", "checkpoint", "closed", "loss", "rewritten", "erased", "pruned")
+WORD = re.compile(r"[a-z_]{1,32}")
+_NOTICE = {"extensions": {"notice": is_notice}}
+_WORDS = {"extensions": dict.fromkeys(("usage", "sampled", "cache", "body"), is_word)}
+
+
+def _both(tree: Tree, more: Tree) -> Tree:
+    return {**tree, **{name: {**tree[name], **rules} for name, rules in more.items()}}
+
+
+UNTOUCHED = _both(_tree(*_IDS), _NOTICE)
 """Where nothing is looked for: pseudonyms are for ids."""
 
-KNOWN = _tree(
+_known = _tree(
     *_IDS,
     "actor.name",
     "privacy.consent.*",
@@ -100,16 +130,20 @@ KNOWN = _tree(
     *(
         f"extensions.{name}"
         for name in (
-            *("status_code", "finish_reason", "sampled", "cache", "body", "unrecognised_response"),
+            *("status_code", "finish_reason", "unrecognised_response"),
             *("error.code", "error.retry_after_s", "tool.name", "tool.server"),
             *("retry.attempt", "retry.wait_s", "chain.phase", "chain.name", "chain.control"),
             *("agent.phase", "agent.tool", "custom.name"),
         )
     ),
 )
+KNOWN = _both(_both(_known, _NOTICE), _WORDS)
 """What `content="none"` and `"hash"` leave: it tells what happened, and nothing that was said."""
 
-_COUNTED = frozenset(("metrics", "provenance"))
+COUNTED = frozenset(("metrics", "provenance"))
+"""The fields of the format in which every number is a count or a setting."""
+
+_NAMING = frozenset(("user", "user_id"))
 _HASH = re.compile(r"(?:hmac-)?sha256:[0-9a-f]{64}")
 _BEFORE_PRIVACY = frozenset(FIELDS[: FIELDS.index("privacy")])
 
@@ -150,23 +184,32 @@ def without_digests(event: dict[str, Any], found: bool) -> dict[str, Any]:
 
 def is_left(rule: Any, value: Any) -> bool:
     """Return whether a value is all of the kind that a rule of a tree tells to leave."""
-    return rule is True or (rule is False and type(value) not in (dict, list))
+    if rule is False:
+        return type(value) not in (dict, list)
+    return rule is True or (callable(rule) and rule(value))
+
+
+def is_count(name: str, value: object) -> bool:
+    """Return whether a value counts something, and neither it nor its name tells of somebody."""
+    return type(value) in (int, float) and name.isidentifier() and name not in _NAMING
 
 
 def withheld(
-    part: dict[str, Any], known: Tree, content: str, key: bytes | None, counts: bool = False
+    part: dict[str, Any], known: Tree, content: str, key: bytes | None, counts: bool | None = None
 ) -> dict[str, Any]:
-    """A part of an event without what is not known to be no content, or with digests of it."""
+    """An event, or a part of one, without what is not known to be no content, or with digests."""
     out: dict[str, Any] = {}
     for name, value in part.items():
         rule = known.get(name)
         if is_left(rule, value) or ((type(value) is bool or value is None) and name.isidentifier()):
             out[name] = value
         elif type(rule) is dict and type(value) is dict:
-            inner = withheld(value, rule, content, key, counts or name in _COUNTED)
+            inner = withheld(
+                value, rule, content, key, name in COUNTED if counts is None else counts
+            )
             if inner or not value or name in ("tool", "error"):
                 out[name] = inner
-        elif counts and type(value) in (int, float):
+        elif counts and is_count(name, value):
             out[name] = value
         elif _is_digest(name, value):
             if content == "hash" and (key is None or value.startswith("hmac-")):
@@ -227,7 +270,7 @@ def with_paths(tree: Tree, paths: Iterable[str]) -> Tree:
         for name in parents:
             inner = at.setdefault(name, {})
             if type(inner) is not dict:
-                if inner:
+                if inner is True:
                     break
                 inner = at[name] = {}
             at = inner

@@ -9,21 +9,22 @@ result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import msgspec
 
 from ..events import encode
 from ..schema import HILT_VERSION
 from ._division import KEPT_EMPTY, divided
-from ._parts import KNOWN, Tree
+from ._parts import KNOWN, WORD, Tree, is_count, is_word
 
 
 __all__ = ["Means", "MeansOf", "quick_line"]
 
 _Scalar = str | int | float | bool | None
 _Number = int | float | None
+_Word = Annotated[str, msgspec.Meta(pattern=f"^{WORD.pattern}$(?!\\n)")] | bool | None
 
 
 class _Provenance(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -84,7 +85,11 @@ class _Privacy(msgspec.Struct, forbid_unknown_fields=True):
 # the members of extensions that are texts and numbers
 _Scalars: Any = msgspec.defstruct(
     "_Scalars",
-    [(name, _Scalar, None) for name, rule in KNOWN["extensions"].items() if rule is False],
+    [
+        (name, _Word if rule is is_word else _Scalar, None)
+        for name, rule in KNOWN["extensions"].items()
+        if rule is False or rule is is_word
+    ],
     forbid_unknown_fields=True,
 )
 
@@ -150,7 +155,7 @@ def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
                 return None
             hidden.append(line[c + 1 : d])
         if found.provenance is not None and found.provenance.params:
-            _check_names(found.provenance.params)
+            _check_counts(found.provenance.params)
         f = e = len(line) - 1
         before, after, order, user = line[e:], b"", b"", None
         if size := len(found.extensions):
@@ -195,9 +200,10 @@ def _human(actor: bytes) -> str | None:
     return human
 
 
-def _check_names(names: Iterable[str]) -> None:
-    for name in names:
-        if not name.isidentifier():
+def _check_counts(params: dict[str, Any]) -> None:
+    for name, value in params.items():
+        is_constant = value is None or type(value) is bool
+        if not (is_count(name, value) or (is_constant and name.isidentifier())):
             raise _NotQuickError
 
 
@@ -256,7 +262,7 @@ def _divided(
         if rule is None and not (name.isidentifier() and name.isascii()):
             raise _NotQuickError
         member = b'"%b":%b' % (name.encode(), text)
-        if rule is True or (text[0] not in _CONTAINERS if rule is False else text[0] in _CONSTANTS):
+        if _is_shown(rule, text):
             if name == "user_id" and text != b"null":
                 user = _text(text)
                 if not user:
@@ -277,10 +283,19 @@ def _divided(
     return public, hidden, user, is_mixed
 
 
+def _is_shown(rule: Any, text: bytes) -> bool:
+    """Whether everybody may read all of a member."""
+    if rule is False:
+        return text[0] not in _CONTAINERS
+    if rule is True or text[0] in _CONSTANTS:
+        return True
+    return callable(rule) and rule(msgspec.json.decode(text))
+
+
 def _halves(name: str, text: bytes, known: Tree) -> tuple[list[bytes], list[bytes]]:
     """What is public of a member, and what is not."""
     value = msgspec.json.decode(text)
-    public, protected, order = divided(value, known)
+    public, protected, order = divided(value, known, counts=False)
     if order:
         raise _NotQuickError
     is_shown = public or not value or name in KEPT_EMPTY

@@ -28,7 +28,7 @@ from ._division import PERSON, Order, divided, joined, known_with, placed
 from ._jwe import DIRECT, Parts, Seal, agreed, cipher, direct, is_known, parsed, unwrapped
 from ._slices import Means, MeansOf, quick_line
 from .hashing import Tokens
-from .jwk import JWK, load_public
+from .jwk import JWK, load_public, thumbprint
 from .keys import secret_key
 from .privacy import paths_of
 from .redaction import FAILED
@@ -293,10 +293,9 @@ class Sealing:
         public = divided(msgspec.json.decode(line), self._known).public
         people = _people(public)
         event = joined(public, {part: dict.fromkeys(people[part], FAILED) for part in people})
-        privacy = event.get("privacy", {})
-        event = placed(
-            event, "privacy", {**privacy, "redaction_applied": True, "content": "failed"}
-        )
+        known = event.get("privacy")
+        told = {"redaction_applied": True, "content": "failed"}
+        event = placed(event, "privacy", {**known, **told} if type(known) is dict else told)
         return cut(encode(event, ascii=ascii), most, ascii=ascii)
 
 
@@ -419,10 +418,15 @@ class Opener:
             kid = header.get("kid")
             if header["alg"] == DIRECT:
                 return header, self._key_of_person(kid)
-            found = self._opened.get(encrypted) or self._unwrapped(header, encrypted)
+            try:
+                found = self._opened.get(encrypted) or self._unwrapped(header, encrypted)
+            except OpeningError as error:  # another recipient may have a key of the same name
+                failed = error
+                continue
             if found is not None:
                 return header, found
-            failed = OpeningError("no key", f"The key {str(kid)[:_MOST_SHOWN]!r} is not here")
+            if failed.reason != "damaged":
+                failed = OpeningError("no key", f"The key {str(kid)[:_MOST_SHOWN]!r} is not here")
         raise failed
 
     def _unwrapped(self, header: dict[str, Any], encrypted: str) -> Any:
@@ -519,7 +523,7 @@ def _recipients(given: Any) -> list[JWK]:
             "encrypt_to", given, "Must be the file of a public key, or several"
         )
     found = [load_public("encrypt_to", path, ("P-256", "X25519")) for path in paths]
-    return list({key.kid: key for key in found}.values())
+    return list({thumbprint(key.fields): key for key in found}.values())
 
 
 def _store(given: Any, shared: bool) -> KeyStore:

@@ -228,9 +228,54 @@ class TestLine:
 
     def test_nothing_to_hide(self, an_event, options):
         """An event of ids alone stays as it is."""
-        event = an_event(actor={"type": "agent", "id": "bot"}, extensions={"notice": {"kind": "x"}})
+        event = an_event(
+            actor={"type": "agent", "id": "bot"}, extensions={"notice": {"kind": "loss"}}
+        )
         event["provenance"] = {"logger": "hilt"}
         assert event == line_of(HILTFormatter(**options), event)
+
+    @pytest.mark.parametrize(
+        "own",
+        [
+            {"extensions": {"notice": {"text": SECRET}}},
+            {"extensions": {"notice": SECRET}},
+            {"extensions": {"notice": {"kind": SECRET}}},
+            {"extensions": {"body": SECRET}},
+            {"extensions": {"usage": SECRET, "cache": [SECRET], "sampled": {"x": SECRET}}},
+            {"extensions": {"body": "w20261123\n"}},
+            {"extensions": {"body": 20261123}},
+            {"provenance": {"params": {SECRET: 1}}},
+            {"provenance": {"params": {"user": 20261123}}},
+            {"metrics": {SECRET: 1}},
+            {
+                "extensions": {
+                    "metrics": {"own": 20261123},
+                    "chain": {"provenance": {"x": 20261123}},
+                }
+            },
+        ],
+        ids=str,
+    )
+    def test_own_fields(self, an_event, options, opener, own):
+        """What is one's own is not readable because a field of the library has its name."""
+        event = an_event(**own)
+        made = encode(line_of(HILTFormatter(**options), event))
+        assert SECRET.encode() not in made
+        assert b"20261123" not in made
+        whole = line_of(HILTFormatter(), event)
+        assert whole == opener.open(msgspec.json.decode(made))
+
+    def test_words_of_the_library(self, an_event, options):
+        """What the library says in the same fields can be read."""
+        said = {"body": "not_seen", "usage": "not_reported", "cache": "hit", "sampled": "error"}
+        assert said == line_of(HILTFormatter(**options), an_event(extensions=said))["extensions"]
+
+    def test_name_of_a_logger(self, options):
+        """An ordinary record is not lost because of a name that is no JSON."""
+        record = logging.LogRecord("app\udcff", logging.INFO, "x.py", 1, SECRET, (), None)
+        line = HILTFormatter(**options).line(record)
+        assert SECRET.encode() not in line
+        assert [] == validate_event(msgspec.json.decode(line))
 
     def test_a_token_of_ones_own(self, an_event, options, opener):
         """What stood in the field before is there again."""
@@ -475,6 +520,17 @@ class TestFailure:
         store.broken = None
         assert "text_encrypted" in line_of(form, event)["content"]
 
+    @pytest.mark.parametrize("privacy", [None, True, [SECRET], SECRET, {"content": "x"}])
+    def test_no_key_and_no_privacy(self, an_event, privacy):
+        """What stands in place of the marks does not keep the event from being written."""
+        store = Keys()
+        store.broken = OSError(28, "full")
+        sealing = sealing_of(erasable_by="user_id", key_store=store)
+        made = sealing.line(encode(an_event(privacy=privacy)), 10**6)
+        told = {"redaction_applied": True, "content": "failed"}
+        assert told == msgspec.json.decode(made)["privacy"]
+        assert SECRET.encode() not in made
+
     @pytest.mark.parametrize("key", [b"short", "no bytes", None, b"x" * 16])
     def test_no_real_key(self, an_event, key):
         """A key store that gives something else than a key counts as failed."""
@@ -530,6 +586,19 @@ class TestOpening:
         for name in ("P-256-1", "X25519-1"):
             assert event == Opener([private(name)]).open(made)
         assert "no key" == self._reason(Opener([private("P-256-2")]), made)
+
+    def test_several_of_one_name(self, an_event, tmp_path):
+        """Keys that are called the same are two keys all the same."""
+        keys = [{**jwk.generate(), "kid": "auditor"} for _ in "12"]
+        for number, key in enumerate(keys):
+            jwk.write_new(tmp_path / f"{number}.jwk", jwk.public_of(key))
+        files = [str(tmp_path / f"{number}.jwk") for number in (0, 1, 0)]
+        made = line_of(HILTFormatter(encrypt_to=files), an_event(content={"text": SECRET}))
+        assert 2 == len(json.loads(made["content"]["text_encrypted"])["recipients"])
+        for key in keys:
+            assert SECRET == Opener([jwk.JWK(key)]).open(made)["content"]["text"]
+        other = {**jwk.generate(), "kid": "auditor"}
+        assert "damaged" == self._reason(Opener([jwk.JWK(other)]), made)
 
     def test_moved(self, an_event, made, opener):
         """A token that comes from another event is told, and not shown."""
