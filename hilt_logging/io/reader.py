@@ -10,7 +10,7 @@ import stat
 import sys
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any, Literal, TypeVar, overload
+from typing import IO, Any, Literal, NamedTuple, TypeVar, overload
 
 import msgspec
 
@@ -213,9 +213,9 @@ def _files(
     is_alone = len(found) == 1 == len(paths)
     if len(named) < len(paths):
         yield _read(LogFile("-", "-", (0, 0, "")), sys.stdin.buffer, codec, report, is_alone=True)
-    identities = {file: _identity(file) for file in found}
+    before = {file: _found(file) for file in found}
     for file in found:
-        with _Same(file, identities[file]) as source:
+        with _Same(file, before[file]) as source:
             yield _read(file, source, codec, report, is_alone)
 
 
@@ -264,44 +264,59 @@ def _blocks(
         yield block
 
 
-def _identity(file: LogFile) -> tuple[int, int] | None:
+class _Found(NamedTuple):
+    """What a file was when reading began."""
+
+    identity: tuple[int, int]
+    size: int
+
+
+def _found(file: LogFile) -> _Found | None:
     try:
         found = os.stat(file.path)
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return _Found((found.st_dev, found.st_ino), found.st_size)
 
 
 class _Same:
     """
-    A file as it was found when reading began, also where it was rotated since.
+    A file as it was found when reading began, also where it was renamed since.
 
     Where it is not there any more, as a file is that was compressed, whoever reads looks for it.
     """
 
-    def __init__(self, file: LogFile, identity: tuple[int, int] | None) -> None:
+    def __init__(self, file: LogFile, found: _Found | None) -> None:
         self._file = file
-        self._identity = identity
+        self._found = found
         self._source: IO[bytes] | None = None
 
     def __enter__(self) -> IO[bytes] | None:
-        if not self._take(self._file):
+        if not self._take(self._file) and not any(map(os.path.exists, self._compressed())):
             others = files_of(self._file.log, report=lambda error: None)
             next(filter(self._take, others), None)
         return self._source
 
+    def _compressed(self) -> list[str]:
+        return [self._file.path + ending for ending in (".gz", ".zst")]
+
     def _take(self, file: LogFile) -> bool:
-        if self._identity is None or _identity(file) != self._identity:
+        if self._found is None:
             return False
         try:
-            self._source = open(file.path, "rb", buffering=0)  # noqa: SIM115 -- closed at the end
+            source = open(file.path, "rb", buffering=0)  # noqa: SIM115 -- closed at the end
         except OSError:
             return False
-        found = os.fstat(self._source.fileno())
-        if (found.st_dev, found.st_ino) == self._identity:
+        found = os.fstat(source.fileno())
+        # another one may have its inode by now, but hardly its size, too
+        if (found.st_dev, found.st_ino) == self._found.identity and (
+            file == self._file or found.st_size >= self._found.size
+        ):
+            self._source = source
             return True
-        self._source.close()
-        self._source = None
+        source.close()
         return False
 
     def __exit__(self, *error: object) -> None:

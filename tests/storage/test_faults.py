@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from hilt_logging import HILTFileHandler, custody, emit
+from hilt_logging.io.reader import Faults, read
 from hilt_logging.storage import exclusion
 
 
@@ -39,6 +40,14 @@ def prompt(text="Hi"):
     return {"actor": {"type": "human", "id": "bob"}, "action": "prompt", "content": {"text": text}}
 
 
+def is_read_as(path, found, other):
+    """Check that a reader takes each event of a file and reports each other line, and no more."""
+    faults = Faults()
+    events = read(path, errors="skip", report=faults, rotated=False)
+    assert found == Counter(event.event_id for event in events)
+    assert len(other) == faults.count == len({error.line for error in faults.first})
+
+
 def content_of(path):
     """The ids of the events in a file and how often each is there; the other lines; the tail."""
     *lines, tail = path.read_bytes().split(b"\n")
@@ -48,6 +57,7 @@ def content_of(path):
             found[json.loads(line)["event_id"]] += 1
         except ValueError:
             other.append(line)
+    is_read_as(path, found, [line for line in (*other, tail) if line.strip()])
     return found, other, tail
 
 
