@@ -19,6 +19,7 @@ from hilt_logging import _ids
 
 ONCE = {
     "test_benchmarks.py",
+    "test_canary.py",
     "test_capture_benchmark.py",
     "test_corpus.py",
     "test_faults_benchmark.py",

@@ -1,191 +1,401 @@
 """
 A word that must not get out is looked for wherever it might: files, streams, errors, reprs, pickles.
 
-Each scenario runs in a process of its own, in an empty directory.
+Each way of protecting it runs in a process of its own, in an empty directory: see `_canary.py`.
+With `pytest -s` the table of what was found where is printed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import importlib.util
 import json
 import os
-import textwrap
+import select
+import shutil
+import subprocess
+import sys
+import zlib
+
+from pathlib import Path
 
 import pytest
 
 
+for module in ("anthropic", "cryptography", "google.genai", "langchain_core", "openai"):
+    pytest.importorskip(module)
+pytestmark = [
+    pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full"),
+    pytest.mark.untraced,
+]
+
+HERE = Path(__file__).parent
+FIXTURES = HERE.parent / "provider_fixtures"
 CANARY = "canary-7f3a@secret.example"
-
-PROGRAM = textwrap.dedent(
-    """
-    import io, json, logging, logging.handlers, os, pickle, queue, sys, traceback
-    import hilt_logging
-    from hilt_logging import BackgroundHandler, HILTFileHandler, HILTFormatter, Session, bind, emit
-    from hilt_logging import events
-    from hilt_logging.config import check_config, set_privacy
-
-    CANARY = "canary-7f3a@secret.example"
-    mode = json.loads(sys.argv[1])
-    everywhere = mode.pop("everywhere")
-
-    def broken(text):
-        raise ValueError(text)
-
-    if mode.pop("broken", False):
-        mode["redact"] = [broken]
-    if everywhere:
-        set_privacy(**mode)
-    own = {"max_line_bytes": 4096, **({} if everywhere else mode)}
-    diagnostics = io.StringIO()
-    logging.getLogger("hilt_logging").addHandler(logging.StreamHandler(diagnostics))
-    logger = logging.getLogger("hilt")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    waiting = queue.SimpleQueue()
-
-    def say():
-        error = {"type": "E", "message": CANARY}
-        arguments = {"to": CANARY, "json": json.dumps([CANARY])}
-        tool = {"name": "t", "call_id": "c", "arguments": arguments}
-        person = {"type": "human", "id": "x"}
-        with bind(session_id="s", user_id="u", note=CANARY):
-            emit(events.prompt(CANARY, provenance={"metadata": {CANARY: CANARY}}))
-            emit(events.completion(CANARY, extensions={"refusal": CANARY, "error": error}))
-            emit(events.tool_call("t", extensions={"tool": tool}))
-            emit(events.retrieval(CANARY, [{"text": CANARY}]), level="ERROR")
-            emit({"actor": person, "action": "completion_chunk", "content": {"text": CANARY}})
-            emit({"action": CANARY, "actor": CANARY})
-            emit({"actor": person, "action": "prompt", "content": {"text": (CANARY + " ") * 999}})
-            emit(events.prompt(extensions={"x": {CANARY, (CANARY,)}, "y": CANARY.encode()}))
-        logging.getLogger("hilt.app").info("rated", extra={"hilt": {"content": {"text": CANARY}}})
-
-    def file(**options):
-        return HILTFileHandler("a.jsonl", **own, **options)
-
-    def full(**options):
-        os.symlink("/dev/full", "a.jsonl")
-        return file(**options)
-
-    def gone():
-        handler = HILTFileHandler("d/a.jsonl", **own)
-        os.rename("d", "e")
-        os.mkdir("d", 0o500)
-        return handler
-
-    def stream():
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(HILTFormatter(**own))
-        return handler
-
-    def queued():
-        handler = logging.handlers.QueueHandler(waiting)
-        handler.addFilter(hilt_logging.HILTContextFilter())
-        return handler
-
-    def text():
-        handler = logging.StreamHandler()
-        handler.setFormatter(hilt_logging.HILTTextFormatter(content=everywhere))
-        return handler
-
-    HANDLERS = {
-        "file": lambda: file(max_bytes=2000),
-        "full": full,
-        "raise": lambda: full(on_error="raise"),
-        "gone": gone,
-        "background": lambda: BackgroundHandler(file()),
-        "wrapped": lambda: file(foreign="wrap"),
-        "stream": stream,
-        **({"queued": queued, "text": text} if everywhere else {}),
-    }
-
-    def attempt(function, *args):
-        try:
-            return function(*args)
-        except Exception as error:
-            print("".join(traceback.format_exception(error)))
-
-    for name, make_handler in HANDLERS.items():
-        os.mkdir(name)
-        os.chdir(name)
-        handler = make_handler()
-        logger.addHandler(handler)
-        attempt(say)
-        if name == "file":
-            child = os.fork()
-            if child == 0:
-                say()
-                os._exit(0)
-            os.waitpid(child, 0)
-        if name == "wrapped":
-            for args in (("said %s", CANARY), ("said %d", CANARY)):
-                handler.handle(logging.LogRecord("app", 40, "f", 1, *args, None))
-            attempt(broken, "x")
-            try:
-                broken(CANARY)
-            except ValueError:
-                handler.handle(
-                    logging.LogRecord("app", 40, "f", 1, CANARY, (), sys.exc_info())
-                )
-        print(name, *check_config(), repr(handler), repr(handler.formatter))
-        print(getattr(handler, "stats", dict)())
-        logger.removeHandler(handler)
-        handler.close()
-        os.chdir("..")
-    while not waiting.empty():
-        record = waiting.get()
-        print(repr(record.__dict__), pickle.dumps(record))
-    if everywhere:
-        with Session("session.jsonl") as session:
-            session.append(events.prompt(CANARY))
-            attempt(session.append, {"action": "prompt", "content": {"text": CANARY}})
-    logging.shutdown()
-    print(diagnostics.getvalue())
-    print("done")
-    """
+PERSON = "person-5c1d"
+KEY = "env:HILT_TEST_KEY"
+PLACES = (
+    "log",
+    "rotated",
+    "lock",
+    "chain",
+    "key store",
+    "opened",
+    "other files",
+    "stdout",
+    "stderr",
+    "reprs",
+    "exceptions",
+    "reports",
+    "commands",
+    "pickles",
+    "diagnostics",
+    "checkpoints",
 )
 
+OPENED = "no2.jsonl"  # what `hilt-log decrypt` makes with the key store alone
+EVIDENCE = {"evidence": True, "sign_key": "signing", "checkpoint_every": 5}
+SEALED = {
+    "encrypted": {"encrypt_to": "auditor.pub"},
+    "encrypted, pseudonyms": {"encrypt_to": "auditor.pub", "privacy_key": KEY},
+    "erasable": {"erasable_by": "user_id", "key_store": "keys.db"},
+    "erasable by actor": {"erasable_by": "actor", "key_store": "keys.db"},
+    "both": {"encrypt_to": "auditor.pub", "erasable_by": "user_id", "key_store": "keys.db"},
+}
 MODES = {
     "none": {"content": "none"},
     "hash": {"content": "hash"},
-    "hash with a key": {"content": "hash", "privacy_key": "env:HILT_TEST_KEY"},
+    "hash with a key": {"content": "hash", "privacy_key": KEY},
     "redact": {"redact": "core"},
-    "redact with tokens": {
-        "redact": "email",
-        "redact_with": "token",
-        "privacy_key": "env:HILT_TEST_KEY",
-    },
+    "redact with tokens": {"redact": "email", "redact_with": "token", "privacy_key": KEY},
     "kept fields": {"fields": ["provenance.provider"]},
     "a broken detector": {"broken": True},
+    "none, linked": {"content": "none", **EVIDENCE},
+    "encrypted": SEALED["encrypted"],
+    "erasable": SEALED["erasable"],
+    **{f"{name}, linked": {**mode, **EVIDENCE} for name, mode in SEALED.items()},
 }
 
 
-def _traces(data):
-    """What of the word is in bytes: as it is, and its beginning, as a cut would leave it."""
-    return [piece for piece in (CANARY.encode(), CANARY[:10].encode()) if piece in data]
+def _server():
+    spec = importlib.util.spec_from_file_location("fixture_server", FIXTURES / "fixture_server.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("everywhere", [False, True], ids=["one handler", "everywhere"])
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
-def test_nothing_gets_out(in_child, tmp_path, mode, everywhere):
-    """The word is in no file, on no stream and in no error, repr or pickle."""
-    done, found = _run(in_child, tmp_path, {**mode, "everywhere": everywhere})
-    assert (0, True) == (done.returncode, done.stdout.endswith("done\n")), done.stderr
-    assert {} == {place: traces for place, traces in found.items() if traces}
+def _with_secret(value, name=""):
+    """A JSON value in which everything that is said has the secret."""
+    if isinstance(value, dict):
+        return {key: _with_secret(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_secret(each, name) for each in value]
+    if not isinstance(value, str):
+        return value
+    if name == "arguments" and value[:1] + value[-1:] == "{}":
+        return json.dumps({"note": CANARY, **json.loads(value)})
+    said = ("city", "content", "input", "message", "note", "refusal", "text", "thinking")
+    return f"{value} {CANARY} " if name in said else value
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_it_would_be_found(in_child, tmp_path):
-    """Without options the word is in files and on streams: the search above finds it."""
-    _, found = _run(in_child, tmp_path, {"everywhere": False})
-    places = {place.rpartition("/")[0] for place, traces in found.items() if traces}
-    assert {"", "file", "background", "wrapped", "e", "gone/e"} & places >= {"", "file", "wrapped"}
+def _body_with_secret(body):
+    try:
+        return json.dumps(_with_secret(json.loads(body)))
+    except ValueError:
+        return "\n".join(
+            f"data: {json.dumps(_with_secret(json.loads(line[6:])))}"
+            if line.startswith("data: {")
+            else line
+            for line in body.split("\n")
+        )
 
 
-def _run(in_child, folder, mode):
-    env = {**os.environ, "HILT_TEST_KEY": "k" * 32, "PYTHONWARNINGS": "always"}
-    done = in_child(PROGRAM, json.dumps(mode), cwd=folder, env=env)
-    found = {"stdout": _traces(done.stdout.encode()), "stderr": _traces(done.stderr.encode())}
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            found[path.relative_to(folder).as_posix()] = _traces(path.read_bytes())
-    return done, found
+WANTED = (
+    *("openai/chat_text", "openai/chat_parallel_tools", "openai/chat_refusal"),
+    *("openai/chat_stream_text_usage", "openai/chat_stream_parallel_tools"),
+    *("openai/chat_stream_error_midway", "openai/responses_text", "openai/responses_failed"),
+    *("openai/responses_stream_tools", "openai/error_401", "openai/error_429"),
+    *("anthropic/message_text", "anthropic/message_parallel_tools", "anthropic/message_thinking"),
+    *("anthropic/stream_text", "anthropic/stream_overloaded_midway", "anthropic/error_500"),
+    *("gemini/generate_text", "gemini/generate_parallel_calls", "gemini/generate_prompt_block"),
+    *("gemini/stream_text", "gemini/stream_error_midway", "gemini/error_500"),
+)
+ALL = ("chat", "completions", "responses", "message", "stream", "generate", "error")
+"""Those that are played with the environment's CANARY_ALL: every call that says something."""
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    """A loopback server whose answers have the secret, and what is to be asked."""
+    root = tmp_path_factory.mktemp("fixtures")
+    manifest = json.loads((FIXTURES / "manifest.json").read_text("utf-8"))
+    items = [
+        item
+        for item in manifest["fixtures"]
+        if item["id"] in WANTED
+        or ("CANARY_ALL" in os.environ and item["id"].partition("/")[2].startswith(ALL))
+    ]
+    for item in items:
+        made = root / item["file"]
+        made.parent.mkdir(exist_ok=True)
+        body = (FIXTURES / item["file"]).read_text("utf-8")
+        made.write_text(_body_with_secret(body), "utf-8", newline="")
+        item["request"]["body"] = _with_secret(item["request"]["body"])
+        item.pop("expected")
+    (root / "manifest.json").write_text(json.dumps({"fixtures": items}))
+    with _server().FixtureServer(root) as server:
+        yield server.base, items
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    from hilt_logging.safeguards import jwk
+
+    folder, made = tmp_path_factory.mktemp("keys"), {}
+    kinds = {"auditor": "P-256", "other": "P-256", "signing": "Ed25519"}
+    for name, kind in kinds.items():
+        key = jwk.generate(kind)
+        for suffix, fields in (("", key), (".pub", jwk.public_of(key))):
+            made[name + suffix] = str(folder / f"{name}{suffix}.jwk")
+            jwk.write_new(made[name + suffix], fields)
+    return made
+
+
+@pytest.fixture(scope="module")
+def playing(tmp_path_factory):
+    """The process that forks for each mode: it has loaded the SDKs."""
+    errors = tmp_path_factory.mktemp("errors") / "errors"
+    env = {**os.environ, "HILT_TEST_KEY": "k" * 32, "PYTHONWARNINGS": "always", "no_proxy": "*"}
+    with (
+        open(errors, "w") as said,
+        subprocess.Popen(
+            [sys.executable, HERE / "_canary.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=env,
+        ) as process,
+    ):
+
+        def run(**job):
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 60)[0], "it hangs"
+            return json.loads(process.stdout.readline())
+
+        yield run
+        process.stdin.close()
+    assert CANARY not in errors.read_text()
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Collects what was found, and prints it in the end."""
+    rows = {}
+    yield rows
+    width = max(map(len, rows), default=0)
+    print("", f"| {'':{width}} | {' | '.join(PLACES)} |", sep="\n")
+    print(f"|{'-' * width}--|{'---|' * len(PLACES)}")
+    for name, found in rows.items():
+        cells = (f"{found.get(place, ''):{len(place)}}" for place in PLACES)
+        print(f"| {name:{width}} | {' | '.join(cells)} |")
+
+
+def _place(path):
+    """Which kind of place a file is."""
+    name = path.name
+    if name == OPENED:
+        return "opened"
+    if name in PLACES:
+        return name
+    for ending, place in ((".lock", "lock"), (".chain", "chain"), (".jsonl", "log")):
+        if name.endswith(ending):
+            return place
+    if name.startswith("keys.db"):
+        return "key store"
+    return "rotated" if ".jsonl.20" in name else "other files"
+
+
+def _read(path):
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":  # also what ends early
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(31).decompress(data)
+    return data
+
+
+def _looked(folder):
+    """What is at each place: the name of it, its kind, and its bytes."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.name != "told.json":
+            yield path.relative_to(folder).as_posix(), _place(path), _read(path)
+    for place, text in json.loads((folder / "told.json").read_text()).items():
+        yield place, place, text.encode()
+
+
+def _options(mode, keys, folder):
+    """The options of a mode with the paths of its files."""
+    paths = {"key_store": str(folder / "keys.db")}
+    for name in ("encrypt_to", "sign_key"):
+        paths[name] = keys.get(mode.get(name))
+    return {name: paths.get(name, value) for name, value in mode.items()}
+
+
+def _run(playing, provider, keys, folder, mode, everywhere=False):
+    url, items = provider
+    mode = _options(mode, keys, folder)
+    ended = playing(
+        mode=mode, everywhere=everywhere, keys=keys, url=url, items=items, folder=str(folder)
+    )
+    failed = folder / "failed"
+    assert "ended" == ended
+    assert not failed.exists(), failed.read_text()
+
+
+def _found(folder, secrets, row):
+    """Where the secrets are, and the row of the table."""
+    found = {}
+    for name, place, data in _looked(folder):
+        row.setdefault(place, "no")
+        hits = [secret for secret in secrets if secret.encode() in data]
+        if hits:
+            found[name], row[place] = hits, "YES"
+    return found
+
+
+def _secrets(mode, keys):
+    """What must not be found: the word, its beginning as a cut would leave it, keys, the person."""
+    private = [json.loads(Path(keys[name]).read_text())["d"] for name in ("auditor", "signing")]
+    named = [PERSON] if "encrypt_to" in mode or "erasable_by" in mode else []
+    return [CANARY, CANARY[:10], "k" * 32, *private, *named]
+
+
+BOTH = [pytest.param(mode, False, id=name) for name, mode in MODES.items()] + [
+    pytest.param(mode, True, id=f"{name}, everywhere")
+    for name, mode in MODES.items()
+    if not {"encrypt_to", "erasable_by", "evidence"} & mode.keys()
+]
+
+
+@pytest.mark.parametrize(("mode", "everywhere"), BOTH)
+def test_nothing_gets_out(playing, provider, keys, tmp_path, table, request, mode, everywhere):
+    """The word is in no file, on no stream and in no error, repr, report or pickle."""
+    _run(playing, provider, keys, tmp_path, mode, everywhere)
+    row = table.setdefault(request.node.callspec.id, {})
+    found = _found(tmp_path, _secrets(mode, keys), row)
+    opened = found.pop(OPENED, None)
+    assert ("erasable_by" in mode and "encrypt_to" not in mode) == (opened is not None)
+    assert {} == found
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["full", "full, everywhere"])
+def test_it_would_be_found(playing, provider, keys, tmp_path, table, request, everywhere):
+    """Without options the word is at every place that may have it: the search above finds it."""
+    _run(playing, provider, keys, tmp_path, {}, everywhere)
+    found = _found(tmp_path, [CANARY], table.setdefault(request.node.callspec.id, {}))
+    places = {"log", "rotated", "stdout", *(["pickles", "stderr"] if everywhere else [])}
+    assert places <= {name if name in PLACES else _place(Path(name)) for name in found}
+    assert {"sdks/a.jsonl", "wrapped/a.jsonl"} <= found.keys()
+
+
+SHORT, KILL, STALL, SHORT_STALL, SHORT_STOP, STOP = -1, -2, -3, -4, -5, -6
+FAULTS = [
+    *({"op": "write", "fault": fault, "at": 3} for fault in ("EINTR", "EAGAIN", "EIO", "ENOSPC")),
+    {"op": "write", "fault": "EIO", "at": 3, "times": 9},
+    {"op": "write", "fault": SHORT, "at": 3, "amount": 1, "times": 3},
+    {"op": "write", "fault": SHORT, "at": 3, "amount": 1 << 30},
+    {"op": "write", "fault": SHORT_STALL, "at": 3, "amount": 5},
+    {"op": "write", "fault": STALL, "at": 3, "amount": 5},
+    {"op": "write", "fault": KILL, "at": 3},
+    {"op": "write", "fault": KILL, "at": 3, "peers": 1},
+    {"op": "write", "fault": STOP, "at": 3, "peers": 1, "dies": True},
+    {"op": "write", "fault": SHORT_STOP, "at": 3, "peers": 1},
+    {"op": "fallocate", "fault": "ENOSPC", "at": 1, "times": 2},
+    {"op": "flock", "fault": "ENOLCK", "at": 1},
+    {"op": "lseek", "fault": "EIO", "at": 1},
+    {"op": "open", "fault": "EMFILE", "at": 1},
+    {"op": "open", "fault": "EMFILE", "at": 2},
+    {"op": "open lock", "fault": "EACCES", "at": 0},
+    {"op": "open lock", "fault": "EMFILE", "at": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """Runs writers whose system calls fail, and keeps what they say on stderr."""
+    compiler, folder = shutil.which("gcc"), tmp_path_factory.mktemp("shim")
+    if compiler is None:
+        pytest.skip("no gcc")
+    storage = HERE.parent / "storage"
+    build = [
+        compiler,
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-o",
+        folder / "shim.so",
+        storage / "shim.c",
+        "-ldl",
+    ]
+    if subprocess.run(build, capture_output=True).returncode:
+        pytest.skip("gcc can't compile it")
+    (folder / "switch").write_bytes(bytes(32 + 4096))
+    env = {
+        **os.environ,
+        "LD_PRELOAD": str(folder / "shim.so"),
+        "FAULTS": str(folder / "switch"),
+        "HILT_TEST_KEY": "k" * 32,
+    }
+    with (
+        open(folder / "stderr", "wb") as said,
+        subprocess.Popen(
+            [sys.executable, storage / "_faulty.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=env,
+        ) as process,
+    ):
+
+        def run(**scenario):
+            if isinstance(fault := scenario["fault"], str):
+                scenario["fault"] = getattr(errno, fault)
+            process.stdin.write(json.dumps(scenario) + "\n")
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 60)[0], "a writer hangs"
+            return json.loads(process.stdout.readline()), (folder / "stderr").read_bytes()
+
+        yield run
+        process.stdin.close()
+
+
+ALIKE = (
+    *("hash with a key", "kept fields"),
+    *("encrypted, pseudonyms, linked", "erasable by actor, linked"),
+)
+"""Modes that are written in the same way as others; with CANARY_ALL they are played, too."""
+WRITTEN = {
+    name: mode
+    for name, mode in MODES.items()
+    if (name not in ALIKE or "CANARY_ALL" in os.environ) and "broken" not in mode
+}
+
+
+@pytest.mark.parametrize("mode", WRITTEN.values(), ids=WRITTEN)
+def test_nothing_gets_out_when_the_system_fails(faulty, keys, tmp_path, table, request, mode):
+    """Whatever call fails, whoever dies or is stopped: the word is in no file and on no stream."""
+    row = table.setdefault(f"{request.node.callspec.id}; faults", {})
+    options = _options(mode, keys, tmp_path)
+    events = 0
+    for number, fault in enumerate(FAULTS):
+        (folder := tmp_path / str(number)).mkdir()
+        scenario = {"path": str(folder / "a.jsonl"), "text": CANARY, "events": 8, **fault}
+        answer, said = faulty(**scenario, **options)
+        (folder / "stderr").write_bytes(said)
+        events += sum(len(writer["ids"]) for writer in answer["writers"])
+    (tmp_path / "told.json").write_text("{}")
+    assert events > 100
+    assert {} == _found(tmp_path, _secrets(mode, keys), row)

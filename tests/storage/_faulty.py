@@ -6,6 +6,7 @@ Reads scenarios as JSON, one a line, and answers each with what its writers say 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -38,20 +39,20 @@ class Switch:
         return SWITCH.unpack(self._map[:])[7]
 
 
-def write(path, out, events, pause=0, arm=None, evidence=False):
+def write(path, out, events, pause=0, arm=None, text="", **options):
     """Emit events, tell each id once it is accepted, and at the end what the handler counted."""
     if arm is not None:
         arm()
-    handler = hilt_logging.basic_config(path, evidence=evidence)
+    handler = hilt_logging.basic_config(path, **options)
     raised, longest = 0, 0.0
     for number in range(events):
-        text, begun = "x" * (100 + number), time.monotonic()
+        begun = time.monotonic()
         try:
             accepted = hilt_logging.emit(
                 {
                     "actor": {"type": "human", "id": "bob"},
                     "action": "prompt",
-                    "content": {"text": text},
+                    "content": {"text": text or "x" * (100 + number)},
                 }
             )
         except Exception:
@@ -98,7 +99,7 @@ def run(
     peers=0,
     events=20,
     dies=False,
-    evidence=False,
+    **options,
 ):
     """
     Let a writer have a fault, beside others or before another one; return what they told.
@@ -114,34 +115,38 @@ def run(
         peers: How many write at the same time; where the writer is stopped, while it is.
         events: How many events each one emits.
         dies: While the writer is stopped, another one dies amid its line.
-        evidence: All link their lines.
+        options: The text of all events, and options of the handler.
     """
 
     def arm():
         switch.set(path, op, at, times, fault, amount)
 
     pause = 0.0003 if peers else 0
-    linked = {"evidence": evidence}
     others = []
     if fault not in STOPS:
-        others = [Writer(path, events, pause, **linked) for _ in range(peers)]
-    faulty = Writer(path, events, pause, arm, **linked)
+        others = [Writer(path, events, pause, **options) for _ in range(peers)]
+    faulty = Writer(path, events, pause, arm, **options)
     if fault in STOPS:
         os.waitpid(faulty.pid, os.WUNTRACED)
-        others = [Writer(path, events, pause, **linked).told() for _ in range(peers)]
+        others = [Writer(path, events, pause, **options).told() for _ in range(peers)]
         if dies:
             with open(path, "ab", buffering=0) as file:
                 file.write(FRAGMENT)
         os.kill(faulty.pid, signal.SIGCONT)
     told = [each if isinstance(each, dict) else each.told() for each in (faulty, *others)]
     if peers == 0 or fault in (KILL, *STOPS):
-        told.append(Writer(path, 2, **linked).told())
+        told.append(Writer(path, 2, **options).told())
     return {"fired": switch.fired(), "writers": told}
 
 
 def main():
     switch = Switch(os.environ["FAULTS"])
     import ctypes  # noqa: F401 -- once, rather than in each of the forks
+
+    with contextlib.suppress(ImportError):
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401
+
+        from hilt_logging.safeguards import encryption, keystore, privacy  # noqa: F401
 
     for line in sys.stdin:
         print(json.dumps(run(switch, **json.loads(line))), flush=True)
