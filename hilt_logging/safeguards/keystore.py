@@ -248,11 +248,12 @@ class SQLiteKeyStore:
 
     def _made_file(self) -> os.stat_result:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        fd = os.open(self.path, os.O_RDONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            return os.fstat(fd)
-        finally:
-            os.close(fd)
+        flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        # one that is there is not opened: to close it would end all locks of this process on it
+        if not os.path.exists(self.path):
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, flags, 0o600))
+        return os.stat(self.path)
 
     def key_for(self, subject: str) -> SubjectKey:
         """
@@ -458,6 +459,7 @@ class SQLiteKeyStore:
         if self._owner == me:  # a signal handler, amid a transaction
             raise KeyStoreError(self.path, "it is in use by what was interrupted")
         if not self._lock.acquire(timeout=wait):
+            self._shortly_until = time.monotonic() + _SHORTLY_FOR_S
             raise KeyStoreError(self.path, "it is in use by other threads")
         try:
             self._owner, self._until = me, now + wait

@@ -8,6 +8,8 @@ import re
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -388,9 +390,6 @@ for number in range(40):
 
 def test_four_processes(path):
     """Four processes that make the store together and ask for the same people agree."""
-    import subprocess
-    import sys
-
     running = [
         subprocess.Popen([sys.executable, "-c", PROCESS, path], stdout=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -459,6 +458,58 @@ def test_held_by_a_thread(store, monkeypatch):
     monkeypatch.setattr(keystore, "_WAIT_S", 0.1)
     with store._lock, pytest.raises(KeyStoreError, match="in use by other threads"):
         store.key_for("user:alice")
+
+
+def test_held_by_a_thread_for_long(store, monkeypatch):
+    """After that, too, hardly anybody waits; who asks when it is free again gets a key."""
+    monkeypatch.setattr(keystore, "_WAIT_S", 0.1)
+    store.key_for("user:alice")
+    with store._lock:
+        waits = []
+        monkeypatch.setattr(
+            store, "_lock", _Noting(store._lock, lambda timeout: waits.append(timeout))
+        )
+        for _ in range(3):
+            with pytest.raises(KeyStoreError, match="in use by other threads"):
+                store.key_for("user:bob")
+    assert [0.1, keystore._SHORT_WAIT_S, keystore._SHORT_WAIT_S] == waits
+    assert store.key_for("user:bob")
+
+
+class _Noting:
+    """A lock that tells how long one waits for it."""
+
+    def __init__(self, lock, note):
+        self._lock, self._note = lock, note
+
+    def acquire(self, timeout):
+        self._note(timeout)
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self):
+        self._lock.release()
+
+
+def test_opened_amid(store, path):
+    """A second handler of the same store takes no lock away from a transaction of the first."""
+    with store._transaction("IMMEDIATE"):
+        with pytest.raises(ConfigurationError, match="in use by what was interrupted"):
+            open_store("key_store", path)
+        assert (
+            "locked\n"
+            == subprocess.run(
+                [sys.executable, "-c", LOCKED, path], capture_output=True, text=True, check=False
+            ).stdout
+        )
+
+
+LOCKED = """
+import sqlite3, sys
+try:
+    sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError:
+    print("locked")
+"""
 
 
 def test_signal_handler(store):
@@ -594,8 +645,6 @@ while True:
         store.erase(f"user:{number - 1}")
 """
 
-
-def test_killed(path):
     """A key that was given is there after its process was killed at any moment."""
     import subprocess
     import sys
