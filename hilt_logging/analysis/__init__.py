@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .conversation import Conversation, conversation, sessions
     from .convert import Converted, convert
     from .gaps import Gaps, gaps
+    from .importing import Imported, import_log
     from .recent import followed, recent
     from .search import Hit, Wanted, search
-    from .importing import Imported, import_log
     from .sql import Answer, query
 
 
@@ -27,11 +27,13 @@ __all__ = [
     "Converted",
     "Gaps",
     "Hit",
+    "Imported",
     "Wanted",
     "conversation",
     "convert",
     "followed",
     "gaps",
+    "import_log",
     "query",
     "recent",
     "search",
@@ -44,13 +46,13 @@ _LATE = {
     "Converted": "convert",
     "Gaps": "gaps",
     "Hit": "search",
+    "Imported": "importing",
     "Wanted": "search",
     "conversation": "conversation",
-    "Imported": "importing",
     "convert": "convert",
-    "import_log": "importing",
     "followed": "recent",
     "gaps": "gaps",
+    "import_log": "importing",
     "query": "sql",
     "recent": "recent",
     "search": "search",

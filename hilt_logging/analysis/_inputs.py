@@ -17,7 +17,7 @@ from ..io.files import LogFile, files_of
 from ._lines import Line, Report, object_in
 
 
-__all__ = ["Inputs", "Paths", "inputs_of", "sqlite_lines", "stored_line"]
+__all__ = ["Inputs", "Paths", "inputs_of", "opened", "sqlite_lines", "stored_line"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -100,7 +100,7 @@ def sqlite_lines(paths: Iterable[str], report: Report) -> Iterator[Line]:
     """Yield the events in databases that `convert` made."""
     for path in paths:
         try:
-            with contextlib.closing(_opened(path)) as database:
+            with contextlib.closing(opened(path)) as database:
                 rows = database.execute("SELECT event FROM events ORDER BY id")
                 for number, (text,) in enumerate(rows, 1):
                     yield from stored_line(path, number, text, report)
@@ -108,7 +108,8 @@ def sqlite_lines(paths: Iterable[str], report: Report) -> Iterator[Line]:
             report(ReadError(f"It has no events as `convert` writes them: {error}", path))
 
 
-def _opened(path: str) -> sqlite3.Connection:
+def opened(path: str) -> sqlite3.Connection:
+    """Open a database, which is not changed."""
     where = os.path.realpath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return sqlite3.connect(f"file:{where}?mode=ro", uri=True)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import keyword
 import os
 import re
 import sys
@@ -31,6 +32,7 @@ COMMANDS = {
     "convert": "Make CSV, Parquet or SQLite of a log, and a log of these.",
     "decrypt": "Open what is encrypted in a log.",
     "erase": "Make what a log says of one person unreadable.",
+    "import": "Make a log of what hilt-python or llm left behind.",
     "keygen": "Make a pair of keys.",
     "prune": "Delete rotated files that are too old.",
     "sql": "Ask a log in SQL.",
@@ -55,6 +57,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         commands.main(arguments, PROGRAM)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else FAILED
+
+
+def module_of(command: str) -> str:
+    """Return the name of the module that a command is in."""
+    name = command.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 class Command(click.Command):
@@ -114,7 +122,7 @@ class _Commands(click.Group):
         """Load a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
+        module = importlib.import_module(f".{module_of(cmd_name)}", __package__)
         command: click.Command = module.command
         return command
 

@@ -1,5 +1,5 @@
 """
-What could not be read, told on stderr: the first ones as they happen, the others as a number.
+How much was read, and what could not be.
 """
 
 from __future__ import annotations
@@ -8,13 +8,20 @@ from ..errors import ReadError
 from ._output import complain, say
 
 
-__all__ = ["Unread"]
+__all__ = ["Unread", "counted"]
 
 _MOST_TOLD = 20
 
 
+def counted(events: int) -> str:
+    """Return how many events there are, in words."""
+    return f"{events:,} event{'s' * (events != 1)}"
+
+
 class Unread:
     """
+    Tells on stderr what could not be read: the first ones as they happen, the others as a number.
+
     To be given to readers as `report`.
 
     Attributes:

@@ -9,7 +9,7 @@ import click
 from . import _options
 from ._frame import DONE, UNREAD, Command
 from ._output import json_line, say
-from ._unread import Unread
+from ._unread import Unread, counted
 
 
 __all__ = ["command"]
@@ -95,5 +95,5 @@ def command(
     if as_json:
         json_line(done)
     else:
-        say(f"{done.output}: {done.events:,} events")
+        say(f"{done.output}: {counted(done.events)}")
     return UNREAD if done.faults else DONE

@@ -225,6 +225,6 @@ def test_every_module_is_a_command():
     """A module of `cli` is a command of the list, or private."""
     folder = Path(_frame.__file__).parent
     modules = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
-    assert {name.replace("-", "_") for name in COMMANDS} == modules
+    assert {_frame.module_of(name) for name in COMMANDS} == modules
     for name in modules:
         assert isinstance(importlib.import_module(f"hilt_logging.cli.{name}").command, Command)
