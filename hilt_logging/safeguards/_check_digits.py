@@ -6,6 +6,8 @@ Each function is told a number of the right form, without separators and in capi
 
 from __future__ import annotations
 
+import importlib
+
 from collections.abc import Callable, Iterable
 
 from ._personal import is_luhn
@@ -58,8 +60,7 @@ def _kz(number: str) -> bool:
 
 
 def _lu(number: str) -> bool:
-    from stdnum.verhoeff import is_valid
-
+    is_valid = importlib.import_module("stdnum.verhoeff").is_valid
     return is_luhn(number[:12]) and bool(is_valid(number[:11] + number[12]))
 
 

@@ -253,20 +253,17 @@ _WITHOUT_PASS = (
     "kennwort",
     "senha",
     "wachtwoord",
-    "heslo",
-    "geslo",
     "lozink",
     "zapork",
     "kodeord",
     "adgangskode",
     "salasana",
-    "contrasenya",
-    "contrasena",
     "kata sandi",
     "kata laluan",
 )
+_WITH_SLO = ("heslo", "geslo")
+_WITH_CONTRASE = ("contraseña", "contrasenya", "contrasena")
 _NOT_ASCII_WORDS = (
-    "contraseña",
     "hasło",
     "парол",
     "лозинк",
@@ -296,7 +293,7 @@ _NOT_ASCII_WORDS = (
     "סיסמה",
     "סיסמא",
 )
-_PASSWORD_WORDS = _WITH_PASS + _WITHOUT_PASS + _NOT_ASCII_WORDS
+_PASSWORD_WORDS = _WITH_PASS + _WITHOUT_PASS + _NOT_ASCII_WORDS + _WITH_SLO + _WITH_CONTRASE
 _TOKEN_WORDS = ("secret", "token", "key", "credential", "clave")
 _TOKEN_NAME = re.compile(
     r"(?:(?:api|access|secret|private|signing|encryption|account|master|license)[_ -]?key|clave"
@@ -419,7 +416,7 @@ _ELSEWHERE = (  # a character, which is looked for fastest, more of it, and what
 def find_passwords(text: str) -> Hits:
     """Find passwords in URLs, in `key=value` and in words, and what stands in HTTP headers."""
     hits = []
-    if "://" in text and "@" in text:
+    if "@" in text and "://" in text:
         for hit in _URL_PASSWORD.finditer(text):
             if not _TEMPLATE.match(hit[1]) or _plain_word(hit[1]):
                 hits.append((*hit.span(1), "password"))
@@ -430,7 +427,7 @@ def find_passwords(text: str) -> Hits:
     if "pass" in small or "pw" in small or "mdp" in small:
         for name in _SHORT_NAME.finditer(small):
             hits += _given(text, name.end(), True)
-    if "login " in text:
+    if "pass" in small and "login " in text:
         netrc = _NETRC.finditer(text)
         hits += [(*hit.span(1), "password") for hit in netrc if not _TEMPLATE.match(hit[1])]
     for char, sign, pattern in _ELSEWHERE:
@@ -502,6 +499,8 @@ def _is_secret_key(text: str, at: int) -> bool:
 def _password_words(small: str) -> list[str]:
     """The words for a password that occur in a text."""
     words = [*_WITH_PASS] if "pass" in small else []
+    words += _WITH_SLO if "slo" in small else ()
+    words += _WITH_CONTRASE if "contrase" in small else ()
     words += _WITHOUT_PASS if small.isascii() else _WITHOUT_PASS + _NOT_ASCII_WORDS
     return [word for word in words if word in small]
 
