@@ -645,10 +645,9 @@ while True:
         store.erase(f"user:{number - 1}")
 """
 
-    """A key that was given is there after its process was killed at any moment."""
-    import subprocess
-    import sys
 
+def test_killed(path):
+    """A key that was given is there after its process was killed at any moment."""
     for round in range(5):
         running = subprocess.Popen(
             [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True
