@@ -8,7 +8,6 @@ says the text: the longest part of it that nobody escapes, and escapes of what n
 from __future__ import annotations
 
 import codecs
-import ctypes
 import functools
 import importlib
 import io
@@ -25,6 +24,7 @@ from ..errors import ConfigurationError, InvalidEventError, MissingDependencyErr
 from ..events import decode
 from ..io.files import LONGEST, LogFile, files_of, open_blocks
 from ..schema import is_valid
+from ..storage.strings import containing
 
 
 __all__ = [
@@ -266,12 +266,12 @@ def _spans(block: bytes, needles: Needles, begin: int) -> Iterator[tuple[int, in
             begin = end
         return
     text = block.lower() if needles.folds else block
-    is_in = _is_in()
+    contains = containing()
     spans: set[tuple[int, int]] = set()
     for needle in needles.any_of:
-        if is_in(text, needle):
+        if contains(text, needle):
             spans.update(_lines_of(text, begin, functools.partial(text.find, needle)))
-    if needles.is_ascii and is_in(block, _ESCAPED):
+    if needles.is_ascii and contains(block, _ESCAPED):
         spans.update(_lines_of(block, begin, functools.partial(_escape, block)))
     yield from sorted(spans) if len(spans) > 1 else spans
 
@@ -286,22 +286,6 @@ def _lines_of(text: bytes, begin: int, find: Callable[[int], int]) -> Iterator[t
         first = text.rfind(b"\n", 0, place) + 1
         begin = text.find(b"\n", place) + 1 or len(text)
         yield first, begin
-
-
-@functools.cache
-def _is_in() -> Callable[[bytes, bytes], bool]:
-    """What tells whether bytes are in others: the C library is several times as fast as Python."""
-    try:
-        strstr = ctypes.PyDLL(None).strstr
-    except (AttributeError, OSError, TypeError):
-        return bytes.__contains__
-    strstr.restype = ctypes.c_void_p
-    strstr.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
-
-    def is_in(text: bytes, needle: bytes) -> bool:
-        return bool(strstr(text, needle)) or (b"\0" in text and needle in text)
-
-    return is_in
 
 
 def event_in(found: Found, report: Report) -> dict[str, Any] | None:

@@ -28,7 +28,15 @@ from ..io.files import LONGEST, open_blocks
 from ._finding import Found, Needles, Report, lines_with, needles_of
 
 
-__all__ = ["LEAST_BYTES", "MAGIC", "lines_of_session", "session_in", "unindexed_bytes", "update"]
+__all__ = [
+    "LEAST_BYTES",
+    "bytes_at",
+    "is_packed",
+    "lines_of_session",
+    "session_in",
+    "unindexed_bytes",
+    "update",
+]
 
 LEAST_BYTES = 64 * 1024 * 1024
 """How much of a log may be without an index: it is searched in a moment."""
@@ -39,7 +47,7 @@ _BLOCK = 64 * 1024
 _DIGEST_BYTES = 8
 _LAST_BYTES = 4096
 _PACKED_FACTOR = 6
-MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+_MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 # How a line of ours begins; of any other its fields are decoded.
 _BEGIN = re.compile(
@@ -122,8 +130,17 @@ def _place(found: os.stat_result) -> str:
     return os.path.join(_folder(), f"{found.st_dev:x}-{found.st_ino:x}.index")
 
 
-def _is_packed(source: IO[bytes]) -> bool:
-    return os.pread(source.fileno(), 4, 0).startswith(MAGIC)
+def is_packed(source: IO[bytes]) -> bool:
+    """Return whether a file is compressed."""
+    return bytes_at(source, 0, 4).startswith(_MAGIC)
+
+
+def bytes_at(source: IO[bytes], begin: int, size: int) -> bytes:
+    """Return bytes of a file from anywhere; what reads it next does so from its beginning."""
+    source.seek(begin)
+    found = source.read(size)
+    source.seek(0)
+    return found
 
 
 def _load(source: IO[bytes]) -> _Index | None:
@@ -164,7 +181,7 @@ def _is_of(header: _Header, found: os.stat_result, source: IO[bytes]) -> bool:
 def _digest(source: IO[bytes], begin: int, end: int) -> str:
     if end - begin > LONGEST:
         return ""
-    return hashlib.sha256(os.pread(source.fileno(), end - begin, begin)).hexdigest()
+    return hashlib.sha256(bytes_at(source, begin, end - begin)).hexdigest()
 
 
 def unindexed_bytes(source: IO[bytes]) -> int:
@@ -176,7 +193,7 @@ def unindexed_bytes(source: IO[bytes]) -> int:
         return 0
     index = _load(source)
     rest = size - (index.header.size if index is not None else 0)
-    return rest * _PACKED_FACTOR if _is_packed(source) else rest
+    return rest * _PACKED_FACTOR if is_packed(source) else rest
 
 
 def lines_of_session(
@@ -268,9 +285,9 @@ def update(path: str, source: IO[bytes]) -> bool:
 def _made(
     path: str, source: IO[bytes], found: os.stat_result
 ) -> tuple[_Header, dict[bytes, list[int]]]:
-    is_packed = _is_packed(source)
+    packed = is_packed(source)
     sessions, last, end = _sessions(path, source)
-    if is_packed:
+    if packed:
         last, end = max(0, found.st_size - _LAST_BYTES), found.st_size
         sessions = {session: [] for session in sessions}
     header = _Header(
@@ -281,7 +298,7 @@ def _made(
         size=end,
         last=last,
         digest=_digest(source, last, end),
-        is_packed=is_packed,
+        is_packed=packed,
         modified_ns=found.st_mtime_ns,
         salt=os.urandom(16).hex(),
         sessions=len(sessions),

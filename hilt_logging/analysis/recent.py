@@ -17,7 +17,7 @@ from ..io._decoding import reporter
 from ..io.files import LONGEST, LogFile, files_of
 from ..io.reader import follow
 from ._finding import EVERY_LINE, Found, Report, event_in, files_meant, lines_with, sources
-from ._index import MAGIC
+from ._index import bytes_at, is_packed
 from ._opening import Open, opening
 from .search import Wanted
 
@@ -82,7 +82,7 @@ def _end_of(
     for file in reversed(files):
         for path, source in sources([file], report):
             rest = number - len(found)
-            if _is_plain(path, source):
+            if source.seekable() and not is_packed(source):
                 events = _taken(_from_end(path, source, report), wanted, opened, report)
                 found += itertools.islice(events, rest)
             else:
@@ -104,10 +104,6 @@ def _taken(
                 yield event
 
 
-def _is_plain(path: str, source: IO[bytes]) -> bool:
-    return source.seekable() and not os.pread(source.fileno(), 4, 0).startswith(MAGIC)
-
-
 def _from_end(path: str, source: IO[bytes], report: Report) -> Iterator[Found]:
     """The lines of a file, the last one first."""
     rest = b""
@@ -115,7 +111,7 @@ def _from_end(path: str, source: IO[bytes], report: Report) -> Iterator[Found]:
     while at > 0:
         size = min(at, max(_BLOCK, len(rest)))
         at -= size
-        rest = os.pread(source.fileno(), size, at) + rest
+        rest = bytes_at(source, at, size) + rest
         if len(rest) > LONGEST + _BLOCK and b"\n" not in rest[:-1]:
             report(ReadError(f"Before a line of more than {LONGEST} bytes nothing is read", path))
             return
