@@ -108,6 +108,7 @@ class Notices:
         self._findings = findings
         self._keys = keys
         self._open: dict[str, tuple[Place, str, str]] = {}
+        self._left_open: set[str] = set()
         self._signers: dict[str, bool] = {}
 
     def kind_of(self, line: bytes) -> str | None:
@@ -236,7 +237,7 @@ class Notices:
 
     def is_closed(self, chain: Chain) -> bool:
         """Whether every process that wrote to a chain has closed it."""
-        return chain.id not in {opened[1] for opened in self._open.values()}
+        return chain.id not in self._left_open
 
     def _counts(self, statement: Statement) -> bool:
         required = bool(self._keys) or self.is_declared
@@ -244,6 +245,8 @@ class Notices:
 
     def _not_closed(self, process: str) -> None:
         place, chain, host = self._open.pop(process)
+        if len(self._left_open) < _MOST:
+            self._left_open.add(chain)
         message = f"process {process} on {host} did not close the log: it crashed, or is at work"
         self._findings.add("not closed", "told", message, place, chain)
 

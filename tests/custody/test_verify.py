@@ -108,6 +108,7 @@ class TestWhole:
         """A crash, or a log that is at work, is told; strictly, it is not all right."""
         log.opened(1).opened(2).add(5).checkpoint().closed(2).add(3)
         assert [("not closed", "live", 1)] == told(check(log))
+        assert not check(log).chains[0].is_closed
         assert 1 == check(log, strict=True).exit_code
         assert any("last 3 lines" in each for each in check(log).limits)
 
