@@ -2,13 +2,14 @@
 The code in README.md and docs/*.md runs.
 
 Blocks of Python run page by page, in their order, in one namespace and in an empty directory. A
-block of YAML that has `version: 1` is given to dictConfig in its turn; blocks of JSON must parse,
-and must be valid where they are events. Comments directly above a block change that:
+block of YAML that has `version: 1` is given to dictConfig in its turn; a block of commands that uses
+`hilt-log` and names what it needs is run by the shell; blocks of JSON must parse, and must be valid
+where they are events. Comments directly above a block change that:
 
     <!-- not run: REASON -->    the block is not run; without a reason the test fails
     <!-- needs: A, B -->        the block is left out where one of these modules is missing
     <!-- file: NAME -->         the block is put into this file before the page runs
-    <!-- prints -->             the block is what the block of Python before it prints
+    <!-- prints -->             the block is what the block of code or commands before it prints
 """
 
 import importlib.util
@@ -37,13 +38,19 @@ FENCE = re.compile(
 COMMENT = re.compile(r"^ *<!-- *(?P<name>not run|needs|file|prints)(?::(?P<value>.*?))? *-->$")
 VOLATILE = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
+    (re.compile(r"\b[st]-[a-z2-7]{26}\b"), "NAME"),
+    (re.compile(r"(?<=kid |ey ')[\w-]{43}"), "KID"),
+    (re.compile(r"(?<=chain )[0-9a-f]{8,32}\b"), "CHAIN"),
+    (re.compile(r"process \d+ on [^\s:]+"), "PROCESS"),
+    (re.compile(r"(?<=On record in )/\S+/(?=logs/)"), "FOLDER"),
+    (re.compile(r'(?<="text_encrypted":")[^"]+'), "TOKEN"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d+(Z|\+00:00)?"), "TIME"),
 ]
 
 # Runs the steps of a page, given as JSON on stdin; gives back what each of them printed.
 RUNNER = textwrap.dedent(
     """
-    import contextlib, io, json, logging.config, sys
+    import contextlib, io, json, logging.config, subprocess, sys
     steps = json.load(sys.stdin)
     out, printed = io.StringIO(), {}
     names = {"__name__": "__main__"}
@@ -53,6 +60,12 @@ RUNNER = textwrap.dedent(
             if language == "yaml":
                 import yaml
                 logging.config.dictConfig(yaml.safe_load(body))
+            elif language == "sh":
+                done = subprocess.run(
+                    ["sh", "-e", "-c", body], stdout=-1, stderr=subprocess.STDOUT, text=True
+                )
+                print(done.stdout)
+                assert done.returncode == 0, (page, line, done.stdout)
             else:
                 exec(compile("\\n" * line + body, page, "exec"), names)
         printed[line] = out.getvalue()[start:]
@@ -79,9 +92,18 @@ class Block(NamedTuple):
         return self.language == "yaml" and re.search(r"^version: 1$", self.body, re.M) is not None
 
     @property
+    def is_commands(self):
+        return (
+            self.language == "sh"
+            and "needs" in self.comments
+            and re.search(r"^hilt-log ", self.body, re.M) is not None
+        )
+
+    @property
     def runs(self):
         """Whether it is code for this machine, not opted out, and has the modules that it needs."""
-        if "not run" in self.comments or not (self.language == "python" or self.is_config):
+        is_code = self.language == "python" or self.is_config or self.is_commands
+        if "not run" in self.comments or not is_code:
             return False
         needs = self.comments.get("needs", "").replace(",", " ").split()
         return not any(map(is_missing, needs + ["yaml"] * self.is_config))
@@ -135,13 +157,24 @@ def test_page_runs(path, tmp_path):
         if (ROOT / name).exists() and not (tmp_path / name).exists():
             (tmp_path / name).symlink_to(ROOT / name)
 
+    (commands := tmp_path / ".bin").mkdir()
+    (commands / "hilt-log").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hilt_logging "$@"\n')
+    (commands / "hilt-log").chmod(0o755)
+    path_of_commands = f"{commands}{os.pathsep}{os.environ.get('PATH', '')}"
+
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUNNER],
         input=json.dumps(steps),
         capture_output=True,
         encoding="utf-8",
         cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1", "COLUMNS": "100"},
+        env={
+            **os.environ,
+            "PATH": path_of_commands,
+            "PYTHONIOENCODING": "utf-8",
+            "NO_COLOR": "1",
+            "COLUMNS": "100",
+        },
         timeout=120,
         check=False,
     )
@@ -152,7 +185,7 @@ def test_page_runs(path, tmp_path):
     for block in found:
         if "prints" in block.comments and before in printed:
             assert stable(block.body) == stable(printed[before]), block.place
-        elif block.language == "python":
+        elif block.language == "python" or block.is_commands:
             before = block.line
 
 
