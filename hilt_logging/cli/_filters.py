@@ -1,0 +1,85 @@
+"""
+Options that say which events are wanted, and keys that open them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+
+if TYPE_CHECKING:
+    from ..analysis.search import Wanted
+
+
+__all__ = ["filters", "keys", "wanted"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _fields(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in values]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise click.BadParameter("must be NAME=VALUE", ctx, param)
+    return {name: value for name, _, value in pairs}
+
+
+_FILTERS = (
+    click.option("--action", "actions", multiple=True, metavar="NAME", help="Only this action."),
+    click.option(
+        "--model", "models", multiple=True, metavar="NAME", help="Only this model, asked or served."
+    ),
+    click.option("--user", "users", multiple=True, metavar="ID", help="Only this user."),
+    click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session."),
+    click.option(
+        "--field",
+        "fields",
+        multiple=True,
+        callback=_fields,
+        metavar="NAME=VALUE",
+        help="Only events in which this field has this value, as extensions.tool.name=weather.",
+    ),
+    click.option("--since", metavar="TIME", help="Only events of this time or later, in UTC."),
+    click.option("--until", metavar="TIME", help="Only events before this time, in UTC."),
+)
+_KEYS = (
+    click.option(
+        "--key",
+        "keys",
+        multiple=True,
+        type=click.Path(),
+        metavar="FILE",
+        help="A private key that opens what is encrypted. Can be given several times.",
+    ),
+    click.option(
+        "--key-store",
+        type=click.Path(),
+        metavar="FILE",
+        help="The keys of people, for a log that is written with erasable_by.",
+    ),
+)
+
+
+def filters(function: F) -> F:
+    """Add the options that say which events are wanted; each can be given several times."""
+    for option in reversed(_FILTERS):
+        function = option(function)
+    return function
+
+
+def keys(function: F) -> F:
+    """Add the options for keys."""
+    for option in reversed(_KEYS):
+        function = option(function)
+    return function
+
+
+def wanted(given: Mapping[str, Any], text: str = "", **options: Any) -> Wanted:
+    """Return which events are wanted, by the values of `filters`."""
+    from ..analysis.search import Wanted
+
+    names = ("actions", "models", "users", "sessions", "fields", "since", "until")
+    return Wanted(text, **{name: given[name] for name in names}, **options)

@@ -1,0 +1,183 @@
+"""
+`hilt-log search`: the events in which something was said.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import _options
+from ._filters import filters, keys, wanted
+from ._frame import DONE, UNREAD, Command
+from ._output import json_line, printable, say
+from ._unread import Unread
+
+
+if TYPE_CHECKING:
+    from ..analysis.search import Hit, Place
+
+
+__all__ = ["command"]
+
+_AROUND = 60
+
+
+@click.command(
+    "search",
+    cls=Command,
+    examples={
+        'hilt-log search "refund" logs/': "who spoke of a refund",
+        "hilt-log search -i 'order #\\d+' logs/ --regex --action prompt -C 2": (
+            "with two events of the conversation before and after"
+        ),
+        "hilt-log search '' logs/ --field extensions.tool.name=weather --json": (
+            "all events of a tool"
+        ),
+    },
+    exit_codes={
+        DONE: "Done, whether something was found or not.",
+        2: "Wrong usage, or a key or file that does not fit.",
+        UNREAD: "Some of the input could not be read; the rest was.",
+    },
+)
+@click.argument("text")
+@_options.paths
+@click.option("-E", "--regex", is_flag=True, help="TEXT is a regular expression of Python.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Letters may be small or large.")
+@click.option(
+    "--in", "within", multiple=True, metavar="NAME", help="Look only in this field, as content."
+)
+@filters
+@click.option(
+    "-C",
+    "--context",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Show N events of the same session before and after, too.",
+)
+@click.option("-c", "--count", is_flag=True, help="Print only how many events there are.")
+@keys
+@_options.shared_key_file
+@_options.as_json
+def command(
+    text: str,
+    paths: tuple[str, ...],
+    regex: bool,
+    ignore_case: bool,
+    within: tuple[str, ...],
+    context: int,
+    count: bool,
+    keys: tuple[str, ...],
+    key_store: str | None,
+    shared_key_file: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """
+    Find what was said.
+
+    TEXT is looked for in all texts of an event, as they were before JSON escaped them; '' stands for every
+    event that the options want. PATHS are files, folders and patterns, - is standard input; a log is
+    read with its rotated files. With --json, each event is a line of JSON.
+    """
+    from ..analysis.search import search
+
+    query = wanted(given, text, regex=regex, ignore_case=ignore_case, within=within)
+    unread = Unread()
+    hits = search(
+        paths,
+        query,
+        context=context,
+        keys=keys,
+        key_store=key_store,
+        shared_key_file=shared_key_file,
+        report=unread,
+    )
+    number = 0
+    for hit in hits:
+        number += 1
+        if count:
+            continue
+        if as_json:
+            json_line(_told(hit, context))
+        else:
+            _show(hit, context, number)
+    if count:
+        json_line({"count": number}) if as_json else say(f"{number}")
+    unread.tell()
+    return UNREAD if unread.count else DONE
+
+
+def _told(hit: Hit, context: int) -> dict[str, Any]:
+    places = [{"field": each.field, "begin": each.begin, "end": each.end} for each in hit.places]
+    told: dict[str, Any] = {"path": hit.path, "places": places, "event": hit.event}
+    return {**told, "before": hit.before, "after": hit.after} if context else told
+
+
+def _show(hit: Hit, context: int, number: int) -> None:
+    if context and number > 1:
+        say("--", dim=True)
+    for event in hit.before:
+        say(f"  {_line(event)}", dim=True)
+    event = hit.event
+    head = f"{_time(event)}  {event['session_id']}  {event['action']}"
+    if not hit.places:
+        _print(head, f"  {_text(event)}", "", "")
+    for place in hit.places[:1]:
+        more = len(hit.places) - 1
+        before, found, after = _cut(place)
+        tail = f"{after}{f'  (+{more} fields)' if more else ''}"
+        shown = "" if place.field == "content.text" else f" {place.field}:"
+        _print(f"{head}{shown}", f"  {before}", found, tail)
+    for event in hit.after:
+        say(f"  {_line(event)}", dim=True)
+
+
+def _print(head: str, before: str, found: str, after: str) -> None:
+    if not sys.stdout.isatty():
+        sys.stdout.write(f"{printable(head + before + found + after)}\n")
+        return
+    parts = [click.style(printable(head), fg="cyan"), printable(before)]
+    parts += [click.style(printable(found), fg="red", bold=True), printable(after)]
+    click.echo("".join(parts))
+
+
+def _cut(place: Place) -> tuple[str, str, str]:
+    """What was found with a little of what stands around it, on one line."""
+    text, begin, end = place.text, place.begin, place.end
+    first, last = max(0, begin - _AROUND), min(len(text), max(end, begin) + _AROUND)
+    before, after = text[first:begin], text[end:last]
+    found = text[begin : min(end, begin + 4 * _AROUND)]
+    return (
+        ("…" if first else "") + _flat(before),
+        _flat(found),
+        _flat(after) + ("…" if last < len(text) else ""),
+    )
+
+
+def _flat(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
+
+
+def _line(event: dict[str, Any]) -> str:
+    return f"{_time(event)}  {event['action']}  {_text(event)}"
+
+
+def _time(event: dict[str, Any]) -> str:
+    return f"{event['timestamp'][:10]} {event['timestamp'][11:19]}"
+
+
+def _text(event: dict[str, Any]) -> str:
+    """The beginning of what an event says."""
+    from ..records import summary
+
+    content = event.get("content")
+    text = content.get("text") if type(content) is dict else None
+    if type(text) is not str:
+        return summary(event)
+    return _flat(text[: 2 * _AROUND]) + ("…" if len(text) > 2 * _AROUND else "")
