@@ -13,6 +13,7 @@ import msgspec
 from ..errors import ConfigurationError
 from ..events import encode
 from ..safeguards._parts import KNOWN, withheld
+from ..safeguards._people import NOBODY, name_of
 
 
 __all__ = ["KINDS", "Belongings", "Glance", "glance", "subject_of", "tombstone"]
@@ -67,9 +68,11 @@ class Glance(msgspec.Struct):
 
     @property
     def persons(self) -> set[str]:
-        """Who of the outer world is named: the user, and a human who acts."""
-        human = self.actor.id if self.actor.type == "human" else None
-        return {each for each in (self.extensions.user_id, human) if type(each) is str}
+        """Who of the outer world is named: the user, and a human who acts, unless it is nobody."""
+        user, human = name_of(self.extensions.user_id), None
+        if self.actor.type == "human" and self.actor.id != NOBODY:
+            human = name_of(self.actor.id)
+        return {each for each in (user, human) if each is not None}
 
 
 _decoder = msgspec.json.Decoder(Glance)

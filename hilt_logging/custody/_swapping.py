@@ -24,6 +24,7 @@ from ..storage.exclusion import claim, unclaim
 __all__ = [
     "BusyError",
     "alone_with",
+    "check_own",
     "clear",
     "kept_in",
     "name_of_next",
@@ -39,7 +40,18 @@ _NAP_S = 0.05
 
 
 class BusyError(HILTError):
-    """A file that some process has open for writing, or is at work on."""
+    """A file that must not be replaced or deleted: it is in use, or stands elsewhere."""
+
+
+def check_own(path: str) -> None:
+    """
+    Make sure that a file stands where its name does.
+
+    Raises:
+        BusyError: for a symbolic link: without it, what it leads to would still be there.
+    """
+    if os.path.islink(path):
+        raise BusyError(f"it is a link to {os.path.realpath(path)}: move that file here")
 
 
 @contextlib.contextmanager
@@ -52,10 +64,11 @@ def alone_with(path: str, wait_s: float) -> Iterator[None]:
         wait_s: How long to wait for those who have it open.
 
     Raises:
-        BusyError: if somebody still had it open then.
+        BusyError: if somebody still had it open then, or it is a link.
         FileNotFoundError: if it is not there any more.
     """
     until = time.monotonic() + wait_s
+    check_own(path)
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
         while not claim(fd):

@@ -15,6 +15,7 @@ from .._ids import timestamp
 from ..errors import ConfigurationError, ReadError
 from ..io.files import files_of, open_lines
 from ..safeguards.keystore import Erasure, KeyStore, open_store
+from ..snapshot import clean_text
 from ._live import signing_key, state
 from ._persons import subject_of
 
@@ -81,8 +82,8 @@ def erase(
         KeyStoreError: if the key can't be destroyed.
         RecordingError: if it can't be put on record. The next erasure does that, too.
     """
-    if kind != "key":
-        subject = subject_of(subject, kind)
+    by = clean_text(by)
+    subject = clean_text(str(subject)) if kind == "key" else subject_of(subject, kind)
     store: Any = open_store("key_store", key_store, create=False, shared=shared_key_file)
     if kind == "key" and not hasattr(store, "erase_key"):
         raise ConfigurationError("kind of a subject", kind, "This key store erases by subject only")

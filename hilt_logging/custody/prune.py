@@ -17,9 +17,10 @@ from .._ids import timestamp
 from ..errors import ConfigurationError, ReadError
 from ..io.files import LogFile, files_of, open_lines
 from ..schema import is_timestamp
+from ..snapshot import clean_text
 from ..storage.chaining import summary_of
 from ._live import signing_key, state
-from ._swapping import BusyError, alone_with, sync_folder
+from ._swapping import BusyError, alone_with, check_own, clear, sync_folder
 
 
 __all__ = ["PruneReport", "Pruned", "prune"]
@@ -115,6 +116,7 @@ def prune(
     with contextlib.ExitStack() as claims:
         for file, until in old:
             try:
+                check_own(file.path)
                 if not dry_run:
                     claims.enter_context(alone_with(file.path, wait_s))
                 size = os.stat(file.path).st_size
@@ -126,10 +128,11 @@ def prune(
         if report.files and not dry_run:
             summaries = [summary_of(each.path) for each in report.files]
             if any("chain" in each for each in summaries):
-                state(path, key, {"kind": "pruned", "files": summaries, "by": by})
+                state(path, key, {"kind": "pruned", "files": summaries, "by": clean_text(by)})
                 report.is_on_record = True
             for each in report.files:
                 os.unlink(each.path)
+            clear(os.path.dirname(path))
             sync_folder(os.path.dirname(path))
     return report
 

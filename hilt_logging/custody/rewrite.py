@@ -19,12 +19,22 @@ from .._ids import timestamp
 from ..errors import ReadError
 from ..io.files import LogFile, files_of, open_blocks, open_lines
 from ..safeguards.jwk import JWK
+from ..snapshot import clean_text
 from ..storage.notices import line_of_notice
 from ..storage.rotation import ENDINGS
 from ._live import begin_new, signing_key
 from ._persons import Belongings, glance, subject_of, tombstone
 from ._relinking import Chained, NotAsLinkedError, relinked
-from ._swapping import BusyError, alone_with, clear, kept_in, name_of_next, publish, put_away
+from ._swapping import (
+    BusyError,
+    alone_with,
+    check_own,
+    clear,
+    kept_in,
+    name_of_next,
+    publish,
+    put_away,
+)
 
 
 __all__ = ["RewriteReport", "Rewritten", "Untouched", "rewrite"]
@@ -128,7 +138,7 @@ def rewrite(
     subject_of(subject, kind)
     path = os.path.realpath(os.fspath(log))
     key = signing_key(path, sign_key, shared_sign_key)
-    report = RewriteReport(path, _token(), by, timestamp(), dry_run)
+    report = RewriteReport(path, _token(), clean_text(by), timestamp(), dry_run)
     work = _Work(
         report, Belongings(subject, kind), key, kept_in(path) if keep_old else None, wait_s
     )
@@ -168,8 +178,11 @@ class _Work:
         files = files_of(self.report.log)
         for file in files:
             for old in _replaced_by(file):
-                with alone_with(old, self.wait_s):
-                    put_away(old, self.kept)
+                try:
+                    with alone_with(old, self.wait_s):
+                        put_away(old, self.kept)
+                except (BusyError, FileNotFoundError) as error:
+                    self._leave(old, None, error)
         for folder in {os.path.dirname(file.path) for file in files}:
             clear(folder)
 
@@ -200,17 +213,21 @@ class _Work:
         events = sum(map(self._is_to_go, open_lines(file)))
         if not events:
             return
-        if self.report.dry_run:
-            self._note(Rewritten(file.path, "", events))
-            return
         path = file.path
         try:
+            check_own(path)
+            if self.report.dry_run:
+                self._note(Rewritten(path, "", events))
+                return
             path = _present(path)
             with alone_with(path, self.wait_s):
                 self._note(self._replace(path, events))
         except (BusyError, NotAsLinkedError, FileNotFoundError) as error:
-            reason = "it is not there any more" if isinstance(error, OSError) else str(error)
-            self.report.untouched.append(Untouched(path, events, reason))
+            self._leave(path, events, error)
+
+    def _leave(self, path: str, events: int | None, error: Exception) -> None:
+        reason = "it is not there any more" if isinstance(error, OSError) else str(error)
+        self.report.untouched.append(Untouched(path, events, reason))
 
     def _note(self, done: Rewritten) -> None:
         self.report.files.append(done)

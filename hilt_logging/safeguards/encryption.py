@@ -26,6 +26,7 @@ from ..errors import ConfigurationError, HILTError
 from ..events import encode
 from ._division import PERSON, Order, divided, joined, known_with, placed
 from ._jwe import DIRECT, Parts, Seal, agreed, cipher, direct, is_known, parsed, unwrapped
+from ._people import NOBODY, name_of
 from ._slices import Means, MeansOf, quick_line
 from .hashing import Tokens
 from .jwk import JWK, load_public, thumbprint
@@ -46,7 +47,6 @@ _PERIOD_S = 3600.0
 _MOST_EVENTS = 2**20
 _MOST_NAMES = 10_000
 _MOST_KEYS = 1000
-_NOBODY = "user"  # stands for a person where none is known, and for no one in particular
 _NAME_BYTES = 16
 _ATTEMPTS = 4
 _SLACK = 64
@@ -127,8 +127,8 @@ class Sealing:
         if self._store is None:
             return None
         people, actor = _people(event), event.get("actor")
-        human = _text(people.get("actor", {}).get("id"))
-        user = _text(people.get("extensions", {}).get("user_id"))
+        human = name_of(people.get("actor", {}).get("id"))
+        user = name_of(people.get("extensions", {}).get("user_id"))
         subject = self._subject(human, user, str(event.get("session_id")))
         if is_foreign and subject.name.startswith("session:") and current().session_id is None:
             name = actor.get("id") if type(actor) is dict else None
@@ -195,8 +195,8 @@ class Sealing:
         for name in ("content", "privacy"):
             if event.get(name) == {}:  # or else it would not be told from one that is not there
                 protected.setdefault(name, {})
-        human = _text(people.get("actor", {}).get("id"))
-        user = _text(people.get("extensions", {}).get("user_id"))
+        human = name_of(people.get("actor", {}).get("id"))
+        user = name_of(people.get("extensions", {}).get("user_id"))
         seal, actor_id, user_id, key_id = means(human, user, str(event["session_id"]))
         told = {"event_id": event["event_id"], "parts": joined(protected, people)}
         token = b"".join(seal(encode({**told, "order": order} if order else told)))
@@ -211,7 +211,7 @@ class Sealing:
         out: dict[str, Any] = {}
         for name, value in people.get("actor", {}).items():
             shown = actor_id if name == "id" or actor_id == key_id else b""
-            out.setdefault("actor", {})[name] = _unquoted(shown or self._name(_text(value) or ""))
+            out.setdefault("actor", {})[name] = _unquoted(shown or self._name(name_of(value) or ""))
         if "extensions" in people:
             out["extensions"] = {"user_id": _unquoted(user_id)}
         return out
@@ -247,7 +247,7 @@ class Sealing:
         )
 
     def _subject(self, human: str | None, user: str | None, session_id: str) -> Subject:
-        human = None if human == _NOBODY else human or None
+        human = None if human == NOBODY else human or None
         if self._erasable_by == "session":
             return Subject(f"session:{session_id}", False, False)
         first, other = (human, user) if self._erasable_by == "actor" else (user, human)
@@ -302,22 +302,15 @@ class Sealing:
 _TOKEN = "JWE"  # noqa: S105 -- the `cty` of a token in a token
 
 
-def _text(value: object) -> str | None:
-    """A name as text; None where there is none."""
-    if type(value) is str:
-        return value or None
-    return None if type(value) not in (int, float) else str(value)
-
-
 def _people(event: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The names of people in an event, where they stand."""
     out: dict[str, dict[str, Any]] = {}
     actor, extensions = event.get("actor"), event.get("extensions")
     if type(actor) is dict and actor.get("type") == "human":
-        named = {name: actor[name] for name in PERSON if _text(actor.get(name)) is not None}
+        named = {name: actor[name] for name in PERSON if name_of(actor.get(name)) is not None}
         if named:
             out["actor"] = named
-    if type(extensions) is dict and _text(extensions.get("user_id")) is not None:
+    if type(extensions) is dict and name_of(extensions.get("user_id")) is not None:
         out["extensions"] = {"user_id": extensions["user_id"]}
     return out
 

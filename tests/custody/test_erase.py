@@ -241,6 +241,18 @@ def test_by_key(log, keys, handler):
     assert ["two"] == _opened(log, keys)
 
 
+def test_no_text(log, keys, handler):
+    """What a terminal gave and is no text is no key, and no reason not to erase."""
+    handler()
+    _say("alice", "one")
+
+    assert erase("\udcff", kind="key", key_store=keys).key_id is None
+    report = erase("alice", key_store=keys, log=log, by="\udcff")
+
+    assert "\ufffd" == report.by
+    assert "\ufffd" == json.loads(_lines(log)[-1])["extensions"]["notice"]["by"]
+
+
 def test_session(log, keys, hilt):
     """Where sessions are erasable, one is erased with all that was said in it."""
     handler = HILTFileHandler(log, erasable_by="session", key_store=keys)

@@ -144,6 +144,32 @@ def test_in_use(log, days):
     assert [first] == [each.path for each in prune(log, timedelta(days=180)).files]
 
 
+def test_linked_file(log, days, tmp_path):
+    """A file that stands elsewhere would still be there: it is left, and named."""
+    days(400, 0)
+    first = files_of(log)[0].path
+    (tmp_path / "elsewhere").mkdir()
+    os.rename(first, tmp_path / "elsewhere" / "old")
+    os.symlink(tmp_path / "elsewhere" / "old", first)
+
+    for dry_run in (True, False):
+        report = prune(log, timedelta(days=180), dry_run=dry_run)
+        assert ([], [first]) == (report.files, [*report.untouched])
+        assert "is a link to" in report.untouched[first]
+
+
+def test_half_done(log, days):
+    """What an interrupted erasure left of a file goes with it."""
+    days(400, 0)
+    first = files_of(log)[0].path
+    left = log.parent / f".{os.path.basename(first)}.erasing"
+    left.write_text("what bob said")
+
+    prune(log, timedelta(days=180))
+
+    assert not left.exists()
+
+
 def test_damaged(log, days):
     """A file that can't be read is left, and named."""
     days(400, 0)

@@ -268,6 +268,59 @@ def test_whose(log, written):
     assert [2, 3, 6, 10, 13, 14] == [int(each.split()[0]) for each in left]
 
 
+def test_nobody_yet(log, written):
+    """What was said before anybody was known is the person's, if nobody else is named there."""
+    told = [
+        events.prompt("1 not logged in", session_id="s1"),
+        events.prompt("2 alice", session_id="s1", user_id=NAME),
+        events.prompt("3 not logged in", session_id="s2"),
+        events.prompt("4 alice", session_id="s2", user_id=NAME),
+        events.prompt("5 bob", session_id="s2", user_id="bob"),
+        events.prompt("6 not logged in", session_id="s3"),
+    ]
+    written(told)
+
+    rewrite(log, NAME)
+
+    left = [event["content"]["text"] for event in _events(log) if "content" in event]
+    assert [3, 5, 6] == [int(each.split()[0]) for each in left]
+
+
+def test_numbers(log, written):
+    """A person whose id is a number is found by it, as in a key store."""
+    told = [
+        _event(text="1", extensions={"user_id": 42}),
+        _event(text="2", session="t", extensions={"user_id": 421}),
+        _event(text="3", session="u", extensions={"user_id": "42"}),
+    ]
+    written(told)
+
+    assert 2 == rewrite(log, "42").events
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_linked_file(log, written, tmp_path, dry_run):
+    """A file that stands elsewhere is named, not taken for erased because its link is gone."""
+    written(_turns(1))
+    rewrite(log, "nobody")
+    rotated = Path(next(file.path for file in files_of(log) if not file.is_live))
+    rotated.rename(tmp_path / "archived")
+    rotated.symlink_to(tmp_path / "archived")
+
+    report = rewrite(log, NAME, dry_run=dry_run)
+
+    assert (0, []) == (report.events, report.files)
+    assert [(str(rotated), 2)] == [(each.path, each.events) for each in report.untouched]
+    assert str(tmp_path / "archived") in report.untouched[0].reason
+    assert NAME in rotated.read_text()
+
+
+def test_by_anybody(log, written):
+    """A name that is no text to others is put on record as far as it is one."""
+    written(_turns(1))
+    assert "\ufffd" == rewrite(log, NAME, by="\udcff").by
+
+
 def test_session(log, written):
     """A session is erased with all that was said in it, whoever said it."""
     written(
