@@ -131,7 +131,17 @@ class _Part(
         return made
 
 
-class Actor(_Part):
+class ActorFields(_Part):
+    """The fields of `Actor`, not checked."""
+
+    type: str
+    id: str
+    name: str | None = None
+    did: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Actor(ActorFields):
     """
     Who acts.
 
@@ -145,12 +155,6 @@ class Actor(_Part):
     Raises:
         InvalidEventError: for another type, or an empty id.
     """
-
-    type: str
-    id: str
-    name: str | None = None
-    did: str | None = None
-    metadata: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.type not in ACTOR_TYPES:
@@ -220,7 +224,24 @@ class Privacy(_Part):
     consent: dict[str, Any] | None = None
 
 
-class Event(_Part):
+class EventFields(_Part):
+    """The fields of `Event`, not checked."""
+
+    action: str
+    actor: ActorFields
+    session_id: str = ""
+    content: Content | None = None
+    provenance: dict[str, Any] = {}
+    metrics: Metrics | None = None
+    privacy: Privacy | None = None
+    extensions: dict[str, Any] = {}
+    integrity: dict[str, Any] | None = None
+    event_id: str = ""
+    timestamp: str = ""
+    hilt_version: str = ""
+
+
+class Event(EventFields):
     """
     One event. Id, timestamp and session are made when they are not given.
 
@@ -242,18 +263,7 @@ class Event(_Part):
         InvalidEventError: for an unknown action or a timestamp that is none.
     """
 
-    action: str
     actor: Actor
-    session_id: str = ""
-    content: Content | None = None
-    provenance: dict[str, Any] = {}
-    metrics: Metrics | None = None
-    privacy: Privacy | None = None
-    extensions: dict[str, Any] = {}
-    integrity: dict[str, Any] | None = None
-    event_id: str = ""
-    timestamp: str = ""
-    hilt_version: str = ""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:

@@ -44,6 +44,8 @@ _TIMESTAMP = (
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)[.][0-9]{6}Z$(?!\n)"
 )
 _is_timestamp = re.compile(_TIMESTAMP, re.ASCII).search
+_LINE = _TIMESTAMP.removeprefix("^").removesuffix(r"$(?!\n)")
+_are_timestamps = re.compile(rf"(?:{_LINE}\n)*", re.ASCII).fullmatch
 _TEXT_HASH = r"^(hmac-)?sha256:[0-9a-f]{64}$(?!\n)"
 
 _string = {"type": "string"}
@@ -146,6 +148,12 @@ def validate_event(event: object) -> list[Fault]:
 def is_timestamp(value: object) -> bool:
     """Return whether a value is a timestamp as we write it."""
     return type(value) is str and _is_timestamp(value) is not None
+
+
+def are_timestamps(values: list[str]) -> bool:
+    """Return whether texts are timestamps as we write them: all at once, which is faster."""
+    text = "\n".join(values) + "\n"
+    return len(text) == 28 * len(values) and _are_timestamps(text) is not None
 
 
 def validate_part(name: str, value: object) -> list[Fault]:
@@ -265,7 +273,7 @@ class _Privacy(msgspec.Struct, gc=False):
     consent: _Object | UnsetType = UNSET
 
 
-class EventFields(msgspec.Struct, gc=False):
+class CheckedEvent(msgspec.Struct, gc=False):
     """An event as msgspec checks it; not for use."""
 
     hilt_version: Literal["1.0.0"]
@@ -296,7 +304,7 @@ class EventFields(msgspec.Struct, gc=False):
 # msgspec works out at the first question what a Struct is, and lets other threads see it half done:
 # they would crash. While this is imported, there are none.
 try:
-    msgspec.convert({}, EventFields)
+    msgspec.convert({}, CheckedEvent)
 except msgspec.ValidationError:
     pass
 
@@ -304,7 +312,7 @@ except msgspec.ValidationError:
 def is_valid(event: object) -> bool:
     """Return whether a dict of JSON values is an event: what `validate_event` says, but fast."""
     try:
-        msgspec.convert(event, EventFields)
+        msgspec.convert(event, CheckedEvent)
     except (msgspec.ValidationError, TypeError, UnicodeError):
         return not validate_event(event)  # msgspec takes no 3.0 for an integer
     return True

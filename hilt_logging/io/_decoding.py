@@ -15,8 +15,15 @@ from typing import Any, Generic, Literal, TypeVar, cast
 import msgspec
 
 from ..errors import ConfigurationError, InvalidEventError, ReadError
-from ..events import Event, decode, typed
-from ..schema import ACTIONS, ACTOR_TYPES, FIELDS, EventFields, Name, is_valid
+from ..events import Actor, ActorFields, Event, EventFields, decode, typed
+from ..schema import (
+    ACTIONS,
+    ACTOR_TYPES,
+    FIELDS,
+    CheckedEvent,
+    Name,
+    are_timestamps,
+)
 from ._selection import Selection
 from .files import LONGEST
 
@@ -44,7 +51,6 @@ Typed = TypeVar("Typed", bound=msgspec.Struct)
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _FAILURES = (msgspec.DecodeError, InvalidEventError, UnicodeError, RecursionError)
-_BRACE = ord("{")
 
 
 def reporter(errors: str, report: Report | None) -> Report:
@@ -79,7 +85,7 @@ class Codec(Generic[T]):
 
     def __init__(
         self,
-        many: Callable[[bytes], list[T] | None],
+        many: Callable[[list[bytes]], list[T] | None],
         one: Callable[[dict[str, Any]], T],
         selection: Selection | None = None,
     ) -> None:
@@ -87,26 +93,15 @@ class Codec(Generic[T]):
         self._one = one
         self._selection = selection
 
-    def many(self, block: bytes, count: int) -> list[T] | None:
-        """Return the wanted events of a block of lines, or None where each line must be looked at."""
+    def many(self, lines: list[bytes]) -> list[T] | None:
+        """Return the wanted events of some lines, or None where each line must be looked at."""
         try:
-            if self._selection is not None:
-                return self._selected(self._selection, block, count)
-            found = self._many(block)
+            if self._selection is None:
+                return self._many(lines)
+            wanted = list(itertools.compress(lines, self._selection.of(lines)))
+            return self._many(wanted) if wanted else []
         except _FAILURES:
             return None
-        return found if found is not None and len(found) == count else None
-
-    def _selected(self, selection: Selection, block: bytes, count: int) -> list[T] | None:
-        wanted = selection.of(block)
-        if len(wanted) != count:
-            return None
-        if not any(wanted):
-            return []
-        if not all(wanted):
-            block = b"\n".join(itertools.compress(block.split(b"\n"), wanted))
-        found = self._many(block)
-        return found if found is not None and len(found) == sum(wanted) else None
 
     def one(self, line: bytes) -> Iterator[T]:
         """
@@ -122,32 +117,52 @@ class Codec(Generic[T]):
             yield self._one(event)
 
 
-class _Read(Event, kw_only=True):
+class _ReadActor(ActorFields):
+    type: Literal[ACTOR_TYPES]  # type: ignore[valid-type]
+    id: Name
+
+
+class _ReadEvent(EventFields, kw_only=True):
     """An event as a line must have it: nothing that it needs is made up."""
 
+    action: Literal[ACTIONS]  # type: ignore[valid-type]
+    actor: _ReadActor
     event_id: Name
     timestamp: str
     session_id: Name
     hilt_version: Literal["1.0.0"] = "1.0.0"
 
 
-_read = msgspec.json.Decoder(_Read)
-_any = msgspec.json.Decoder()
+class _CheckedEvent(CheckedEvent, kw_only=True, gc=False):
+    timestamp: str  # all times of a block are checked at once
 
 
-def _events(block: bytes) -> list[Event]:
-    events: list[Any] = _read.decode_lines(block)
+_read = msgspec.json.Decoder(_ReadEvent).decode
+_checked = msgspec.json.Decoder(_CheckedEvent).decode
+_any = msgspec.json.Decoder().decode
+
+
+def _events(lines: list[bytes]) -> list[Event] | None:
+    events: list[Any] = list(map(_read, lines))
+    for event in events:  # the same fields, found to be good
+        event.__class__ = Event
+        event.actor.__class__ = Actor
+    return events if are_timestamps([event.timestamp for event in events]) else None
+
+
+def _dicts(lines: list[bytes]) -> list[dict[str, Any]] | None:
+    events: list[Any] = list(map(_any, lines))
     for event in events:
-        event.__class__ = Event  # the same fields, found to be good
-    return events
+        msgspec.convert(event, _CheckedEvent)
+    return events if are_timestamps([event["timestamp"] for event in events]) else None
 
 
-def _dicts(block: bytes) -> list[dict[str, Any]] | None:
-    events: list[Any] = _any.decode_lines(block)
-    return events if all(map(is_valid, events)) else None
+def _valid(lines: list[bytes]) -> list[Any] | None:
+    events = list(map(_checked, lines))
+    return events if are_timestamps([event.timestamp for event in events]) else None
 
 
-VALIDATION: Codec[Any] = Codec(msgspec.json.Decoder(EventFields).decode_lines, dict)
+VALIDATION: Codec[Any] = Codec(_valid, dict)
 """Checks every field and makes nothing that can be used."""
 
 
@@ -186,12 +201,12 @@ def _codec_of_structs(struct: type[Typed], selection: Selection | None) -> Codec
         kw_only=True,
         gc=struct.__struct_config__.gc,
     )
-    lines = msgspec.json.Decoder(whole).decode_lines
+    each = msgspec.json.Decoder(whole).decode
     when = names.get("timestamp")
 
-    def many(block: bytes) -> list[Typed] | None:
-        found: list[Any] = lines(block)
-        if when is not None and not all(_is_ours(getattr(each, when)) for each in found):
+    def many(lines: list[bytes]) -> list[Typed] | None:
+        found: list[Any] = list(map(each, lines))
+        if when is not None and not all(_is_ours(getattr(own, when)) for own in found):
             return None
         return found
 
@@ -213,13 +228,13 @@ def decoded(blocks: Iterable[bytes], path: str, codec: Codec[T], report: Report)
     """Yield the events of a file's blocks; what is none is reported with its number."""
     lines = _Lines(blocks, path, report)
     for block in lines:
-        count = _count(block)
-        events = codec.many(block, count) if count > 0 else None
+        several = io.BytesIO(block).readlines()
+        events = codec.many(several)
         if events is not None:
             yield from events
-            lines.number += count
+            lines.number += len(several)
             continue
-        for line in io.BytesIO(block):
+        for line in several:
             yield from decoded_line(line, path, lines.number, codec, report)
             lines.number += 1
 
@@ -234,23 +249,16 @@ def decoded_line(
         line = rest
     if not line.strip():
         return
+    good = codec.many([line])
+    if good is not None:
+        yield from good
+        return
     try:
         yield from codec.one(line)
     except InvalidEventError as error:
         torn = "" if line.endswith(b"\n") else " (the line has no end)"
         faults = error.errors if error.errors[0].startswith("$") else ()
         report(ReadError(f"not an event: {error}{torn}", path, number, faults))
-
-
-def _count(block: bytes) -> int:
-    """How many lines a block has; -1 if some begin with anything but a brace."""
-    count, begin, end, find = 0, 0, len(block), block.find
-    while begin < end:
-        if block[begin] != _BRACE:
-            return -1
-        count += 1
-        begin = find(b"\n", begin) + 1 or end
-    return count
 
 
 class _Lines:

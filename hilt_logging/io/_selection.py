@@ -67,22 +67,22 @@ class Selection:
         self._places = [(_places(tree, path), allowed) for path, allowed in self._fields]
         self._timestamp = _places(tree, ["timestamp"])[0] if self._is_timed else ""
         decoder = msgspec.json.Decoder(_struct(tree, where))
-        self._one, self._many = decoder.decode, decoder.decode_lines
+        self._decode = decoder.decode
 
-    def of(self, block: bytes) -> list[bool]:
+    def of(self, lines: list[bytes]) -> list[bool]:
         """
-        Return of each line of a block whether it is wanted.
+        Return of each line whether it is wanted.
 
         Raises:
             msgspec.DecodeError: if one is not JSON, or has another shape.
             InvalidEventError: for a timestamp that is none.
         """
-        return [self._takes(fields) for fields in self._many(block)]
+        return [self._takes(fields) for fields in map(self._decode, lines)]
 
     def rejects(self, line: bytes) -> bool:
         """Return whether a line that is JSON is not wanted for sure."""
         try:
-            return not self._takes(self._one(line))
+            return not self._takes(self._decode(line))
         except (msgspec.DecodeError, UnicodeError, RecursionError, InvalidEventError):
             return False
 
