@@ -221,7 +221,7 @@ def _name_of(option: str, path: object) -> str:
 
 
 def _read(option: str, name: str, remedy: str | None) -> dict[str, Any]:
-    """The members that are in a file; with a remedy, only where no others can read it."""
+    """The members that are in a file; with a remedy, a secret only where no others can read it."""
     try:
         with open(name, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -230,10 +230,6 @@ def _read(option: str, name: str, remedy: str | None) -> dict[str, Any]:
         raise ConfigurationError(
             option, name, f"It can't be read: {_why(error)}. Make keys with: hilt-log keygen"
         ) from None
-    if remedy is not None and os.name == "posix" and mode & _OTHERS:
-        raise ConfigurationError(
-            option, name, f"Others can read it: run chmod 600 {name}, or set {remedy}"
-        )
     try:
         fields = msgspec.json.decode(data)
     except (ValueError, RecursionError):
@@ -241,6 +237,10 @@ def _read(option: str, name: str, remedy: str | None) -> dict[str, Any]:
     if type(fields) is not dict or type(fields.get("kty")) is not str:
         raise ConfigurationError(
             option, name, "It holds no key: must be one JWK. Make keys with: hilt-log keygen"
+        )
+    if remedy is not None and "d" in fields and os.name == "posix" and mode & _OTHERS:
+        raise ConfigurationError(
+            option, name, f"Others can read it: run chmod 600 {name}, or set {remedy}"
         )
     return fields
 
