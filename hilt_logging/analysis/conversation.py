@@ -4,6 +4,7 @@ What was said in a session, word for word, with all that happened between the wo
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,9 @@ __all__ = ["Conversation", "Entry", "Session", "conversation", "index", "session
 
 _MOST_OTHERS = 8
 _NOT_RECORDED = "not recorded"
+
+# What events that others made, in another form, lead to where conversations are put together.
+_STRANGE = (KeyError, TypeError, AttributeError, IndexError, RecursionError)
 
 Path = str | os.PathLike[str]
 
@@ -300,7 +304,9 @@ def index(
     rests = [unindexed_bytes(source) for _, source in sources(files, _ignored)]
     if sum(rests) < least_bytes:
         return 0
-    wanted = [file for file, rest in zip(files, rests, strict=False) if rest >= max(1, least_bytes // 16)]
+    wanted = [
+        file for file, rest in zip(files, rests, strict=False) if rest >= max(1, least_bytes // 16)
+    ]
     return sum(update(path, source) for path, source in sources(wanted, _ignored))
 
 
@@ -387,19 +393,16 @@ class _Rebuilt:
         self._transcripts = Transcripts([])
         for event in [*map(self._opened, others), *self._events]:
             if _is_whole(event):
-                self._transcripts.add(event)
+                with contextlib.suppress(*_STRANGE):
+                    self._transcripts.add(event)
         self._known = {event["event_id"]: event for event in [*others, *events]}
         self._numbers: dict[str, int] = {}
         self._told: list[bytes] = []
         self._system: list[dict[str, Any]] = []
         self._results = {
-            _tool(event).get("call_id") for event in told if event["action"] == "tool_result"
+            _text(_tool(event).get("call_id")) for event in told if event["action"] == "tool_result"
         }
-        self._calls = {
-            _part(event, "extensions").get("reply_to")
-            for event in told
-            if event["action"] == "tool_call"
-        }
+        self._calls = {_reply_to(event) for event in told if event["action"] == "tool_call"}
 
     def _opened(self, event: dict[str, Any]) -> dict[str, Any]:
         whole, reason = self._open(event)
@@ -424,17 +427,13 @@ class _Rebuilt:
 
     def _without_pieces(self) -> Iterator[dict[str, Any]]:
         """The events; of the pieces of an answer one for all, where they are all there is of it."""
-        answered = {
-            _part(event, "extensions").get("reply_to")
-            for event in self._events
-            if event["action"] == "completion"
-        }
+        answered = {_reply_to(event) for event in self._events if event["action"] == "completion"}
         pieces: dict[Any, dict[str, Any]] = {}
         for event in self._events:
             if event["action"] != "completion_chunk":
                 yield event
                 continue
-            prompt = _part(event, "extensions").get("reply_to")
+            prompt = _reply_to(event)
             if prompt is None or prompt in answered:
                 continue
             text = str(_part(event, "content").get("text", ""))
@@ -455,14 +454,14 @@ class _Rebuilt:
             timestamp=event["timestamp"],
             by=event["actor"]["id"],
             hidden=self._hidden.get(event["event_id"]),
-            redacted=[str(each) for each in privacy.get("pii_detected") or []]
+            redacted=[str(each) for each in _listed(privacy.get("pii_detected"))]
             if privacy.get("redaction_applied")
             else [],
-            reply_to=self._numbers.get(str(extensions.get("reply_to"))),
-            provider=provenance.get("provider"),
-            model=provenance.get("model") or provenance.get("request_model"),
+            reply_to=self._numbers.get(_reply_to(event) or ""),
+            provider=_text(provenance.get("provider")),
+            model=_text(provenance.get("model")) or _text(provenance.get("request_model")),
             metrics=_part(event, "metrics"),
-            outcome=extensions.get("outcome"),
+            outcome=_text(extensions.get("outcome")),
             tool=tool if type(tool) is dict else None,
             documents=_listed(extensions.get("documents")),
             feedback=extensions.get("feedback"),
@@ -501,7 +500,7 @@ class _Rebuilt:
     def _missing_before(self, event: dict[str, Any]) -> int:
         """How many messages there were before the first request of which the files know."""
         answer = self._known.get(str(_part(event, "extensions").get("follows")))
-        before = _part(answer or {}, "extensions").get("reply_to")
+        before = _reply_to(answer or {})
         if answer is not None and before in self._known:
             return 0
         told = self._transcript(event)
@@ -527,7 +526,7 @@ class _Rebuilt:
         parts = [
             part
             for part in message["parts"]
-            if part["type"] != "tool_call_response" or part.get("id") not in self._results
+            if part["type"] != "tool_call_response" or _text(part.get("id")) not in self._results
         ]
         return {**message, "parts": parts} if parts or not message["parts"] else None
 
@@ -546,17 +545,13 @@ class _Rebuilt:
     def _transcript(self, event: dict[str, Any]) -> Transcript | None:
         try:
             return self._transcripts.of(event["event_id"])
-        except (KeyError, TypeError, AttributeError, IndexError, RecursionError):
-            return None  # made by others, in another form
+        except _STRANGE:
+            return None
 
     def _is_exact(self) -> bool | None:
         """Whether the last requests, which repeat what was said before, are what was sent."""
         followed = _followed(self._events)
-        answers = {
-            _part(event, "extensions").get("reply_to")
-            for event in self._events
-            if event["event_id"] in followed
-        }
+        answers = {_reply_to(event) for event in self._events if event["event_id"] in followed}
         found = [
             told.is_exact
             for event in self._events
@@ -624,6 +619,14 @@ def _without_calls(message: dict[str, Any]) -> dict[str, Any]:
 
 def _tool(event: dict[str, Any]) -> dict[str, Any]:
     return _part(_part(event, "extensions"), "tool")
+
+
+def _reply_to(event: dict[str, Any]) -> str | None:
+    return _text(_part(event, "extensions").get("reply_to"))
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None
 
 
 def _listed(value: Any) -> list[Any]:

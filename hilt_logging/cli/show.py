@@ -226,6 +226,9 @@ def _head(entry: Entry) -> str:
     if type(tokens) is dict and ("prompt" in tokens or "completion" in tokens):
         usage = f"{tokens.get('prompt', 0)}+{tokens.get('completion', 0)} tokens"
     tool = entry.tool or {}
+    is_only_results = (
+        entry.kind == "prompt" and not entry.messages and entry.repeats == 0 and not entry.hidden
+    )
     name = {"prompt": entry.by, "completion": "assistant", "unfinished": "unfinished answer"}
     words = [
         f"[{entry.number}] {_time(entry.timestamp)} {name.get(entry.kind, entry.kind)}",
@@ -237,6 +240,7 @@ def _head(entry: Entry) -> str:
         outcome if outcome not in (None, "completed", "retried") else "",
         f"to [{entry.reply_to}]" if entry.reply_to not in (None, entry.number - 1) else "",
         f"{entry.repeats:,} messages as above" if entry.repeats else "",
+        "with the results above" if is_only_results else "",
         f"redacted: {', '.join(entry.redacted)}" if entry.redacted else "",
         _hidden(entry.hidden) if entry.hidden else "",
     ]

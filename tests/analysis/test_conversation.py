@@ -221,9 +221,11 @@ def test_events_of_others(write, event):
         event("retrieval", documents="none"),
         event("feedback", feedback=["a"]),
         event("prompt", follows=3, history="all"),
+        event("tool_call", reply_to=["e11"], tool={"name": {}, "call_id": {}}),
+        event("tool_result", reply_to={}, tool={"call_id": ["c"]}, outcome=[1]),
     ]
     found = conversation(write("a.jsonl", *strange), "conv-1")
-    assert 7 == len(found.entries)
+    assert 9 == len(found.entries)
     assert ["a"] == found.entries[5].feedback
 
 
