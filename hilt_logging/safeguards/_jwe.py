@@ -109,13 +109,20 @@ def cipher(key: bytes) -> Any:
         MissingDependencyError: without `cryptography`.
         ValueError: for a key that is not 32 bytes.
     """
+    made = _aes()
+    if type(key) is not bytes or len(key) != _KEY_BYTES:
+        raise ValueError("a key of another length")
+    return made(key)
+
+
+@functools.cache
+def _aes() -> Any:
+    """AES-GCM, looked for once: at the end of the interpreter nothing is imported any more."""
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:
         raise MissingDependencyError("cryptography", "crypto") from None
-    if type(key) is not bytes or len(key) != _KEY_BYTES:
-        raise ValueError("a key of another length")
-    return AESGCM(key)
+    return AESGCM
 
 
 def direct(key: bytes, kid: str) -> Seal:

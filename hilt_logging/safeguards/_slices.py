@@ -144,6 +144,8 @@ def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
         c = d = b + _ACTION_SIZE + len(found.action)
         if not (line.startswith(_BEGIN) and line.startswith(_ACTION, b) and line[c - 1] == _QUOTE):
             return None
+        if line[_BEGIN_SIZE] != _QUOTE or line.find(b"{", 1, a) >= 0:  # the actor of another object
+            return None
         actor = line[a:b]
         human = _humans.get(actor, _UNSEEN)
         if human is _UNSEEN:

@@ -189,6 +189,9 @@ class Sealing:
                 public[part] = _without(shown, name)
                 protected[part] = {**protected.get(part, {}), name: shown[name]}
                 order.append(([part], list(event[part])))
+        for part in kept:
+            if part in public and type(public[part]) is not dict:  # no place for a token
+                protected[part] = public.pop(part)
         people = _people(public)
         if not protected and not people:
             return line
@@ -350,7 +353,7 @@ class OpeningError(HILTError):
 
 
 class _Plain(msgspec.Struct):
-    event_id: str
+    event_id: Any
     parts: dict[str, Any]
     order: Order = []
 

@@ -488,8 +488,12 @@ class SQLiteKeyStore:
 
     def _connect(self, create: bool) -> None:
         try:
-            self._fd = above_stdio(os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)))
-            self._inode = _inode(os.fstat(self._fd))
+            flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+            self._fd = above_stdio(os.open(self.path, flags))  # a pipe would wait for a writer
+            found = os.fstat(self._fd)
+            self._inode = _inode(found)
+            if not stat.S_ISREG(found.st_mode):
+                raise KeyStoreError(self.path, "it is no regular file")
             self._db = sqlite3.connect(
                 f"{Path(self.path).as_uri()}?mode=rw",
                 uri=True,

@@ -503,7 +503,57 @@ class TestErasure:
             assert not [word for word in words[:1] if word in line]
 
 
+class TestShapes:
+    @pytest.mark.parametrize("value", [None, True, SECRET, [SECRET], 7], ids=str)
+    @pytest.mark.parametrize("part", ["content", "privacy"])
+    def test_no_dict(self, an_event, options, opener, part, value):
+        """What stands where a token has to go, as a filter may leave it, is there again."""
+        event = an_event(**{part: value})
+        made = HILTFormatter(**options)._sealing.line(encode(event), 10**6)
+        assert SECRET.encode() not in made
+        assert event == opener.open(msgspec.json.decode(made))
+
+    def test_an_actor_within(self, an_event, options, opener):
+        """An inner object that looks like the fields of an event is not taken for them."""
+        event = an_event(content={"text": SECRET})
+        inner = {"x": 1, "actor": {"type": "human", "id": "bobby"}, "action": "prompt"}
+        inner["content"] = {"text": "x" * len(SECRET)}
+        first = {name: event[name] for name in ("hilt_version", "event_id", "timestamp")}
+        event = {**first, "provenance": {"library": inner}, **event}
+        made = HILTFormatter(**options)._sealing.line(encode(event), 10**6)
+        assert SECRET.encode() not in made
+        assert b"alice" not in made
+        assert event == opener.open(msgspec.json.decode(made))
+
+    @pytest.mark.parametrize("event_id", [[SECRET], {"x": SECRET}], ids=str)
+    def test_id_that_is_none(self, an_event, options, event_id):
+        """What can't be the id of an event is not readable in its place."""
+        event = an_event(event_id=event_id)
+        assert SECRET.encode() not in HILTFormatter(**options)._sealing.line(encode(event), 10**6)
+
+
+AT_THE_END = """
+import json, sys
+from hilt_logging import HILTFormatter, records, events
+import logging
+form = HILTFormatter(erasable_by="user_id", key_store=sys.argv[1])
+
+class Last:
+    def __del__(self):
+        record = records.make(events.prompt("words", user_id="alice"), logging.getLogger("hilt"))
+        print(form.format(record))
+
+sys.modules["last"] = type("Module", (), {"last": Last()})
+"""
+
+
 class TestFailure:
+    def test_at_the_end(self, in_child, tmp_path):
+        """What is said while the interpreter ends is encrypted, too."""
+        done = in_child(AT_THE_END, tmp_path / "keys.db")
+        assert "" == done.stderr
+        assert "text_encrypted" in json.loads(done.stdout)["content"]
+
     @pytest.mark.parametrize("error", [OSError(28, "full"), RuntimeError(SECRET), KeyError("x")])
     def test_no_key(self, an_event, error, public):
         """Without a key the event is written without what is protected, and counted."""

@@ -563,6 +563,29 @@ def test_gone(store, path):
     assert not path.exists()
 
 
+def test_pipe_in_its_place(store, path):
+    """What is no file any more is not waited for."""
+    store.key_for("user:alice")
+    path.unlink()
+    os.mkfifo(path)
+    store._look_at = float("-inf")
+    told = []
+
+    def ask():
+        with pytest.raises(KeyStoreError, match="no regular file"):
+            store.key_for("user:alice")
+        told.append(True)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(2)
+    waits = asking.is_alive()
+    os.close(os.open(path, os.O_RDWR))  # lets go of who waits
+    asking.join()
+
+    assert (False, [True]) == (waits, told)
+
+
 def test_put_back(store, path, tmp_path):
     """A copy that takes the place of the store is read, not what is remembered of the old one."""
     alice = store.key_for("user:alice")
