@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 
-READ = "read and validate"
-GROUPS = [READ]
+READ, ASK, CONVERT = "read and validate", "ask in SQL", "convert"
+GROUPS = [READ, ASK, CONVERT]
 
 
 class Row(NamedTuple):
@@ -144,6 +144,75 @@ def one_conversation(path: str) -> int:
     from hilt_logging.io.reader import read
 
     return sum(1 for _ in read(path, where={"session_id": "conv-000001"}))
+
+
+_BY_MODEL = "count(*), sum(cost_usd), sum(prompt_tokens), quantile_cont(latency_ms, 0.95)"
+
+
+@row("duckdb-sql", ASK, "bare DuckDB, schema guessed", counts_events=False)
+def duckdb_sql(path: str) -> None:
+    import duckdb
+
+    sql = "count(*), sum(metrics.cost_usd), sum(metrics.tokens.prompt), quantile_cont(metrics.latency_ms, 0.95)"
+    source = f"read_json('{path}', format = 'newline_delimited')"
+    duckdb.execute(f"SELECT provenance.model, {sql} FROM {source} GROUP BY 1").fetchall()
+
+
+@row("query", ASK, "**`query`**: calls, cost, tokens and latency by model", counts_events=False)
+def asked(path: str) -> None:
+    from hilt_logging.analysis import query
+
+    with query(f"SELECT model, {_BY_MODEL} FROM events GROUP BY model", path) as answer:
+        assert answer.faults.count == 0
+        assert len(list(answer)) > 1
+
+
+@row("conversations", ASK, "**`query`**: the ten dearest conversations", counts_events=False)
+def conversations(path: str) -> None:
+    from hilt_logging.analysis import query
+
+    with query("SELECT * FROM conversations ORDER BY cost_usd DESC LIMIT 10", path) as answer:
+        assert len(list(answer)) > 1
+
+
+@row("duckdb-parquet", CONVERT, "to Parquet, bare DuckDB, nine columns", counts_events=False)
+def duckdb_parquet(path: str) -> None:
+    import duckdb
+
+    columns = (
+        "event_id, timestamp, session_id, actor.type, actor.id, action, content.text, "
+        "metrics.tokens.total, metrics.cost_usd"
+    )
+    source = f"read_json('{path}', format = 'newline_delimited')"
+    duckdb.execute(f"COPY (SELECT {columns} FROM {source}) TO '{path}.parquet'")
+
+
+def _converted(path: str, **options: Any) -> int:
+    from hilt_logging.analysis import convert
+
+    done = convert(path, force=True, **options)
+    assert done.faults == 0
+    return done.events
+
+
+@row("parquet", CONVERT, "**to Parquet**, all fields and the lines")
+def parquet(path: str) -> int:
+    return _converted(path, output=f"{path}.all.parquet")
+
+
+@row("partition", CONVERT, "**to Parquet** by day and provider")
+def partition(path: str) -> int:
+    return _converted(path, to="parquet", output=f"{path}.folder", partition=True)
+
+
+@row("sqlite", CONVERT, "**to SQLite**, with a full-text index")
+def sqlite(path: str) -> int:
+    return _converted(path, output=f"{path}.db")
+
+
+@row("csv", CONVERT, "**to CSV**, all fields")
+def to_csv(path: str) -> int:
+    return _converted(path, output=f"{path}.csv")
 
 
 def main(name: str, path: str) -> None:

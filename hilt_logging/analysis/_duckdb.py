@@ -21,7 +21,18 @@ from ..errors import MissingDependencyError, ReadError
 from ..io.files import LONGEST, LogFile
 from ._inputs import Inputs, Paths, inputs_of, sqlite_lines, stored_line
 from ._lines import Line, Report, lines_of
-from .tables import COLUMNS, CONVERSATIONS, EVENTS, IS_EVENT, STRUCTURE, select, structure_of
+from .tables import (
+    COLUMNS,
+    EVENTS,
+    IS_EVENT,
+    IS_NOTICE,
+    IS_NOTICE_IN_LINE,
+    NAMES,
+    STRUCTURE,
+    conversations,
+    select,
+    structure_of,
+)
 
 
 if TYPE_CHECKING:
@@ -34,6 +45,7 @@ _MEMORY = "1GB"
 _BATCH = 2_000
 _HELD_AT_ONCE = 4 * 1024 * 1024
 _END, _SQLITE = -1, -2
+_ALL, _LINE = "log.every_event", "line_of_the_event"
 _TOKENS = STRUCTURE["metrics"]["tokens"]
 _OPTIONS = f"ignore_errors = true, maximum_object_size = {LONGEST}"
 _MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
@@ -99,7 +111,8 @@ class Database:
             }
         )
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("CREATE TABLE held (part INTEGER, json JSON)")
+        connection.execute("CREATE SCHEMA log")
+        connection.execute("CREATE TABLE log.held (part INTEGER, json JSON)")
         return connection
 
     @property
@@ -209,7 +222,9 @@ class Database:
         return held
 
     def _keep(self, part: int, texts: list[str]) -> int:
-        self.connection.execute("INSERT INTO held SELECT ?, unnest(?::VARCHAR[])", [part, texts])
+        self.connection.execute(
+            "INSERT INTO log.held SELECT ?, unnest(?::VARCHAR[])", [part, texts]
+        )
         return len(texts)
 
     def source(
@@ -246,7 +261,7 @@ class Database:
                 yield _raw(_objects(paths), structure) if is_raw else _plain(paths, structure)
                 paths = []
             if part != _END:
-                yield _raw(f"(SELECT json FROM held WHERE part = {part})", structure)  # noqa: S608
+                yield _raw(f"(SELECT json FROM log.held WHERE part = {part})", structure)  # noqa: S608
 
     def _stored_columns(self) -> dict[str, str]:
         """The columns of the Parquet files, with their types."""
@@ -277,9 +292,12 @@ class Database:
             f"{each.name if each.name in self._has else 'NULL'}::{each.type} AS {each.name}"
             for each in wanted
         ]
-        values += [
-            f"{name if name in self._has else 'NULL'}::{_TOKENS} AS {name}" for name in others or ()
-        ]
+        for name in others or ():
+            has = name if name in self._has else "NULL"
+            line = IS_NOTICE_IN_LINE if "event" in self._has else "false"
+            values.append(
+                f"{has}::{_TOKENS} AS tokens" if name == "tokens" else f"{line} AS {name}"
+            )
         return f"SELECT {', '.join(values)} FROM {self._parquet}"  # noqa: S608
 
     def stored_lines(self) -> Iterator[Line]:
@@ -299,13 +317,34 @@ class Database:
 
     def make_views(self) -> None:
         """Make the views `events` and `conversations`, and lock everything else away."""
-        self.connection.execute(f"CREATE VIEW {EVENTS} AS {self.source()}")
-        self.connection.execute(f"CREATE VIEW conversations AS {CONVERSATIONS}")
+        self.connection.execute(f"CREATE VIEW {_ALL} AS {self._without_lines()}")
+        columns = ", ".join(name for name in NAMES if name != "event")
+        self.connection.execute(
+            f"CREATE VIEW {EVENTS} AS SELECT {columns}, {_LINE} AS event FROM {_ALL}"  # noqa: S608
+        )
+        self.connection.execute(f"CREATE VIEW conversations AS {conversations(_ALL, 'is_notice')}")
         allowed = [path for path, part in self._parts if part is None]
         allowed += [*map(os.path.realpath, self._stored), self.result]
         self.connection.execute(f"SET allowed_paths = {_list(allowed)}")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
+
+    def _without_lines(self) -> str:
+        """All columns of events but `event`, in whose place something stands that plans name."""
+        columns = [name for name in NAMES if name != "event"]
+        source = self.source(columns, {"is_notice": IS_NOTICE})
+        return f"SELECT *, CAST(random() AS VARCHAR) AS {_LINE} FROM ({source})"  # noqa: S608
+
+    def give_lines_for(self, sql: str) -> None:
+        """Have the lines in `event`, if a question needs them: it is slower, as they are held."""
+        try:
+            plan = str(self.connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall())
+        except self._error:
+            plan = _LINE
+        if _LINE in plan:
+            source = self.source(None, {"is_notice": IS_NOTICE})
+            whole = f"SELECT * RENAME (event AS {_LINE}) FROM ({source})"  # noqa: S608
+            self.connection.execute(f"CREATE OR REPLACE VIEW {_ALL} AS {whole}")
 
 
 def _is_readable(path: str) -> bool:

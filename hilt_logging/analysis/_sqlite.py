@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ._lines import Line
-from .tables import COLUMNS, CONVERSATIONS, EVENTS, NAMES, Column
+from .tables import COLUMNS, EVENTS, NAMES, Column, conversations
 
 
 __all__ = ["write"]
@@ -80,7 +80,7 @@ def _index(database: sqlite3.Connection, names: set[str]) -> None:
         if name in names:
             database.execute(f"CREATE INDEX {EVENTS}_{name} ON {EVENTS} ({name})")
     if names.issuperset(NAMES):
-        database.execute(f"CREATE VIEW conversations AS {CONVERSATIONS}")
+        database.execute(f"CREATE VIEW conversations AS {conversations()}")
     if "text" in names:
         index = f"{EVENTS}_fts"
         options = f"content = '{EVENTS}', content_rowid = 'id'"

@@ -87,6 +87,7 @@ class Answer:
         self._connection = database.connection
         self._demand_one_question()
         self.columns: tuple[str, ...] = ()
+        database.give_lines_for(sql)
         self._ask(sql)
 
     def _demand_one_question(self) -> None:

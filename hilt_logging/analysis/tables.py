@@ -23,12 +23,14 @@ from ..schema import ACTIONS, ACTOR_TYPES, HILT_VERSION
 
 __all__ = [
     "COLUMNS",
-    "CONVERSATIONS",
     "EVENTS",
     "IS_EVENT",
+    "IS_NOTICE",
+    "IS_NOTICE_IN_LINE",
     "NAMES",
     "STRUCTURE",
     "Column",
+    "conversations",
     "is_event",
     "row",
     "select",
@@ -81,6 +83,7 @@ STRUCTURE: dict[str, Any] = {
         "outcome": "VARCHAR",
         "tool": {"name": "VARCHAR"},
         "error": {"type": "VARCHAR"},
+        "notice": "VARCHAR",
     },
 }
 """The fields that the columns are made of, with the types in which they are read."""
@@ -279,29 +282,46 @@ def select(
 
 
 EVENTS = "events"
-_IS_NOTICE = "(action = 'system' AND json_extract(event, '$.extensions.notice') IS NOT NULL)"
+IS_NOTICE = "action = 'system' AND extensions.notice IS NOT NULL"
+"""Whether an event is what a handler says of itself, as an expression of DuckDB over `STRUCTURE`."""
+
+IS_NOTICE_IN_LINE = "action = 'system' AND json_extract(event, '$.extensions.notice') IS NOT NULL"
+"""The same over the columns."""
+
 _IS_CALL = "action IN ('completion', 'system') AND outcome"
 
-CONVERSATIONS = f"""
+
+def conversations(source: str = EVENTS, is_notice: str = IS_NOTICE_IN_LINE) -> str:
+    """
+    Return the query of the conversations: a row for each, without notices.
+
+    Args:
+        source: A relation with the columns of events.
+        is_notice: An expression over them.
+    """
+    return f"""
 SELECT
   session_id,
   max(user_id) AS user_id,
   min(timestamp) AS started,
   max(timestamp) AS ended,
   count(*) AS events,
-  CAST(sum(CASE WHEN action = 'prompt' THEN 1 ELSE 0 END) AS BIGINT) AS prompts,
-  CAST(sum(CASE WHEN action = 'completion' THEN 1 ELSE 0 END) AS BIGINT) AS completions,
-  CAST(sum(CASE WHEN action = 'tool_call' THEN 1 ELSE 0 END) AS BIGINT) AS tool_calls,
-  CAST(sum(CASE WHEN {_IS_CALL} = 'failed' THEN 1 ELSE 0 END) AS BIGINT) AS failed,
-  CAST(sum(CASE WHEN {_IS_CALL} = 'retried' THEN 1 ELSE 0 END) AS BIGINT) AS retried,
+  {_number_of("action = 'prompt'")} AS prompts,
+  {_number_of("action = 'completion'")} AS completions,
+  {_number_of("action = 'tool_call'")} AS tool_calls,
+  {_number_of(f"{_IS_CALL} = 'failed'")} AS failed,
+  {_number_of(f"{_IS_CALL} = 'retried'")} AS retried,
   CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
   CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
   CAST(sum(total_tokens) AS BIGINT) AS total_tokens,
   sum(cost_usd) AS cost_usd,
   group_concat(DISTINCT provider) AS providers,
   group_concat(DISTINCT model) AS models
-FROM {EVENTS}
-WHERE NOT {_IS_NOTICE}
+FROM {source}
+WHERE NOT ({is_notice})
 GROUP BY session_id
 """  # noqa: S608 -- our own words
-"""One row for each conversation, over `events`; what a handler says of itself is left out."""
+
+
+def _number_of(condition: str) -> str:
+    return f"CAST(sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS BIGINT)"

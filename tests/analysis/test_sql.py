@@ -44,6 +44,51 @@ def test_own_field(write, calls):
     assert [("blue",)] == rows(sql, path)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT event FROM events",
+        "FROM events SELECT event",
+        "SELECT whole.event FROM (FROM events) AS whole",
+        "SELECT e.event FROM (SELECT events AS e FROM events)",
+        "SELECT COLUMNS('^event$') FROM events",
+        "SELECT event AS a FROM events ORDER BY event_id DESC",
+        "WITH lines AS (SELECT event FROM events) FROM lines",
+        "SELECT a.event FROM events a JOIN events b USING (event_id)",
+        "SELECT (SELECT any_value(event) FROM events b WHERE b.event_id = a.event_id) FROM events a",
+        "SELECT e.event FROM conversations JOIN events e USING (session_id)",
+        "SELECT event FROM events WHERE event = event || ''",
+        "SELECT replace(concat('x', event), 'x{', '{') FROM events -- at the end",
+        "SELECT DISTINCT event FROM events;",
+    ],
+)
+def test_line(write, calls, sql):
+    """The line is in `event` wherever a question asks for it."""
+    path = write("a.jsonl", *calls(1))
+    expected = path.read_text().splitlines()
+    assert sorted(expected) == sorted(line for (line,) in rows(sql, path))
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("SELECT count(*) FROM events WHERE event LIKE '%Question%'", 1),
+        ("SELECT count(DISTINCT event) FROM events", 2),
+        ("SELECT count(*) FROM (SELECT DISTINCT event FROM events)", 2),
+        ("SELECT sum(length(event)) > 600 FROM events", True),
+        ("SELECT count(event) FROM events", 2),
+        (
+            "SELECT count(*) FROM (SUMMARIZE events) WHERE column_name = 'event' AND max LIKE '{%'",
+            1,
+        ),
+        ("SELECT count(*) FROM (DESCRIBE events) WHERE column_type = 'VARCHAR'", 16),
+    ],
+)
+def test_line_in_conditions(write, calls, sql, count):
+    """Likewise in conditions and numbers."""
+    assert [(count,)] == rows(sql, write("a.jsonl", *calls(1)))
+
+
 def test_conversations(write, calls, an_event):
     """A conversation is a row; notices are no part of one, and retried attempts no failures."""
     more = [

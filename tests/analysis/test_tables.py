@@ -157,7 +157,7 @@ def test_documented():
     text = page.read_text("utf-8")
     for column in COLUMNS:
         assert f"| `{column.name}` | {column.type} | {column.meaning} |" in text
-    views = re.findall(r" AS (\w+)(?=,?\n)", tables.CONVERSATIONS)
+    views = re.findall(r" AS (\w+)(?=,?\n)", tables.conversations())
     assert len(views) == 15
     for name in ["session_id", *views]:
         assert f"| `{name}` |" in text
