@@ -447,7 +447,10 @@ class Opener:
         key_id = str(kid)
         key = self._store.key_of(key_id)
         if key is not None:
-            return cipher(key)
+            try:
+                return cipher(key)
+            except ValueError:
+                raise OpeningError("no key", "What the key store gives is no key") from None
         if self._store.was_erased(key_id):
             raise OpeningError("erased", f"The key {key_id[:_MOST_SHOWN]!r} was erased")
         raise OpeningError("no key", f"The key {key_id[:_MOST_SHOWN]!r} is not in the key store")

@@ -702,6 +702,14 @@ class TestOpening:
             event = an_event(content={"text_encrypted": token.serialize(compact=True)})
             assert "foreign" == self._reason(opener, event)
 
+    @pytest.mark.parametrize("key", [b"short", "no bytes"])
+    def test_a_key_store_of_no_keys(self, an_event, key):
+        """What is no key opens nothing, and is told as any other failure."""
+        store = Keys()
+        made = line_of(HILTFormatter(erasable_by="user_id", key_store=store), of_all(an_event))
+        store.key_for("user:alice").key = key
+        assert "no key" == self._reason(Opener([], store), made)
+
     def test_a_key_store_that_fails(self, an_event, options, opener):
         """Its own error is told."""
         store = Keys()
