@@ -22,7 +22,7 @@ import zlib
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fault_scenarios
 
@@ -52,6 +52,13 @@ class Canary(Ours):
     """`HILTFileHandler` with the options of a mode; whatever is to be said, it says the secret."""
 
     options: dict[str, Any] = {}  # noqa: RUF012 -- set once, before any is made
+    modules: ClassVar = [
+        *Ours.modules,
+        "cryptography.hazmat.primitives.asymmetric.ed25519",
+        "hilt_logging.safeguards.encryption",
+        "hilt_logging.safeguards.keystore",
+        "hilt_logging.safeguards.privacy",
+    ]
 
     def __init__(self, path: Path, max_bytes: int = 0, watches: bool = False) -> None:
         import logging
