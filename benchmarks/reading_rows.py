@@ -9,16 +9,19 @@ Only the standard library is imported at the top: some rows run where this packa
 from __future__ import annotations
 
 import json
+import os
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 
-READ, ASK, CONVERT = "read and validate", "ask in SQL", "convert"
-GROUPS = [READ, ASK, CONVERT]
+READ, ASK, CONVERT, FIND = "read and validate", "ask in SQL", "convert", "find and show"
+GROUPS = [READ, ASK, CONVERT, FIND]
 
 
 class Row(NamedTuple):
@@ -215,17 +218,111 @@ def to_csv(path: str) -> int:
     return _converted(path, output=f"{path}.csv")
 
 
+RARE, COMMON = "kilometres. 7776", "quick brown fox"  # in some events, in half of them
+
+
+def _ripgrep(path: str, *words: str) -> None:
+    done = subprocess.run(["rg", *words, path], stdout=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0
+
+
+def _searched(path: str, text: str, **options: Any) -> None:
+    from hilt_logging.analysis import Wanted, search
+
+    assert sum(1 for _ in search(path, Wanted(text, **options))) > 0
+
+
+@row("rg", FIND, "ripgrep, a rare text", counts_events=False)
+def ripgrep(path: str) -> None:
+    _ripgrep(path, RARE)
+
+
+@row("search", FIND, "**`search`**, the same", counts_events=False)
+def searched(path: str) -> None:
+    _searched(path, RARE)
+
+
+@row("rg-i", FIND, "ripgrep `-i`", counts_events=False)
+def ripgrep_any_case(path: str) -> None:
+    _ripgrep(path, "-i", RARE.upper())
+
+
+@row("search-i", FIND, "**`search`**, small or large letters", counts_events=False)
+def searched_any_case(path: str) -> None:
+    _searched(path, RARE.upper(), ignore_case=True)
+
+
+@row("rg-common", FIND, "ripgrep, a text in every second event", counts_events=False)
+def ripgrep_common(path: str) -> None:
+    _ripgrep(path, COMMON)
+
+
+@row("search-common", FIND, "**`search`**, the same", counts_events=False)
+def searched_common(path: str) -> None:
+    _searched(path, COMMON)
+
+
+@row("show", FIND, "**`show`**, first use: the index is made", counts_events=False)
+def shown_first(path: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        _shown(path)
+
+
+@row("show-indexed", FIND, "**`show`**, indexed", counts_events=False)
+def shown(path: str) -> None:
+    os.environ["XDG_CACHE_HOME"] = os.path.dirname(path)
+    _shown(path)
+
+
+def _shown(path: str) -> None:
+    from hilt_logging.analysis import conversation
+    from hilt_logging.analysis.conversation import index
+
+    assert len(conversation(path, "conv-000333").entries) == 20
+    index(path)
+
+
+@row("sessions", FIND, "**`sessions`**: all, without an index", counts_events=False)
+def listed(path: str) -> None:
+    from hilt_logging.analysis import sessions
+
+    assert len(sessions(path)) > 1
+
+
+@row("gaps", FIND, "**`gaps`**")
+def without_answers(path: str) -> int:
+    from hilt_logging.analysis import gaps
+
+    return gaps(path).events
+
+
+@row("tail", FIND, "**`tail`**: the last ten", counts_events=False)
+def last(path: str) -> None:
+    from hilt_logging.analysis import recent
+
+    assert len(recent(path)) == 10
+
+
 def main(name: str, path: str) -> None:
     warm(path)
-    before, begun = time.process_time(), time.perf_counter()
+    if name == "show-indexed":
+        shown(path)
+    before, begun = _cpu(), time.perf_counter()
     result = ROWS[name].run(path)
     figures = {
-        "cpu": time.process_time() - before,
+        "cpu": _cpu() - before,
         "wall": time.perf_counter() - begun,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "result": result if isinstance(result, int | float) else 0,
     }
     print(json.dumps(figures))
+
+
+def _cpu() -> float:
+    """The processor time of this process and of those that it ran."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def warm(path: str) -> None:

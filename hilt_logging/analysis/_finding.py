@@ -268,10 +268,11 @@ def _spans(block: bytes, needles: Needles, begin: int) -> Iterator[tuple[int, in
     text = block.lower() if needles.folds else block
     contains = containing()
     spans: set[tuple[int, int]] = set()
+    has_escapes = contains(block, b"\\u")
     for needle in needles.any_of:
-        if contains(text, needle):
+        if (has_escapes or needle[:2] != b"\\u") and contains(text, needle):
             spans.update(_lines_of(text, begin, functools.partial(text.find, needle)))
-    if needles.is_ascii and contains(block, _ESCAPED):
+    if has_escapes and needles.is_ascii and contains(block, _ESCAPED):
         spans.update(_lines_of(block, begin, functools.partial(_escape, block)))
     yield from sorted(spans) if len(spans) > 1 else spans
 

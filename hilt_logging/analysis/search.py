@@ -122,8 +122,8 @@ class Wanted:
         self._actions, self._models, self._users = set(actions), set(models), set(users)
         self._sessions = set(sessions)
         self._times = selection_of(since, until, None)
-        self._text = text if text and not regex and not ignore_case else None
         self._pattern = _pattern(text, regex, ignore_case) if text else None
+        self._span = _span_of(None if regex or ignore_case else text, self._pattern)
         self.needles = self._needles(text, regex, ignore_case)
 
     def _needles(self, text: str, regex: bool, ignore_case: bool) -> Needles:
@@ -162,13 +162,11 @@ class Wanted:
 
     def _places(self, event: dict[str, Any]) -> Iterator[Place]:
         shown = {name: value for name, value in event.items() if name not in _LEFT_OUT}
-        for field, value in islice(self._fields_with(shown, ""), _MOST_PLACES):
-            found = self._pattern.search(value) if self._pattern is not None else None
-            if found is not None:
-                yield Place(field, value, *found.span())
+        return islice(self._places_below(shown, ""), _MOST_PLACES)
 
-    def _fields_with(self, value: Any, path: str) -> Iterator[tuple[str, str]]:
-        """The texts in a value in which something is found, each with its field."""
+    def _places_below(self, value: Any, path: str) -> Iterator[Place]:
+        """The places in a value, the first one of each text."""
+        span = self._span
         stack = [(path, value)]  # a value may be as deep as recursion goes
         while stack:
             path, value = stack.pop()
@@ -176,16 +174,12 @@ class Wanted:
             for name, each in value.items() if type(value) is dict else enumerate(value):
                 kind = type(each)
                 if kind is str:
-                    if self._has(each) and self._is_within(field := f"{path}{name}"):
-                        yield field, each
+                    found = span(each)
+                    if found is not None and self._is_within(field := f"{path}{name}"):
+                        yield Place(field, each, *found)
                 elif kind is dict or kind is list:
                     inner.append((f"{path}{name}.", each))
             stack += inner[::-1]
-
-    def _has(self, value: str) -> bool:
-        if self._text is not None:
-            return self._text in value
-        return self._pattern is not None and self._pattern.search(value) is not None
 
     def _is_within(self, field: str) -> bool:
         return not self._within or any(
@@ -198,6 +192,19 @@ def _pattern(text: str, regex: bool, ignore_case: bool) -> re.Pattern[str]:
         return re.compile(text if regex else re.escape(text), re.I if ignore_case else 0)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigurationError("text", text, f"It is no regular expression: {error}") from None
+
+
+def _span_of(
+    text: str | None, pattern: re.Pattern[str] | None
+) -> Callable[[str], tuple[int, int] | None]:
+    """What tells where in a text the first match begins and ends."""
+    if pattern is None:
+        return lambda value: None
+    if text is None:
+        search = pattern.search
+        return lambda value: found.span() if (found := search(value)) is not None else None
+    size = len(text)
+    return lambda value: (begin, begin + size) if (begin := value.find(text)) >= 0 else None
 
 
 def _value(event: dict[str, Any], path: list[str]) -> Any:
