@@ -1,16 +1,19 @@
 """
-How the detectors do on cases of somebody who had not seen them when they wrote these.
+How the detectors do on cases of those who had not seen them when they wrote these.
 
-The cases in `corpus_by_others` were written from the documentation alone and were committed before
-they were scored; nothing was taken out or marked otherwise because of what came of it. (One number was
-corrected afterwards, `others-tools-16`: a Romanian CNP of a county that does not exist.) When it was
-written, before the detectors were changed: 302 of 343 places were found under their kind, 309 were
-covered, and 10 of 128 clean texts had a false alarm. Since then what was missed has been looked at, and
-so it is no longer blind: it shows that nothing gets worse, not how the detectors do elsewhere.
+The cases in `corpus_by_others` and `corpus_third` were written from the documentation alone and were
+committed before they were scored; nothing was taken out or marked otherwise because of what came of
+it. (One number was corrected afterwards, `others-tools-16`: a Romanian CNP of a county that does not
+exist.) When `corpus_by_others` was written, before the detectors were changed: 302 of 343 places were
+found under their kind, 309 were covered, and 10 of 128 clean texts had a false alarm. Since then what
+was missed has been looked at, and so it is no longer blind: it shows that nothing gets worse, not how
+the detectors do elsewhere. The figures of `corpus_third` below are those of detectors that were not
+changed after it was written.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,79 +23,147 @@ from hilt_logging.safeguards.detectors import KINDS
 from .test_corpus import Score, cases_of, found_in, unmarked
 
 
-FOLDER = Path(__file__).parent / "corpus_by_others"
-PATHS = sorted(FOLDER.glob("*.jsonl"))
-# how many of how many are found under their kind, and how many false ones come with them, in all texts
-FLOORS = {
-    "api_key": (34, 34, 0),
-    "cloud_key": (21, 21, 0),
-    "credit_card": (22, 22, 0),
-    "email": (37, 37, 0),
-    "iban": (27, 27, 0),
-    "ip_address": (20, 20, 0),
-    "jwt": (10, 10, 0),
-    "national_id": (60, 60, 0),
-    "password": (38, 38, 0),
-    "phone": (53, 53, 0),
-    "private_key": (10, 10, 0),
-    "us_ssn": (11, 11, 0),
-}
-# places in the texts, and those that are covered, whatever kind they are said to be
-PLACES, COVERED = 343, 343
-CLEAN, SPOILED = 128, 0
+@dataclass(frozen=True)
+class Corpus:
+    """
+    A folder of cases, and what was found in them when it was measured.
+
+    Attributes:
+        folder: where the cases are.
+        cases: how many there are.
+        countries: how many countries they are of.
+        floors: how many of how many are found under their kind, and how many false ones come with
+            them, in all texts.
+        places: how many places are marked, and how many of them are covered, whatever kind they are
+            said to be.
+        clean: how many texts have nothing in them, and how many of them have a false alarm, with the
+            telephone numbers of many countries looked for.
+    """
+
+    folder: str
+    cases: int
+    countries: int
+    floors: dict[str, tuple[int, int, int]]
+    places: tuple[int, int]
+    clean: tuple[int, int]
+
+    @property
+    def paths(self):
+        return sorted((Path(__file__).parent / self.folder).glob("*.jsonl"))
+
+    def all_cases(self):
+        return [case for path in self.paths for case in cases_of(path)]
+
+
+BY_OTHERS = Corpus(
+    folder="corpus_by_others",
+    cases=402,
+    countries=57,
+    floors={
+        "api_key": (34, 34, 0),
+        "cloud_key": (21, 21, 0),
+        "credit_card": (22, 22, 0),
+        "email": (37, 37, 0),
+        "iban": (27, 27, 0),
+        "ip_address": (20, 20, 0),
+        "jwt": (10, 10, 0),
+        "national_id": (60, 60, 0),
+        "password": (38, 38, 0),
+        "phone": (53, 53, 0),
+        "private_key": (10, 10, 0),
+        "us_ssn": (11, 11, 0),
+    },
+    places=(343, 343),
+    clean=(128, 0),
+)
+THIRD = Corpus(
+    folder="corpus_third",
+    cases=283,
+    countries=50,
+    floors={
+        "api_key": (38, 39, 0),
+        "cloud_key": (20, 21, 0),
+        "credit_card": (12, 12, 0),
+        "email": (34, 34, 0),
+        "iban": (22, 22, 0),
+        "ip_address": (19, 19, 0),
+        "jwt": (5, 5, 0),
+        "national_id": (77, 80, 0),
+        "password": (36, 45, 1),
+        "phone": (68, 69, 3),
+        "private_key": (6, 6, 0),
+        "us_ssn": (12, 12, 0),
+    },
+    places=(364, 350),
+    clean=(86, 4),
+)
+
+
+@pytest.fixture(scope="module", params=[BY_OTHERS, THIRD], ids=lambda each: each.folder)
+def corpus(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def score():
-    return Score(PATHS)
+def score(corpus):
+    return Score(corpus.paths)
 
 
-def covered(paths):
+def covered(cases):
     """How many places there are, and how many no reader of a redacted text would see."""
     places = hidden = 0
-    for path in paths:
-        for case in cases_of(path):
-            text, entities = unmarked(case["text"])
-            found = found_in(case, text, bool(entities))
-            places += len(entities)
-            hidden += sum(any(s <= a and b <= e for s, e, _ in found) for a, b, _ in entities)
+    for case in cases:
+        text, entities = unmarked(case["text"])
+        found = found_in(case, text, bool(entities))
+        places += len(entities)
+        hidden += sum(any(s <= a and b <= e for s, e, _ in found) for a, b, _ in entities)
     return places, hidden
 
 
-def test_corpus_is_what_it_was():
-    """There are 402 cases, each with a source, of all kinds and more than fifty countries."""
-    cases = [case for path in PATHS for case in cases_of(path)]
+def test_corpus_is_what_it_was(corpus):
+    """There are as many cases as were written, each with a source, of all kinds and as many countries."""
+    cases = corpus.all_cases()
     kinds = {kind for case in cases for _, _, kind in unmarked(case["text"])[1]}
-    assert len(cases) == len({case["id"] for case in cases}) == 402
-    assert len({case["country"] for case in cases}) > 50
+    assert len(cases) == len({case["id"] for case in cases}) == corpus.cases
+    assert len({case["country"] for case in cases}) == corpus.countries
     assert all(case["source"] for case in cases)
-    assert set(KINDS) == kinds == set(FLOORS)
+    assert set(KINDS) == kinds == set(corpus.floors)
 
 
-def test_table(score, capsys):
+def test_table(corpus, score, capsys):
     """The figures are shown, so that whoever changes a detector sees what becomes of them."""
-    places, hidden = covered(PATHS)
+    places, hidden = covered(corpus.all_cases())
     with capsys.disabled():
-        print(f"\n{score.table()}\nplaces: {places}, covered under any kind: {hidden}")
-    assert PLACES == places
-    assert hidden >= COVERED
+        print(f"\n{corpus.folder}\n{score.table()}")
+        print(f"places: {places}, found: {score.hit.total()}, covered under any kind: {hidden}")
+    assert corpus.places[0] == places
+    assert hidden >= corpus.places[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_recall(score, kind):
+def test_recall(corpus, score, kind):
     """As many of each kind are found as were when this was measured."""
-    hit, wanted, _ = FLOORS[kind]
+    hit, wanted, _ = corpus.floors[kind]
     assert wanted == score.wanted[kind]
     assert score.hit[kind] >= hit
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_precision(score, kind):
+def test_precision(corpus, score, kind):
     """No more of each kind are found where there are none than were when this was measured."""
-    assert score.wrong[kind] <= FLOORS[kind][2]
+    assert score.wrong[kind] <= corpus.floors[kind][2]
 
 
-def test_false_alarms(score):
+def test_false_alarms(corpus, score):
     """No more clean texts have a false alarm than had one when this was measured."""
-    assert CLEAN == score.clean
-    assert score.spoiled <= SPOILED
+    assert corpus.clean[0] == score.clean
+    assert score.spoiled <= corpus.clean[1]
+
+
+def test_false_alarms_at_home():
+    """With the telephone numbers of its own country only, one clean text has a false alarm."""
+    texts = [(case, *unmarked(case["text"])) for case in THIRD.all_cases()]
+    spoiled = [
+        case["id"] for case, text, marked in texts if not marked and found_in(case, text, True)
+    ]
+    assert len(spoiled) <= 1, spoiled
