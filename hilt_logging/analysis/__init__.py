@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .recent import followed, recent
     from .search import Hit, Wanted, search
     from .sql import Answer, query
+    from .validate import Validation, validate
 
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Gaps",
     "Hit",
     "Imported",
+    "Validation",
     "Wanted",
     "conversation",
     "convert",
@@ -38,6 +40,7 @@ __all__ = [
     "recent",
     "search",
     "sessions",
+    "validate",
 ]
 
 _LATE = {
@@ -47,6 +50,7 @@ _LATE = {
     "Gaps": "gaps",
     "Hit": "search",
     "Imported": "importing",
+    "Validation": "validate",
     "Wanted": "search",
     "conversation": "conversation",
     "convert": "convert",
@@ -57,6 +61,7 @@ _LATE = {
     "recent": "recent",
     "search": "search",
     "sessions": "conversation",
+    "validate": "validate",
 }
 
 
