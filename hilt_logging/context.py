@@ -7,10 +7,11 @@ See Also:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -64,6 +65,16 @@ lookup = _bound.get
 def current() -> Context:
     """Return what is bound here; fields that nobody set are None."""
     return _bound.get().merged
+
+
+@contextlib.contextmanager
+def restored(bound: _Bound) -> Iterator[None]:
+    """Bind what `lookup` returned where an ordinary record was made, and nothing else."""
+    before = _bound.set(bound)
+    try:
+        yield
+    finally:
+        _bound.reset(before)
 
 
 class bind:  # noqa: N801 -- used as a function, like contextlib.suppress

@@ -18,6 +18,7 @@ from .errors import ConfigurationError, reject_unknown
 from .events import encode
 from .records import (
     HILTRecord,
+    as_bound,
     complete,
     complete_with_line,
     completed,
@@ -192,7 +193,11 @@ class HILTFormatter(logging.Formatter):
             event = complete(record)
             is_foreign = event is None
             event = self.wrap(record) if event is None else snapshot(event)
-        subject = None if self._sealing is None else self._sealing.subject_of(event, is_foreign)
+        if self._sealing is None:
+            subject = None
+        else:
+            with as_bound(record):
+                subject = self._sealing.subject_of(event, is_foreign)
         return event if rules is None else rules.applied(event), subject
 
     def _sealed_line(self, sealing: Sealing, record: logging.LogRecord) -> bytes:
@@ -248,7 +253,8 @@ class HILTFormatter(logging.Formatter):
             "action": "system",
             "extensions": {"log": {k: v for k, v in log.items() if v is not None}},
         }
-        return completed(event, record.name, created_ns(record))
+        with as_bound(record):
+            return completed(event, record.name, created_ns(record))
 
 
 _EVERYTHING = {

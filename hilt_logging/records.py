@@ -7,6 +7,7 @@ unharmed through other people's formatters, queues, sockets and pickles.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import sys
@@ -23,7 +24,7 @@ import msgspec
 
 from ._ids import Key
 from ._lines import encode_plain, has_plain_names, line_of, plain_of
-from .context import Context, current, trace_ids
+from .context import Context, current, lookup, restored, trace_ids
 from .errors import InvalidEventError
 from .events import (
     Event,
@@ -424,12 +425,32 @@ def detached(record: logging.LogRecord) -> logging.LogRecord:
     elif copied.args or type(copied.msg) is not str:
         _merge(copied)
     place, _ = _find(copied)
-    if event is not None:
+    if event is None:
+        _keep_context(copied)
+    else:
         place["hilt"] = fresh = _copy_of(event)
         key = key_of(record)
         _twins.put(fresh, key)
         _set_made(copied, fresh, key)
     return copied
+
+
+_contexts: dict[ref[logging.LogRecord], Any] = {}
+"""What was bound where ordinary records were made that another thread handles."""
+
+
+def _keep_context(record: logging.LogRecord) -> None:
+    bound = lookup()
+    if bound.layers and type(record).__hash__ is object.__hash__:
+        _contexts[ref(record, _contexts.pop)] = bound
+
+
+def as_bound(record: logging.LogRecord) -> contextlib.AbstractContextManager[None]:
+    """Bind what was bound where a record was detached; what is bound here, where it was not."""
+    found = None
+    if _contexts and type(record).__hash__ is object.__hash__:
+        found = _contexts.get(ref(record))
+    return contextlib.nullcontext() if found is None else restored(found)
 
 
 def with_event(record: logging.LogRecord, event: dict[str, Any]) -> logging.LogRecord:

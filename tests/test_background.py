@@ -1250,3 +1250,19 @@ class TestFork:
         assert (0, "") == (done.returncode, done.stderr)
         expected = sorted(f"{name}-{number}" for name in "abcd" for number in range(100))
         assert expected == sorted(event["session_id"] for event in lines(path))
+
+
+def test_ordinary_records_are_whose_they_were(tmp_path):
+    """What was bound where an ordinary record was made stands in its event, and only there."""
+    path, logger = tmp_path / "x.jsonl", logging.Logger("app")
+    handler = BackgroundHandler(HILTFileHandler(path, foreign="wrap"))
+    logger.addHandler(handler)
+    with bind(session_id="s", user_id="alice", tenant="t"):
+        logger.info("one")
+    logger.info("two")
+    handler.close()
+
+    one, two = [json.loads(line) for line in path.read_text().splitlines()]
+    assert "s" == one["session_id"]
+    assert {"user_id": "alice", "tenant": "t"}.items() <= one["extensions"].items()
+    assert {"log"} == two["extensions"].keys()

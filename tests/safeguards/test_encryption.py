@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hilt_logging import HILTFileHandler, HILTFormatter, emit, events, validate_event
+from hilt_logging import HILTFileHandler, HILTFormatter, bind, emit, events, validate_event
 from hilt_logging.errors import ConfigurationError
 from hilt_logging.events import encode
 from hilt_logging.handlers import BackgroundHandler
@@ -437,6 +437,22 @@ class TestPeople:
 
 
 class TestErasure:
+    def test_records_in_the_background(self, tmp_path):
+        """An ordinary record is under the key of who was bound where it was made."""
+        store, logger = Keys(), logging.Logger("app")
+        handler = BackgroundHandler(
+            HILTFileHandler(
+                tmp_path / "x.jsonl", foreign="wrap", erasable_by="user_id", key_store=store
+            )
+        )
+        logger.addHandler(handler)
+        with bind(session_id="s", user_id="alice"):
+            logger.info(SECRET)
+        with bind(session_id="s"):
+            logger.info(SECRET)
+        handler.close()
+        assert ["user:alice", "session:s"] == [*store.of]
+
     def test_erased(self, an_event, public, opener):
         """What was written under a key that is gone can't be opened; what is new can."""
         store = Keys()
