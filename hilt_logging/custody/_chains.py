@@ -4,18 +4,26 @@ What is known of one chain while its lines are read.
 
 from __future__ import annotations
 
+import re
+
 from collections import deque
+from itertools import islice
 from typing import Any, NamedTuple
 
-from ..safeguards.chain import ZEROS, Link, spanning
+import msgspec
+
+from ..safeguards.chain import ZEROS, Link, Span, sha256, spanning
 from ._findings import Finding, Place
 
 
-__all__ = ["Chain", "Gap", "Stray", "Strays"]
+__all__ = ["Chain", "Gap", "Stray", "Strays", "is_json"]
 
 REMEMBERED = 20_000
 _MOST = 1000
 _MOST_LINKED = 8
+_MOST_BEGINS = 32
+_LONGEST_GLUED = 1024 * 1024
+_BEGINS = (b'{"hilt_version"', b'{"')
 
 
 class Stray(NamedTuple):
@@ -45,6 +53,7 @@ class Strays:
     Args:
         head: The digest of that one.
         chain: Its chain.
+        above: Its bytes, so far as they are kept.
 
     Attributes:
         some: The first of them, as far as they are kept.
@@ -53,11 +62,22 @@ class Strays:
         linked: Those with a link, the last ones, by their digests: their place in `some` as well.
         highest: The highest number of those of the same chain.
         has_heir: Whether one is linked to the last line before them.
+        behind: The first that was written with a line that stands behind a fragment: its writer
+            writes that one again.
+        is_doubted: Whether reading went on from one of them, until one vouches for all.
+        astray: The first of the same chain that no writer can have put here, with its place in
+            `some`.
     """
 
-    def __init__(self, head: str, chain: str) -> None:
+    def __init__(self, head: str, chain: Chain | None, above: bytes = b"") -> None:
         self._span = spanning(head)
+        self._above = dict.fromkeys(_ends_of(above), chain.seq) if chain is not None else {}
         self._chain = chain
+        self._looks: dict[str, tuple[int, Span]] = {}
+        self._ends: dict[str, int] = {}
+        self.is_doubted = False
+        self.behind: tuple[int, Stray] | None = None
+        self.astray: tuple[int, Stray] | None = None
         self.some: list[Stray] = []
         self.last: Stray | None = None
         self.count = 0
@@ -80,13 +100,43 @@ class Strays:
         self.count += 1
         if stray.kind in ("linked", "glued") and stray.link is not None:
             self.linked[stray.own] = len(self.some), stray
-            if stray.link.chain == self._chain:
+            if self._chain is not None and stray.link.chain == self._chain.id:
+                if self.is_late(stray):
+                    self._end(stray, stray.link)
+                    if self.behind is None and stray.link.prev in self._above:
+                        self.behind = len(self.some), stray
+                elif self.astray is None and not self.is_doubted:
+                    self.astray = len(self.some), stray
                 self.highest = max(self.highest, stray.link.seq)
             if len(self.linked) > _MOST_LINKED:
                 del self.linked[next(iter(self.linked))]
         self.last = stray._replace(line=b"")
         if len(self.some) < _MOST:
             self.some.append(self.last)
+        if self._chain is not None and len(self._looks) < REMEMBERED:
+            highest = max(self._chain.seq, self.highest)
+            self._looks[stray.own] = highest, Span(self.count, self.sha256)
+
+    def _end(self, stray: Stray, link: Link) -> None:
+        """Keep that its writer may have put more behind it in one write."""
+        if len(self._ends) < REMEMBERED:
+            ends = [stray.own, *(_ends_of(stray.line) if stray.kind == "glued" else ())]
+            self._ends.update(dict.fromkeys(ends, link.seq))
+
+    def is_late(self, stray: Stray) -> bool:
+        """
+        Whether a linked line fits a place before: its writer was stopped, and others wrote.
+
+        Args:
+            stray: A line of the same chain.
+        """
+        link, chain = stray.link, self._chain
+        if link is None or chain is None or stray.own == chain.digest_of(link.seq):
+            return False
+        if link.span is not None:
+            return self._looks.get(link.prev) == (link.seq - 1, link.span)
+        before = self._ends.get(link.prev, self._above.get(link.prev))
+        return before == link.seq - 1 or chain.digest_of(link.seq - 1) == link.prev
 
     def after(self) -> Any:
         """Return the state of the digest, to which a long line is added in pieces."""
@@ -138,6 +188,7 @@ class Chain:
         replaced: Ranges of numbers that a statement says were rewritten.
         between: Number and digest of lines that a statement says stood behind the last linked one.
         resumes: The chain that goes on after this one, which stands for a part of it.
+        unsigned: The first notice since the last signature that has none, with its number.
     """
 
     def __init__(self, chain: str, log: str, seq: int = -1, head: str = ZEROS) -> None:
@@ -160,6 +211,7 @@ class Chain:
         self.replaced: list[tuple[int, int]] = []
         self.between: tuple[int, str] | None = None
         self.resumes: str | None = None
+        self.unsigned: tuple[int, Place] | None = None
         self.is_declared = False
         self.is_ended = False
         self.last_signed: tuple[int, Place] | None = None
@@ -210,3 +262,23 @@ class Chain:
         if len(self.elsewhere) < _MOST:
             self.elsewhere[seq] = own, finding
             self.watched = sorted({*self.watched, seq}, reverse=True)
+
+
+def _ends_of(line: bytes) -> list[str]:
+    """Return the digests that a line may have had as it was written, if it is behind a fragment."""
+    if len(line) > _LONGEST_GLUED or is_json(line):
+        return []
+    for sign in _BEGINS:
+        begins = [each.start() for each in islice(re.finditer(sign, line), _MOST_BEGINS)]
+        if begins:
+            return [sha256(line[begin:]) for begin in begins]
+    return []
+
+
+def is_json(line: bytes) -> bool:
+    """Return whether a line is JSON."""
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

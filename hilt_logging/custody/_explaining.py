@@ -4,14 +4,12 @@ What happened to lines that do not fit, once a later line tells which of them ar
 
 from __future__ import annotations
 
-import msgspec
-
 from ..safeguards.chain import Link
-from ._chains import Chain, Gap, Stray
+from ._chains import Chain, Gap, Stray, is_json
 from ._findings import Finding, Findings, Kind, Place, Severity
 
 
-__all__ = ["Explanations", "is_heir", "is_json", "named", "numbers"]
+__all__ = ["Explanations", "is_heir", "named", "numbers"]
 
 
 class Explanations:
@@ -258,12 +256,3 @@ def named(place: Place) -> str:
 def numbers(first: int, last: int) -> str:
     """Return the begin of a sentence about numbers."""
     return f"number {first} is" if first == last else f"numbers {first} to {last} are"
-
-
-def is_json(line: bytes) -> bool:
-    """Return whether a line is JSON."""
-    try:
-        msgspec.json.decode(line)
-    except (ValueError, RecursionError):
-        return False
-    return True

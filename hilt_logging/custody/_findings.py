@@ -161,6 +161,7 @@ class Findings:
         self._known: set[tuple[str, str | None, int | None]] = set()
         self._more: dict[str, int] = {}
         self._worst: dict[Severity, int] = {}
+        self._tried: list[Finding] | None = None
 
     def add(
         self,
@@ -177,6 +178,8 @@ class Findings:
         key = (severity if severity == "tampering" else kind, file, line)
         if line is not None and key in self._known:
             return made
+        if self._tried is not None:
+            self._tried.append(made)
         if len(self._all) < MOST_FINDINGS:
             self._known.add(key)
             self._all.append(made)
@@ -184,6 +187,25 @@ class Findings:
             self._more[kind] = self._more.get(kind, 0) + 1
             self._worst[severity] = self._worst.get(severity, 0) + 1
         return made
+
+    def note(self) -> list[Finding]:
+        """Return a list that takes what is put down from now on, up to `noted`."""
+        self._tried = []
+        return self._tried
+
+    def noted(self) -> None:
+        """End what `note` began."""
+        self._tried = None
+
+    def withdraw(self, some: list[Finding]) -> None:
+        """Take findings back that are explained by what was read since."""
+        for found in some:
+            count = len(self._all)
+            self._all = [each for each in self._all if each is not found]
+            if len(self._all) == count:
+                self._more[found.kind] -= 1
+                self._worst[found.severity] -= 1
+            self._known -= {(name, found.file, found.line) for name in (found.kind, found.severity)}
 
     def listed(self, files: list[str]) -> list[Finding]:
         """Return the findings in the order of files and lines."""
@@ -201,7 +223,8 @@ class Findings:
 
     def exit_code(self, strict: bool) -> int:
         """Return what the findings amount to."""
-        severities = {*self._worst, *(each.severity for each in self._all)}
+        more = {severity for severity, count in self._worst.items() if count > 0}
+        severities = more | {each.severity for each in self._all}
         if "tampering" in severities or (strict and "told" in severities):
             return 1
         return 2 if "unchecked" in severities else 0

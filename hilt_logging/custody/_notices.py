@@ -19,6 +19,7 @@ __all__ = ["Notices", "Range"]
 
 _NOTICE = b'"notice":{"kind":"'
 _MOST = 10_000
+_SEALED = ("checkpoint", "closed", "erased", "pruned")
 
 
 class Between(msgspec.Struct, frozen=True):
@@ -128,6 +129,10 @@ class Notices:
         """Read a linked line that is sealed or holds a notice."""
         told = _decoded(line) or {"kind": ""}
         right = self._sealed(chain, place, line, link, told) if has_seal(link) else None
+        if not has_seal(link) and told["kind"] in _SEALED:
+            if chain.unsigned is None and told.get("chain", chain.id) == chain.id:
+                chain.unsigned = link.seq, place
+            return
         match told["kind"]:
             case "opened":
                 self._opened(chain, place, told)
@@ -176,10 +181,14 @@ class Notices:
             elif self._signers.get(str(told.get("process"))):
                 message = "its process signed, and it is not signed"
                 add("signatures missing", "tampering", message, place, chain.id, link.seq)
+            elif chain.unsigned is None:
+                chain.unsigned = link.seq, place
         elif right is None and not self._keys:
             chain.unchecked += 1
+            chain.unsigned = None
         elif right:
             chain.signatures += 1
+            chain.unsigned = None
             chain.last_signed = link.seq, place
         else:
             kid = str(kid_of(link.signature))[:100]
@@ -283,6 +292,8 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
         event = msgspec.json.decode(line)
         told = event["extensions"]["notice"]
         if event["actor"] != {"type": "system", "id": "hilt_logging"}:
+            return None
+        if "original_integrity" in event["extensions"]:  # it was read from another log
             return None
         return told if type(told["kind"]) is str else None
     except (ValueError, RecursionError, KeyError, TypeError):

@@ -17,9 +17,9 @@ from typing import Any
 from ..io.files import LONGEST
 from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
 from ..safeguards.jwk import JWK
-from ._chains import Chain, Gap, Stray, Strays
-from ._explaining import Explanations, is_heir, is_json, named, numbers
-from ._findings import Findings, Kind, Place
+from ._chains import Chain, Gap, Stray, Strays, is_json
+from ._explaining import Explanations, is_heir, named, numbers
+from ._findings import Finding, Findings, Kind, Place
 from ._notices import Notices, Range
 
 
@@ -29,6 +29,7 @@ _NOTICE = b'"notice":{"kind":"'
 _NEW = hashlib.sha256()
 _TAIL = 4096
 _MOST_CHAINS = 1000
+_MOST_DOUBTED = 2000
 _SIGNS = (b'"integrity":{"chain":"', b',"prev":"')
 _TOLD: dict[str, tuple[Kind, str]] = {
     "foreign": ("foreign", "it is in no chain; it stood here when the next line was written"),
@@ -66,6 +67,9 @@ class Walk(Explanations):
         self.notices = Notices(findings, keys)
         self.lines = self.bytes = 0
         self._strays: Strays | None = None
+        self._doubted: Strays | None = None
+        self._accused: list[Finding] = []
+        self._above = b""
         self._number = 0
         self._long: _Long | None = None
 
@@ -107,21 +111,25 @@ class Walk(Explanations):
         long, self._long = self._long, None
         self._number += 1
         self._look(long.line, long.own, ended, long.span)
+        self._above = long.line
 
     def _read(self, lines: list[bytes]) -> None:
         index = 0
         while True:
-            index = self._pass(lines, index)
+            before, index = index, self._pass(lines, index)
+            if index > before:
+                self._above = lines[index - 1]
             if index == len(lines):
                 return
             self._number += 1
             self._look(lines[index], sha256(lines[index]), True)
+            self._above = lines[index]
             index += 1
 
     def _pass(self, lines: list[bytes], index: int) -> int:
         """Pass over the lines that fit; return the index of the first that needs a second look."""
         chain = self.chain
-        if chain is None or self._strays is not None:
+        if chain is None or self._strays is not None or self._doubted is not None:
             return index
         begin, seq, head, start = index, chain.seq + 1, chain.head, chain.begin
         watch, remember, new = chain.watch(), chain.recent.append, _NEW.copy
@@ -151,12 +159,23 @@ class Walk(Explanations):
     # One line that needs a look.
 
     def _look(self, line: bytes, own: str, ended: bool, span: Any = None) -> None:
+        stray = self._sorted(line, own, ended, span)
+        doubted = self._doubted
+        if doubted is None:
+            return
+        if doubted.count < _MOST_DOUBTED and (span is None or sha256(line) == own):
+            doubted.add(stray)
+        else:
+            self._doubted = None
+
+    def _sorted(self, line: bytes, own: str, ended: bool, span: Any) -> Stray:
         place = Place(self._file, self._number)
         link = link_of(line)
         if link is None or link.is_unlinked:
             kind = _kind(line, ended) if link is None else "unlinked"
-            self._stray(Stray(place, own, kind, link, line), span)
-            return
+            stray = Stray(place, own, kind, link, line)
+            self._stray(stray, span)
+            return stray
         if not ended:
             self._tell("torn", "the newline at its end is missing", place, link)
         kind = "glued" if _is_glued(line, link) else "linked"
@@ -167,9 +186,10 @@ class Walk(Explanations):
             self._of_another(stray, link, span)
         else:
             self._of_chain(self.chain, stray, link, span)
+        return stray
 
     def _new_strays(self) -> Strays:
-        return Strays(self.chain.head, self.chain.id) if self.chain else Strays(ZEROS, "")
+        return Strays(self.chain.head if self.chain else ZEROS, self.chain, self._above)
 
     def _stray(self, stray: Stray, span: Any = None) -> None:
         if self._strays is None:
@@ -184,6 +204,8 @@ class Walk(Explanations):
     def _of_chain(self, chain: Chain, stray: Stray, link: Link, span: Any) -> None:
         if self._fits(chain, link):
             link = self._covered(chain, stray, link)
+        elif self._fits_doubted(link):
+            link = self._acquitted(chain, stray, link)
         elif link.span is None and chain.away == (link.seq - 1, link.prev):
             self._intruded(chain, self._strays.some if self._strays else [], stray)
             chain.away = None
@@ -237,9 +259,27 @@ class Walk(Explanations):
 
     # Lines that were seen by the writer of the next.
 
+    def _fits_doubted(self, link: Link) -> bool:
+        """Whether a line vouches for lines of which it was not clear how they came here."""
+        lines = self._doubted
+        if lines is None or lines.last is None or link.prev != lines.last.own or not link.span:
+            return False
+        return (link.span.lines, link.span.sha256) == (lines.count, lines.sha256)
+
+    def _acquitted(self, chain: Chain, stray: Stray, link: Link) -> Link:
+        """Take back what was said of lines that were written in one, and came too late."""
+        self._strays, self._doubted = self._doubted, None
+        self.findings.withdraw(self._accused)
+        return self._covered(chain, stray, link)
+
     def _covered(self, chain: Chain, stray: Stray, link: Link) -> Link:
         """Tell what stood there when a line was written; return its link, with the right number."""
         strays = self._strays
+        astray = strays.astray if strays else None
+        if strays is not None and strays.behind and self.notices.kind_of(stray.line) == "opened":
+            astray = strays.behind
+        if strays is not None and astray is not None:
+            self._went_astray(chain, strays.some, *astray)
         highest = chain.seq if strays is None else max(chain.seq, strays.highest)
         if link.seq != highest + 1:
             message = f"its number is {link.seq}, and must be {highest + 1}"
@@ -247,8 +287,18 @@ class Walk(Explanations):
             link = link._replace(seq=highest + 1)
         for each in strays.some if strays else ():
             kind, message = _TOLD[each.kind]
+            if each.kind == "linked" and each.link is not None and each.link.chain != chain.id:
+                kind, message = "foreign", "a line of another chain"
             self._tell(kind, message, each.place, each.link)
         return link
+
+    def _went_astray(self, chain: Chain, some: list[Stray], index: int, last: Stray) -> None:
+        """Say what was done before a line that was written behind another than stands there."""
+        assert last.link is not None
+        if last.link.seq <= chain.seq:
+            self._displaced(chain, last, last.link)
+        else:
+            self._explain(chain, [*some[:index], last])
 
     # Lines from which reading goes on.
 
@@ -258,6 +308,9 @@ class Walk(Explanations):
         some = self._strays.some
         index, last = self._strays.linked[link.prev]
         assert last.link is not None
+        self._strays.is_doubted = self._strays.astray is None
+        self._doubted = self._strays if self._strays.is_doubted else None
+        self._accused = self.findings.note()
         if is_heir(chain, last.link):
             self._intruded(chain, some[:index], last)
         elif last.link.seq <= chain.seq:
@@ -266,6 +319,7 @@ class Walk(Explanations):
             self._explain(chain, [*some[:index], last])
         self._accept(chain, last, last.link)
         self._intruded(chain, some[index + 1 :], stray)
+        self.findings.noted()
 
     # Chains that begin, and lines of others.
 

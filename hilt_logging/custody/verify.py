@@ -197,6 +197,10 @@ class _Verification:
 
     def _judge_signatures(self, chain: Chain) -> None:
         add, place = self.findings.add, chain.place
+        if chain.unsigned is not None and (chain.signatures or chain.unchecked):
+            seq, where = chain.unsigned
+            message = "the log is signed, and neither is this, nor anything after it"
+            add("signatures missing", "tampering", message, where, chain.id, seq)
         if not self.keys and not chain.is_declared and not chain.unchecked:
             return
         if chain.last_signed is not None and chain.last_signed[0] < chain.seq:

@@ -722,6 +722,42 @@ class TestAttacks:
         log.key = key
         assert [] == told(check(log.closed(1)))
 
+    def test_unsigned_session_at_the_end(self, log, check):
+        """As long as nothing is signed after it, anybody can have written what it wrote."""
+        log.opened(1).add(2).closed(1)
+        log.key = None
+        log.opened(2).add(1).closed(2)
+        assert [("signatures missing", "live", 7)] == accused(check(log))
+
+    @pytest.mark.parametrize("sealed", [True, False])
+    @pytest.mark.parametrize("kind", ["checkpoint", "closed", "pruned", "erased"])
+    def test_continued_without_key(self, log, check, kind, sealed):
+        """Who cuts a signed log and goes on without the key has no signatures to show."""
+        log.opened(1).add(2).checkpoint()
+        log.key = None
+        log.opened(2).add(1).notice(kind, sealed, process=2)
+        assert ("signatures missing", "live", 7) in accused(check(log))
+        assert ("signatures missing", "live", 7) in accused(check(log, key=None))
+
+    def test_continued_after_pruning(self, log, check, tmp_path, public_key):
+        """So also where the notice that the log is signed went with a file."""
+        log.opened(1).add(2).rotate().notice("pruned", True, files=[log.entry(0)], by="prune")
+        log.key = None
+        log.opened(2).add(1).closed(2)
+        folder = log.write(tmp_path / "logs")
+        (folder / f"a.jsonl.{STAMP % 0}").unlink()
+        verdict = verify(folder, public_keys=[public_key])
+        assert [("signatures missing", "live", 4)] == accused(verdict)
+
+    def test_notices_of_another_log(self, log, check):
+        """Checkpoints of other logs, and notices that were read from them, say nothing of this one."""
+        log.opened(1).add(2).checkpoint()
+        log.notice("checkpoint", chain=OTHER, reason="rotation")
+        actor = {"type": "system", "id": "hilt_logging"}
+        read = {"notice": {"kind": "closed", "process": 1}, "original_integrity": {}}
+        log.linked(json.dumps({"actor": actor, "extensions": read}, separators=(",", ":")))
+        assert [("not closed", "live", 1)] == told(check(log))
+
     def test_forked(self, make_log, private_key, check):
         """Two processes that went on from one line, each for itself, are told once."""
         log = make_log(private_key).opened(1).add(3)

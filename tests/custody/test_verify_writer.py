@@ -113,6 +113,39 @@ def test_processes(open_handler, close, forked, path, check):
     assert verdict.chains[0].lines == verdict.lines > 800
 
 
+@pytest.mark.parametrize(
+    ("change", "kind", "line"),
+    [
+        (
+            lambda lines: [*lines[:-2], lines[-2].replace(b"Hello", b"HELLO"), lines[-1]],
+            "altered",
+            6,
+        ),
+        (lambda lines: [*lines[:-2], b"x" + lines[-2], lines[-1]], "altered", 6),
+        (lambda lines: [*lines[:-2], lines[-2][:-9] + b"\n", lines[-1]], "altered", 6),
+        (lambda lines: [*lines[:-2], lines[-1]], "missing", 6),
+        (lambda lines: [*lines[:-3], lines[-1]], "missing", 5),
+        (lambda lines: [*lines[:-3], lines[-2], lines[-1]], "missing", 5),
+        (lambda lines: [*lines, lines[-1]], "repeated", 8),
+        (lambda lines: [*lines, lines[2]], "repeated", 8),
+        (lambda lines: [*lines[:-2], lines[-1], lines[-2]], "missing", 6),
+    ],
+)
+def test_changed_before_a_restart(open_handler, close, check, path, change, kind, line):
+    """What was done to the last lines while nobody wrote is found, too, once somebody writes on."""
+    handler = open_handler()
+    say(5)
+    close(handler)
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+    before = check()
+    handler = open_handler()
+    say(2)
+    close(handler)
+    verdict = check()
+    assert 1 == before.exit_code == verdict.exit_code, verdict
+    assert (kind, line) == (verdict.first.kind, verdict.first.line)
+
+
 def test_forked(open_handler, close, forked, check):
     """A child goes on in its parent's chain."""
     handler = open_handler()
