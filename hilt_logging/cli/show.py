@@ -88,7 +88,7 @@ def command(
     as_json: bool,
 ) -> int:
     """
-    Show a conversation as it was, or list those that there are.
+    Show a conversation as it was.
 
     SESSION is a session id, or how only one begins; without it, and where a file of this name is there,
     the sessions are listed. PATHS are files, folders and patterns, - is standard input; a log is read with

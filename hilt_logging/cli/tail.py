@@ -69,10 +69,11 @@ def command(
     **given: Any,
 ) -> int:
     """
-    Show the last events of a log, one line each, without what was said.
+    Show the last events of a log, and those that come.
 
-    PATHS are files, folders and patterns. With -f, what is written is shown as it comes, through rotation
-    and truncation. With --json, each event is shown whole, on a line.
+    Each is a line, without what was said. PATHS are files, folders and patterns. With -f, what is
+    written is shown as it comes, through rotation and truncation. With --json, each event is shown
+    whole, on a line.
     """
     from ..analysis.recent import followed, recent
 
