@@ -26,6 +26,8 @@ from hilt_logging.events import encode
 
 duckdb = pytest.importorskip("duckdb")
 
+pytestmark = pytest.mark.once
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | texts,

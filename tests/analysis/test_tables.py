@@ -14,6 +14,9 @@ from hilt_logging.analysis.tables import COLUMNS, NAMES, is_event, row, structur
 from hilt_logging.schema import ACTIONS
 
 
+pytestmark = pytest.mark.once
+
+
 WHOLE = {
     "hilt_version": "1.0.0",
     "event_id": "e",
