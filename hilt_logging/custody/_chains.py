@@ -249,6 +249,10 @@ class Chain:
         """Whether a statement says that the line with this number was rewritten."""
         return any(first <= seq <= last for first, last in self.replaced)
 
+    def is_there(self, seq: int) -> bool:
+        """Whether nothing explains that no line with a number is there."""
+        return seq >= self.first and not self.gap_of(seq) and not self.is_replaced(seq)
+
     def filled(self, gap: Gap, first: int, last: int) -> None:
         """Take numbers out of a gap, because their lines were found elsewhere."""
         self.gaps.remove(gap)

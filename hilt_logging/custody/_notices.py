@@ -265,6 +265,7 @@ class Notices:
             by = self._pruned(chain, gap)
             if by is not None:
                 chain.gaps.remove(gap)
+                chain.replaced.append((gap.first, gap.last))
                 gap.finding.kind, gap.finding.severity = "pruned by statement", "told"
                 gap.finding.message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
 

@@ -247,15 +247,22 @@ class Walk(Explanations):
 
     def _compare(self, chain: Chain, stray: Stray, link: Link) -> None:
         """Hold a line against what was told of it elsewhere."""
-        expected = chain.expected.pop(link.seq, None)
-        if expected is not None and expected[0] != stray.own:
-            message = f"it is not the line that the checkpoint in {named(expected[1])} vouches for"
-            self._accuse("altered", message, stray.place, link)
+        self._expected(chain, stray)
         other = chain.elsewhere.pop(link.seq, None)
         if other is not None and other[0] == stray.own:
             other[1].kind, other[1].message = "repeated", f"it stands in {named(stray.place)}, too"
         elif other is not None:
             other[1].kind, other[1].message = "foreign", "it has the link of another line"
+
+    def _expected(self, chain: Chain, stray: Stray) -> None:
+        """Hold a line against what a saved checkpoint tells of it."""
+        link = stray.link
+        if link is None or link.chain != chain.id:
+            return
+        expected = chain.expected.pop(link.seq, None)
+        if expected is not None and expected[0] != stray.own:
+            message = f"it is not the line that the checkpoint in {named(expected[1])} vouches for"
+            self._accuse("altered", message, stray.place, link)
 
     # Lines that were seen by the writer of the next.
 
@@ -287,6 +294,7 @@ class Walk(Explanations):
             link = link._replace(seq=highest + 1)
         for each in strays.some if strays else ():
             kind, message = _TOLD[each.kind]
+            self._expected(chain, each)
             if each.kind == "linked" and each.link is not None and each.link.chain != chain.id:
                 kind, message = "foreign", "a line of another chain"
             self._tell(kind, message, each.place, each.link)

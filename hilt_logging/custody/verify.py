@@ -15,6 +15,7 @@ from ..io.files import DamagedFileError, LogFile, files_of, open_blocks, open_li
 from ..safeguards.chain import keys_by_id, link_of
 from ..safeguards.jwk import JWK, load_public
 from ._chains import Chain
+from ._explaining import named
 from ._findings import ChainSummary, Finding, Findings, Place, Verdict
 from ._saved import Saved, saved_of
 from ._walk import Walk
@@ -110,6 +111,10 @@ class _Verification:
     def _expect(self) -> None:
         for each in self.saved:
             chain = self.chains.setdefault(each.chain, Chain(each.chain, each.log))
+            other = chain.expected.get(each.seq)
+            if other is not None and other[0] != each.head:
+                message = f"another saved checkpoint tells another line: {named(other[1])}"
+                self.findings.add("altered", "tampering", message, each.place, each.chain, each.seq)
             chain.expected[each.seq] = each.head, each.place
         for chain in self.chains.values():
             chain.watched = sorted(chain.expected, reverse=True)
@@ -241,13 +246,21 @@ class _Verification:
         others = set()
         for each in self.saved:
             chain = self.chains[each.chain]
-            if chain not in found and (each.log not in names or each.chain in previous):
+            if chain not in found and each.log not in names:
                 others.add(each.chain)
+            elif chain not in found and each.chain in previous:
+                others.add(each.chain)
+                message = "the chain of the saved checkpoint was before, and is not in these files"
+                self.findings.add(
+                    "not covered", "unchecked", message, each.place, each.chain, each.seq
+                )
             elif chain not in found:
                 message = "the log is another: the chain of the saved checkpoint is not in it"
                 self._not_in_log(each, message)
             elif each.seq > chain.highest and each.seq in chain.expected:
                 self._cut_off(chain, each)
+            elif each.seq in chain.expected and chain.is_there(each.seq):
+                self._not_in_log(each, "no line of the log has the number of the saved checkpoint")
         unsigned = sum(not each.is_signed for each in self.saved)
         if unsigned:
             self.limits.append(

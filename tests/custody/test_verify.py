@@ -1084,6 +1084,42 @@ class TestCheckpoints:
         verdict = check(make_log(private_key, OTHER).opened().add(3).closed(), checkpoints=path)
         assert {"missing"} == {each[0] for each in accused(verdict)}
 
+    def test_told_twice(self, kept, make_log, private_key, saved, check):
+        """Who writes the log anew and keeps checkpoints of that, too, is given away by the old ones."""
+        _, path = kept
+        before = [json.loads(line) for line in path.read_text().splitlines()]
+        log = make_log(private_key).opened().event("Forged").add(2).checkpoint()
+        verdict = check(log, checkpoints=saved(before[0], log.saved()))
+        assert ["altered"] == [each[0] for each in accused(verdict)]
+        assert verdict.first.file.endswith("saved.jsonl")
+
+    def test_out_of_place(self, log, saved, check):
+        """A checkpoint whose line came too late for its place is held against that line."""
+        log.opened().add(2)
+        seq, before = log.seq, log.last
+        log.checkpoint()
+        event, late, after = log.saved(), log.lines.pop(), log.last
+        log.seq, log.head, log.last = seq, before, before
+        log.stray(b'{"n":7}').stray(late)
+        log.seq = seq + 1
+        log.checkpoint("cover").closed()
+        assert ["foreign", "out of place"] == [
+            each[0] for each in told(check(log, checkpoints=saved(event)))
+        ]
+        event["extensions"]["notice"]["head"] = before
+        del event["extensions"]["notice"]["jws"]
+        forged = check(log, key=None, checkpoints=saved(event))
+        assert after != before
+        assert [("altered", "live", 5)] == accused(forged)
+
+    def test_chain_before(self, make_log, private_key, saved, check):
+        """That the chain of a saved checkpoint was before another does not make it fine."""
+        event = make_log(private_key, OTHER).opened().add(3).closed().saved()
+        log = make_log(private_key).opened(previous_chain=OTHER).add(3).closed()
+        verdict = check(log, checkpoints=saved(event, log.saved()))
+        assert 2 == verdict.exit_code
+        assert "unchecked" in {each.severity for each in verdict.findings}
+
     def test_of_another_log(self, make_log, private_key, saved, check):
         """Checkpoints of other logs are told apart; if there are no others, nothing was checked."""
         other = make_log(private_key, OTHER).opened().add(3).closed().saved()
