@@ -8,12 +8,14 @@ says the text: the longest part of it that nobody escapes, and escapes of what n
 from __future__ import annotations
 
 import codecs
+import errno
 import functools
 import importlib
 import io
 import itertools
 import os
 import re
+import stat
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NamedTuple
@@ -45,6 +47,8 @@ Report = Callable[[ReadError], object]
 _decode = msgspec.json.Decoder().decode
 
 _BLOCK = 64 * 1024
+_STDIN = "/dev/stdin"
+_PIPES = ("/dev/fd/", _STDIN, "/proc/self/fd/")  # of the shell
 _GOOD_RUN = 3
 _UNESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # neither quotes, backslashes nor slashes
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
@@ -172,8 +176,11 @@ def files_meant(
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not several:
         raise ConfigurationError("paths", several, "Give at least one")
-    named = ["/dev/stdin" if path == "-" else path for path in several]
-    return files_of(named, rotated=rotated, report=None if len(named) == 1 else report)
+    named = [_STDIN if path == "-" else path for path in several]
+    files = files_of(named, rotated=rotated, report=None if len(named) == 1 else report)
+    if not files and len(named) == 1:
+        raise ReadError("There is no log in this directory", os.fspath(named[0]))
+    return files
 
 
 def sources(files: list[LogFile], report: Report) -> Iterator[tuple[str, IO[bytes]]]:
@@ -211,6 +218,8 @@ def _opened(file: LogFile, identity: tuple[int, int] | None) -> IO[bytes]:
 
 
 def _plain(path: str) -> IO[bytes]:
+    if not stat.S_ISREG(os.stat(path).st_mode) and not path.startswith(_PIPES):
+        raise OSError(errno.EINVAL, "It is no regular file", path)
     source = open(path, "rb", buffering=0)  # noqa: SIM115 -- whoever asked closes it
     return source if source.seekable() else io.BufferedReader(source)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -242,7 +243,27 @@ def test_deep_event(write, an_event):
     assert 1 == len(found(write("a.jsonl", an_event(extensions={"x": deep})), "moon"))
 
 
-def test_no_file():
-    """A file that is not there, alone, is an error."""
-    with pytest.raises(ReadError):
-        list(search("gone.jsonl", "x"))
+def test_no_file(tmp_path):
+    """A file that is not there, alone, is an error, and so is a folder without logs."""
+    for path in (tmp_path / "gone.jsonl", tmp_path):
+        with pytest.raises(ReadError):
+            list(search(path, "x"))
+
+
+def test_pipe(tmp_path, said):
+    """A pipe with a name, which nobody may ever write to, is not waited for."""
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    errors = []
+    assert ["e0"] == found([tmp_path / "pipe.jsonl", said("moon")], "moon", report=errors.append)
+    assert ["It is no regular file"] == [error.reason for error in errors]
+
+
+def test_rotated_meanwhile(tmp_path, said):
+    """A file that is renamed between listing and reading is read once all the same."""
+    log, rotated = said("moon two"), said("moon one", name="a.jsonl.1")
+    hits = search(log, "moon")
+    assert "moon one" == next(hits).event["content"]["text"]
+    os.rename(rotated, tmp_path / "a.jsonl.2")
+    os.rename(log, tmp_path / "a.jsonl.1")
+    said("moon three")
+    assert ["moon two"] == [hit.event["content"]["text"] for hit in hits]
