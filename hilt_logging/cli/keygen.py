@@ -18,6 +18,9 @@ from ._output import json_line, say
 __all__ = ["command"]
 
 
+_AWAY = "keep it where events are not written"
+
+
 @click.command(
     "keygen",
     cls=Command,
@@ -62,6 +65,7 @@ def command(name: str, kind: str, force: bool, as_json: bool) -> None:
     if as_json:
         json_line({"kid": made["kid"], "type": kind, "private_key": private, "public_key": public})
     else:
-        say(f"{private}  private: keep it where events are not written")
+        use = "it signs: who has it can sign anything" if kind == "Ed25519" else _AWAY
+        say(f"{private}  private: {use}")
         say(f"{public}  public")
         say(f"kid {made['kid']}")

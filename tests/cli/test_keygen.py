@@ -45,6 +45,14 @@ def test_types(hilt_log, kind):
     } == done.json
 
 
+@pytest.mark.parametrize(
+    ("kind", "use"), [("P-256", "keep it where events are not written"), ("Ed25519", "it signs")]
+)
+def test_what_to_do_with_it(hilt_log, kind, use):
+    """A key that opens belongs elsewhere than the log; one that signs is where it is written."""
+    assert use in hilt_log("keygen", "new", "--type", kind).out
+
+
 def test_nothing_secret_is_printed(hilt_log):
     """The private part of a key is in its file, and nowhere else."""
     done = [hilt_log("keygen", "a"), hilt_log("keygen", "a", "--json", "--force")]
