@@ -23,6 +23,7 @@ _MOST = 1000
 _MOST_LINKED = 8
 _MOST_BEGINS = 32
 _LONGEST_GLUED = 1024 * 1024
+_OPENED = b'"notice":{"kind":"opened"'
 _BEGINS = (b'{"hilt_version"', b'{"')
 
 
@@ -63,7 +64,7 @@ class Strays:
         highest: The highest number of those of the same chain.
         has_heir: Whether one is linked to the last line before them.
         behind: The first that was written with a line that stands behind a fragment: its writer
-            writes that one again.
+            writes that one again, so that no process can come first unless that is what it said.
         is_doubted: Whether reading went on from one of them, until one vouches for all.
         astray: The first of the same chain that no writer can have put here, with its place in
             `some`.
@@ -72,6 +73,7 @@ class Strays:
     def __init__(self, head: str, chain: Chain | None, above: bytes = b"") -> None:
         self._span = spanning(head)
         self._above = dict.fromkeys(_ends_of(above), chain.seq) if chain is not None else {}
+        self._has_opened = _OPENED in above
         self._chain = chain
         self._looks: dict[str, tuple[int, Span]] = {}
         self._ends: dict[str, int] = {}
@@ -103,7 +105,8 @@ class Strays:
             if self._chain is not None and stray.link.chain == self._chain.id:
                 if self.is_late(stray):
                     self._end(stray, stray.link)
-                    if self.behind is None and stray.link.prev in self._above:
+                    is_behind = stray.link.prev in self._above and not self._has_opened
+                    if self.behind is None and is_behind:
                         self.behind = len(self.some), stray
                 elif self.astray is None and not self.is_doubted:
                     self.astray = len(self.some), stray

@@ -229,6 +229,16 @@ class TestOthers:
         assert [1] == [n for n in numbers_in(path) if n == 1]
         assert {0, *range(1, 1 + at_once), 9} == {n for n in numbers_in(path) if n != 7}
 
+    def test_first_lines_come_late(self, path, opened, follow, monkeypatch):
+        """So also with the first lines of a process, in a log that has some."""
+        path.write_bytes(b"torn\n")
+        appender = opened()
+        self._interrupt(monkeypatch, appender, path, b"torn")
+        assert [True] * 2 == appender.append_many([(LINE % 1, None), (LINE % 2, None)], refuse)
+        put(appender, 9)
+        assert 0 == custody.verify([path]).exit_code
+        assert {1, 2, 9} == {n for n in numbers_in(path) if n != 7}
+
     @staticmethod
     def _interrupt(monkeypatch, appender, path, foreign):
         write = os.write
