@@ -16,7 +16,7 @@ from ..safeguards.chain import ZEROS, Link, Span, sha256, spanning
 from ._findings import Finding, Place
 
 
-__all__ = ["Chain", "Gap", "Stray", "Strays", "is_json"]
+__all__ = ["Chain", "Gap", "Stray", "Strays", "is_json", "written_as"]
 
 REMEMBERED = 20_000
 _MOST = 1000
@@ -191,6 +191,8 @@ class Chain:
         replaced: Ranges of numbers that a statement says were rewritten.
         between: Number and digest of lines that a statement says stood behind the last linked one.
         resumes: The chain that goes on after this one, which stands for a part of it.
+        glued: What was said of the last sealed line, which stands behind a fragment, with its number
+            and what it says.
         unsigned: The first notice since the last signature that has none, with its number.
     """
 
@@ -215,6 +217,7 @@ class Chain:
         self.between: tuple[int, str] | None = None
         self.resumes: str | None = None
         self.unsigned: tuple[int, Place] | None = None
+        self.glued: tuple[Finding, int, tuple[Any, Any]] | None = None
         self.is_declared = False
         self.is_ended = False
         self.last_signed: tuple[int, Place] | None = None
@@ -273,12 +276,17 @@ class Chain:
 
 def _ends_of(line: bytes) -> list[str]:
     """Return the digests that a line may have had as it was written, if it is behind a fragment."""
+    return [sha256(each) for each in written_as(line)]
+
+
+def written_as(line: bytes) -> list[bytes]:
+    """Return what a line may have been as it was written, if it is behind a fragment."""
     if len(line) > _LONGEST_GLUED or is_json(line):
         return []
     for sign in _BEGINS:
         begins = [each.start() for each in islice(re.finditer(sign, line), _MOST_BEGINS)]
         if begins:
-            return [sha256(line[begin:]) for begin in begins]
+            return [line[begin:] for begin in begins]
     return []
 
 

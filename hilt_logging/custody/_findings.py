@@ -4,6 +4,8 @@ What the verification of a log found, and how bad that is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import msgspec
@@ -188,14 +190,16 @@ class Findings:
             self._worst[severity] = self._worst.get(severity, 0) + 1
         return made
 
-    def note(self) -> list[Finding]:
-        """Return a list that takes what is put down from now on, up to `noted`."""
-        self._tried = []
-        return self._tried
-
-    def noted(self) -> None:
-        """End what `note` began."""
-        self._tried = None
+    @contextmanager
+    def noting(self) -> Iterator[list[Finding]]:
+        """Give a list that takes what is put down meanwhile."""
+        outer, self._tried = self._tried, []
+        try:
+            yield self._tried
+        finally:
+            if outer is not None:
+                outer.extend(self._tried)
+            self._tried = outer
 
     def withdraw(self, some: list[Finding]) -> None:
         """Take findings back that are explained by what was read since."""

@@ -11,8 +11,8 @@ import msgspec
 
 from ..safeguards.chain import Link, has_seal, is_sealed, kid_of
 from ..safeguards.jwk import JWK
-from ._chains import Chain, Gap
-from ._findings import Findings, Place
+from ._chains import Chain, Gap, written_as
+from ._findings import Finding, Findings, Place
 
 
 __all__ = ["Notices", "Range"]
@@ -173,6 +173,37 @@ class Notices:
         """Check what seals a line; return None where the key is not there."""
         chain.checkpoints += 1
         right = is_sealed(line, link, self._keys)
+        if right is not False:
+            self._written_again(chain, place, link, told)
+        with self._findings.noting() as accused:
+            right = self._judged(chain, place, link, told, right)
+        if right is False:
+            self._behind_fragment(chain, line, link, accused)
+        return right
+
+    def _behind_fragment(
+        self, chain: Chain, line: bytes, link: Link, accused: list[Finding]
+    ) -> None:
+        """Keep what was said of a line whose seal is right without what stands before it."""
+        for each in written_as(line):
+            if accused and is_sealed(each, link, self._keys):
+                told = _decoded(each) or {"kind": ""}
+                chain.glued = accused[0], link.seq, (told["kind"], told.get("process"))
+                return
+
+    def _written_again(self, chain: Chain, place: Place, link: Link, told: dict[str, Any]) -> None:
+        """Take back what was said of a line behind a fragment, as its writer wrote it again."""
+        glued, chain.glued = chain.glued, None
+        if glued is None or glued[1:] != (link.seq - 1, (told["kind"], told.get("process"))):
+            return
+        self._findings.withdraw([glued[0]])
+        before = Place(place.file, None if place.line is None else place.line - 1)
+        message = "it stands behind a line that was not finished, and was written again"
+        self._findings.add("torn", "told", message, before, chain.id, glued[1])
+
+    def _judged(
+        self, chain: Chain, place: Place, link: Link, told: dict[str, Any], right: bool | None
+    ) -> bool | None:
         add = self._findings.add
         if link.signature is None:
             chain.digests += right is True

@@ -318,16 +318,15 @@ class Walk(Explanations):
         assert last.link is not None
         self._strays.is_doubted = self._strays.astray is None
         self._doubted = self._strays if self._strays.is_doubted else None
-        self._accused = self.findings.note()
-        if is_heir(chain, last.link):
-            self._intruded(chain, some[:index], last)
-        elif last.link.seq <= chain.seq:
-            self._went_back(chain, last, last.link)
-        else:
-            self._explain(chain, [*some[:index], last])
-        self._accept(chain, last, last.link)
-        self._intruded(chain, some[index + 1 :], stray)
-        self.findings.noted()
+        with self.findings.noting() as self._accused:
+            if is_heir(chain, last.link):
+                self._intruded(chain, some[:index], last)
+            elif last.link.seq <= chain.seq:
+                self._went_back(chain, last, last.link)
+            else:
+                self._explain(chain, [*some[:index], last])
+            self._accept(chain, last, last.link)
+            self._intruded(chain, some[index + 1 :], stray)
 
     # Chains that begin, and lines of others.
 

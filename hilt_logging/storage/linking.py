@@ -170,11 +170,14 @@ def conclude(file: Appender, links: Links) -> None:
     try:
         fd, end = file._fd, _end(file, links)
         if fd is not None and end >= 0:
-            end = _look(file, links, fd, end)
-            block = links.block((), reason="rotation")
-            put = _put(fd, end, block.data)
-            _take_over(file, links, block, put, end)
-            _look(file, links, fd, end_of(fd))
+            for _ in range(1 + _AGAIN):
+                end = _look(file, links, fd, end)
+                block = links.block((), reason="rotation")
+                put = _put(fd, end, block.data)
+                is_whole = _take_over(file, links, block, put, end) is None
+                end = _look(file, links, fd, end_of(fd))
+                if is_whole or put.error is not None:
+                    break
     except OSError as error:  # it is moved aside without
         file._count_trouble(error)
     links.go_on()

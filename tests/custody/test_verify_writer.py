@@ -123,6 +123,7 @@ def test_processes(open_handler, close, forked, path, check):
         ),
         (lambda lines: [*lines[:-2], b"x" + lines[-2], lines[-1]], "altered", 6),
         (lambda lines: [*lines[:-2], lines[-2][:-9] + b"\n", lines[-1]], "altered", 6),
+        (lambda lines: [*lines[:-1], b"x" + lines[-1]], "bad signature", 7),
         (lambda lines: [*lines[:-2], lines[-1]], "missing", 6),
         (lambda lines: [*lines[:-3], lines[-1]], "missing", 5),
         (lambda lines: [*lines[:-3], lines[-2], lines[-1]], "missing", 5),

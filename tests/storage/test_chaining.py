@@ -239,12 +239,22 @@ class TestOthers:
         assert 0 == custody.verify([path]).exit_code
         assert {1, 2, 9} == {n for n in numbers_in(path) if n != 7}
 
+    @pytest.mark.parametrize("foreign", [b"torn", b'{"n":7}\n', b'torn\n{"n":7}\n'])
+    def test_checkpoint_comes_late(self, path, opened, follow, monkeypatch, foreign):
+        """A checkpoint that stands behind a fragment of others is written again, and no tampering."""
+        appender = opened()
+        put(appender, 0, 2)
+        self._interrupt(monkeypatch, appender, path, foreign, b'"reason":"rotation"')
+        appender.begin_new()
+        put(appender, 9)
+        assert 0 == custody.verify([path]).exit_code
+
     @staticmethod
-    def _interrupt(monkeypatch, appender, path, foreign):
+    def _interrupt(monkeypatch, appender, path, foreign, sign=b'"n":1'):
         write = os.write
 
         def interrupted(fd, data):
-            if fd == appender._fd and b'"n":1' in data:
+            if fd == appender._fd and sign in data:
                 monkeypatch.setattr(os, "write", write)
                 with path.open("ab") as file:
                     file.write(foreign)
