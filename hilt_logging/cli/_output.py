@@ -19,7 +19,7 @@ import msgspec
 from ..errors import ConfigurationError
 
 
-__all__ = ["Write", "complain", "json_line", "output", "printable", "say"]
+__all__ = ["Write", "complain", "counted", "json_line", "output", "printable", "say"]
 
 Write = Callable[[bytes], object]
 
@@ -37,6 +37,11 @@ def printable(text: str) -> str:
 def say(text: str = "", *, err: bool = False, **style: Any) -> None:
     """Print a line of text; on a terminal with the style that `click.style` takes."""
     click.secho(printable(text), err=err, **style)
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun; where *more* is not given, the plural ends in `s`."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def complain(message: str) -> None:

@@ -1,5 +1,5 @@
 """
-How much was read, and what could not be.
+What could not be read.
 """
 
 from __future__ import annotations
@@ -8,14 +8,9 @@ from ..errors import ReadError
 from ._output import complain, say
 
 
-__all__ = ["Unread", "counted"]
+__all__ = ["Unread"]
 
 _MOST_TOLD = 20
-
-
-def counted(events: int) -> str:
-    """Return how many events there are, in words."""
-    return f"{events:,} event{'s' * (events != 1)}"
 
 
 class Unread:

@@ -8,8 +8,8 @@ import click
 
 from . import _options
 from ._frame import DONE, UNREAD, Command
-from ._output import json_line, say
-from ._unread import Unread, counted
+from ._output import counted, json_line, say
+from ._unread import Unread
 
 
 __all__ = ["command"]
@@ -95,5 +95,5 @@ def command(
     if as_json:
         json_line(done)
     else:
-        say(f"{done.output}: {counted(done.events)}")
+        say(f"{done.output}: {counted(done.events, 'event')}")
     return UNREAD if done.faults else DONE

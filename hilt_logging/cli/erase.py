@@ -13,7 +13,7 @@ import click
 
 from . import _options
 from ._frame import DONE, EXIT_CODES, FAILED, UNREAD, Command
-from ._output import complain, json_line, say
+from ._output import complain, counted, json_line, say
 
 
 if TYPE_CHECKING:
@@ -195,4 +195,4 @@ def _tell_rewriting(report: RewriteReport) -> None:
 
 
 def _counted(events: int, files: int) -> str:
-    return f"{events:,} event{'s' * (events != 1)} in {files:,} file{'s' * (files != 1)}"
+    return f"{counted(events, 'event')} in {counted(files, 'file')}"

@@ -10,7 +10,7 @@ import click
 
 from . import _options
 from ._frame import DONE, UNREAD, Command
-from ._output import json_line, say
+from ._output import counted, json_line, say
 from ._unread import Unread
 
 
@@ -62,16 +62,16 @@ def command(
         json_line(found)
         return UNREAD if unread.count else DONE
     most = len(found.prompts) + len(found.tool_calls) + 1 if is_all else _MOST_SHOWN
-    _show_calls("prompts without an answer", found.prompts, most)
-    _show_calls("tool calls without a result", found.tool_calls, most)
+    _show_calls("prompt", "without an answer", found.prompts, most)
+    _show_calls("tool call", "without a result", found.tool_calls, most)
     _show_losses(found.losses, found.dropped)
     until_told = f", the last at {_time(found.until)}" if found.until else ""
-    say(f"{found.events:,} events read{until_told}")
+    say(f"{counted(found.events, 'event')} read{until_told}")
     return UNREAD if unread.count else DONE
 
 
-def _show_calls(title: str, calls: list[Call], most: int) -> None:
-    say(f"{len(calls):,} {title}", bold=True, fg="yellow" if calls else "green")
+def _show_calls(what: str, title: str, calls: list[Call], most: int) -> None:
+    say(f"{counted(len(calls), what)} {title}", bold=True, fg="yellow" if calls else "green")
     if len(calls) > most:
         say(f"  the last {most}; --all shows all", dim=True)
     for call in calls[-most:]:
@@ -85,7 +85,7 @@ def _show_calls(title: str, calls: list[Call], most: int) -> None:
 
 
 def _show_losses(losses: list[Loss], dropped: int) -> None:
-    say(f"{dropped:,} events lost and counted", bold=True, fg="red" if losses else "green")
+    say(f"{counted(dropped, 'event')} lost and counted", bold=True, fg="red" if losses else "green")
     for loss in losses:
         causes = ", ".join(f"{count:,} {cause}" for cause, count in loss.by_cause.items())
         say(f"  {_time(loss.first)} to {_time(loss.last)}  {loss.dropped:,}: {causes}")

@@ -8,8 +8,8 @@ import click
 
 from . import _options
 from ._frame import DONE, UNREAD, Command
-from ._output import json_line, say
-from ._unread import Unread, counted
+from ._output import counted, json_line, say
+from ._unread import Unread
 
 
 __all__ = ["command"]
@@ -60,9 +60,9 @@ def command(
     if as_json:
         json_line(done)
     else:
-        say(f"{done.output}: {counted(done.events)}")
+        say(f"{done.output}: {counted(done.events, 'event')}")
         if done.changed:
-            say(f"{counted(done.changed)} with a field that is now in extensions.original")
+            say(f"{counted(done.changed, 'event')} with a field that is now in extensions.original")
         for what, count in done.lost.items():
             say(f"Not carried over: {count:,} {what}")
     return UNREAD if done.faults else DONE

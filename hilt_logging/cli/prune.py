@@ -11,7 +11,7 @@ import click
 
 from . import _options
 from ._frame import DONE, FAILED, Command
-from ._output import complain, json_line, say
+from ._output import complain, counted, json_line, say
 
 
 if TYPE_CHECKING:
@@ -75,6 +75,6 @@ def _tell(report: PruneReport) -> None:
         say(f"{file.path}  {file.bytes:,} bytes, until {file.until}")
     done = "would be deleted" if report.dry_run else "deleted"
     count = len(report.files)
-    say(f"{count:,} file{'s' * (count != 1)} {done}, {report.bytes:,} bytes")
+    say(f"{counted(count, 'file')} {done}, {report.bytes:,} bytes")
     if report.is_on_record:
         say(f"On record in {report.log}")

@@ -16,7 +16,7 @@ import msgspec
 from . import _options
 from ._filters import keys
 from ._frame import DONE, FAILED, UNREAD, Command
-from ._output import complain, json_line, printable, say
+from ._output import complain, counted, json_line, printable, say
 from ._unread import Unread
 
 
@@ -171,7 +171,7 @@ def _list(found: list[Session], number: int | None, as_json: bool) -> None:
     for each in shown:
         words = [
             f"{_time(each.first)} to {_time(each.last)}",
-            f"{each.events:,} events",
+            counted(each.events, "event"),
             ", ".join(each.users),
             ", ".join(each.models),
         ]
@@ -200,7 +200,7 @@ def _show(found: Conversation, full: bool) -> None:
     words = [
         f"session {found.session_id}",
         f"{_time(found.first or '')} to {_time(found.last or '')}",
-        f"{found.events:,} events",
+        counted(found.events, "event"),
         ", ".join(found.users),
         f"{tokens:,} tokens" if tokens else "",
         _cost(found.cost_usd),

@@ -10,7 +10,7 @@ import click
 
 from . import _options
 from ._frame import Command
-from ._output import json_line, say
+from ._output import counted, json_line, say
 from ._progress import Progress
 
 
@@ -104,7 +104,7 @@ def _show(verdict: Verdict) -> None:
     if verdict.exit_code == 1 and (first is None or first.severity != "tampering"):
         words = "It was not changed, but something happened to it"
     say(
-        f"{words}: {verdict.lines:,} lines in {_files(verdict.files)}",
+        f"{words}: {counted(verdict.lines, 'line')} in {counted(verdict.files, 'file')}",
         fg=_COLOURS[verdict.exit_code],
         bold=True,
     )
@@ -119,10 +119,6 @@ def _show(verdict: Verdict) -> None:
         say(f"Not shown: {limit}")
 
 
-def _files(number: int) -> str:
-    return f"{number:,} file{'s' * (number != 1)}"
-
-
 def _told(finding: Finding) -> str:
     line = "" if finding.line is None else f", line {finding.line:,}"
     place = "" if finding.file is None else f"{finding.file}{line}: "
@@ -130,7 +126,7 @@ def _told(finding: Finding) -> str:
 
 
 def _summary(chain: ChainSummary) -> str:
-    sealed = f"{chain.checkpoints:,} checkpoint{'s' * (chain.checkpoints != 1)}"
+    sealed = counted(chain.checkpoints, "checkpoint")
     if chain.digests < chain.checkpoints:
         sealed += f", {chain.signatures:,} with a valid signature"
     closed = "closed" if chain.is_closed else "not closed"

@@ -48,9 +48,9 @@ def test_table(hilt_log, log):
     done = hilt_log("gaps", log)
     assert (0, "") == (done.code, done.err)
     assert [
-        "1 prompts without an answer",
+        "1 prompt without an answer",
         "  2026-01-02 03:04:00  conv-1  openai m",
-        "1 tool calls without a result",
+        "1 tool call without a result",
         "  2026-01-02 03:04:01  conv-1  weather\\u001b[2J openai m",
         "5 events lost and counted",
         "  2026-01-02 03:00:00 to 2026-01-02 03:01:00  5: 5 disk_full",
