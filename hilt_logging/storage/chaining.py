@@ -177,7 +177,8 @@ class Links:
         if inode == self.inode and end == self.end:
             return
         self.quick_until = float("-inf")
-        is_known = inode == self.inode and 0 < self.end < end and self._is_there(fd)
+        begun = self._is_misplaced and self.end == 0  # others were the first in a new file
+        is_known = inode == self.inode and (begun or (0 < self.end < end and self._is_there(fd)))
         if is_known and self._is_misplaced:
             self.tail = line_by_line(self.tail, read(fd, self.end, end))
         elif is_known:

@@ -240,6 +240,18 @@ class TestOthers:
         assert {1, 2, 9} == {n for n in numbers_in(path) if n != 7}
 
     @pytest.mark.parametrize("foreign", [b"torn", b'{"n":7}\n', b'torn\n{"n":7}\n'])
+    def test_new_file_begun_by_others(self, path, opened, follow, monkeypatch, foreign):
+        """So also where others write the first line of a new file meanwhile."""
+        appender = opened()
+        put(appender, 0)
+        appender.begin_new()
+        self._interrupt(monkeypatch, appender, path, foreign)
+        lines = [(LINE % number, None) for number in (1, 2, 3)]
+        assert [True] * 3 == appender.append_many(lines, refuse)
+        put(appender, 9)
+        assert 0 == custody.verify([path]).exit_code
+
+    @pytest.mark.parametrize("foreign", [b"torn", b'{"n":7}\n', b'torn\n{"n":7}\n'])
     def test_checkpoint_comes_late(self, path, opened, follow, monkeypatch, foreign):
         """A checkpoint that stands behind a fragment of others is written again, and no tampering."""
         appender = opened()
