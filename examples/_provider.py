@@ -279,9 +279,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for piece in chain(pieces, [""]):  # an empty piece is the end
-            data = piece.encode()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        try:
+            for piece in chain(pieces, [""]):  # an empty piece is the end
+                data = piece.encode()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        except ConnectionError:  # the client has read what it wanted
+            self.close_connection = True
 
     def log_message(self, *args: Any) -> None:
         """Print nothing for each request."""
