@@ -302,6 +302,18 @@ class TestRecord:
         assert handler.state({"kind": "erased", "key_id": "s-x"})
         assert "erased" == notices(path)[-1]["kind"]
 
+    def test_rotation_by_who_begins(self, path, attached, follow):
+        """A process whose first line has to rotate the log is on record as one that writes."""
+        for text in ("x" * 9000, "y" * 9000):
+            handler = attached(path, max_bytes=14_000)
+            emit(prompt(text))
+            handler.close()
+            logging.getLogger("hilt").removeHandler(handler)
+        (old,) = path.parent.glob("app.hilt.jsonl.*")
+        assert ["opened", "closed", "checkpoint"] == [each["kind"] for each in notices(old)]
+        assert ["opened", "closed"] == [each["kind"] for each in notices(path)]
+        assert ([], []) == follow(old, path)[1:]
+
     def test_end_of_a_program(self, path, in_child):
         """A program that ends has said so."""
         done = in_child(

@@ -456,7 +456,7 @@ class Links:
             self._since = 0
             self.checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
             self.facts.append({**told, "head": item.tail.last})
-            self.is_opened = kind != "closed"
+            self.is_opened = self.is_opened and kind != "closed"  # who only rotates is not
 
     def go_on(self) -> None:
         """Let the next file, which is a new one, come after the one whose end is known."""
