@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from ..safeguards.chain import Link, Span, link_of, sha256, spanning
+from ..safeguards.chain import ZEROS, Link, Span, link_of, sha256, spanning
 from .compression import DamagedError, decompressed
 from .rotation import ENDINGS
 
@@ -174,7 +174,7 @@ def line_by_line(before: Tail, data: bytes) -> Tail:
         if (
             found is not None
             and not found.is_unlinked
-            and (found.prev, found.span) == (tail.last, tail.span)
+            and (found.prev, found.span) == (tail.last or ZEROS, tail.span)
         ):
             tail = Tail(found.chain, max(tail.seq, found.seq), sha256(line))
         else:
