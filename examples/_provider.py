@@ -249,6 +249,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:  # the client hung up: it has read what it wanted
+            self.close_connection = True
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         path, _, query = self.path.partition("?")
@@ -279,12 +285,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        try:
-            for piece in chain(pieces, [""]):  # an empty piece is the end
-                data = piece.encode()
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-        except ConnectionError:  # the client has read what it wanted
-            self.close_connection = True
+        for piece in chain(pieces, [""]):  # an empty piece is the end
+            data = piece.encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, *args: Any) -> None:
         """Print nothing for each request."""
