@@ -9,6 +9,7 @@ one before is looked for. All this happens under the lock between processes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -270,7 +271,8 @@ class Links:
                 os.close(fd)
             os.replace(part, self._hint_path)
         except OSError:  # it is of help only
-            return
+            with contextlib.suppress(OSError):
+                os.unlink(part)
 
     # Lines with their links.
 
