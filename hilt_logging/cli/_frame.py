@@ -36,6 +36,7 @@ COMMANDS = {
     "import": "Make a log of what hilt-python or llm left behind.",
     "keygen": "Make a pair of keys.",
     "prune": "Delete rotated files that are too old.",
+    "schema": "Tell what an event looks like.",
     "search": "Find what was said.",
     "show": "Show a conversation as it was.",
     "sql": "Ask a log in SQL.",
