@@ -7,6 +7,7 @@ nothing else: neither the key nor what would tell who it was.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import hmac
@@ -501,6 +502,7 @@ class SQLiteKeyStore:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            _connections[id(self)] = self._db
             self._check(self._db, create)
             for pragma in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = FULL"):
                 self._db.execute(f"PRAGMA {pragma}")
@@ -564,6 +566,7 @@ class SQLiteKeyStore:
     def _forget(self) -> None:
         """Close what is open, but not what somebody else closed: its number may be another file's."""
         db, self._db = self._db, None
+        _connections.pop(id(self), None)
         fd, self._fd = self._fd, -1
         self._known, self._look_at = _NOTHING, float("-inf")
         try:
@@ -584,12 +587,14 @@ class SQLiteKeyStore:
         if self._db is not None:
             self._db.close()
             self._db = None
+            _connections.pop(id(self), None)
         return True
 
     def _after_fork_in_child(self) -> None:
         if self._db is not None:  # of another process, which is amid something: not ours to close
             _abandoned.append(self._db)
             self._db = None
+            _connections.pop(id(self), None)
         self._begin_anew()
 
 
@@ -651,6 +656,8 @@ _all: WeakSet[SQLiteKeyStore] = WeakSet()
 _stores: WeakValueDictionary[str, SQLiteKeyStore] = WeakValueDictionary()
 _opening = threading.RLock()
 _abandoned: list[sqlite3.Connection] = []
+# the collector, which ends garbage in any order, must not end one before its store closes it
+_connections: dict[int, sqlite3.Connection] = {}
 _prepared: dict[int, list[SQLiteKeyStore]] = {}
 
 
@@ -671,6 +678,12 @@ def _after_fork_in_child() -> None:
         store._after_fork_in_child()
 
 
+def _at_exit() -> None:
+    for store in list(_all):
+        store.close()
+
+
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,

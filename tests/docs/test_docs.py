@@ -163,8 +163,7 @@ def test_page_runs(path, tmp_path):
     path_of_commands = f"{commands}{os.pathsep}{os.environ.get('PATH', '')}"
 
     ran = subprocess.run(
-        # the collector may end a connection to a key store before the store that would have closed it
-        [sys.executable, *("-W", "error", "-W", "ignore:unclosed database"), "-c", RUNNER],
+        [sys.executable, "-W", "error", "-c", RUNNER],
         input=json.dumps(steps),
         capture_output=True,
         encoding="utf-8",

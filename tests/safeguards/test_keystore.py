@@ -688,3 +688,45 @@ def test_killed(path):
                 store.key_for(f"user:{number}").id == key_id and store.key_of(key_id)
             )
         store.close()
+
+
+GARBAGE = """
+import gc, random, sys
+from hilt_logging.safeguards.keystore import SQLiteKeyStore
+
+class Holder:
+    pass
+
+def some_collections():
+    for _ in range(random.randrange(4)):
+        gc.collect(random.randrange(3))
+
+def garbage():
+    store = SQLiteKeyStore(sys.argv[1])
+    store.open()
+    first, second = Holder(), Holder()
+    first.other, first.store = first, store
+    del store
+    second.store, first.other = first.store, second
+    some_collections()
+    first.store.key_for("user:alice")
+    if random.random() < 0.5:
+        first.store.close()
+        first.store.key_for("user:alice")
+    second.other = first
+    some_collections()
+
+random.seed(1)
+for _ in range(60):
+    garbage()
+    gc.collect()
+left_open = SQLiteKeyStore(sys.argv[1])
+left_open.key_for("user:alice")
+"""
+
+
+def test_left_to_the_collector(path):
+    """A store that nobody closes is closed before it is gone, in whatever order the collector goes."""
+    command = [sys.executable, "-W", "error", "-c", GARBAGE, path]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
