@@ -40,7 +40,7 @@ SDK_EXTRAS = ("openai", "anthropic", "gemini", "langchain")
 FULL_GROUPS = ("frameworks", "lint")
 TESTS_MAY_TAKE_S = 20 * 60
 
-_CLOSING = re.compile(r"^=+ .*(passed|failed|error|no tests ran).* in [\d.]+s")
+_CLOSING = re.compile(r"^=+ .*(passed|failed|error|no tests ran).* in [\d.]+s|^(FAILED|ERROR) ")
 _ASK = """
 import json, sys, sysconfig, platform, venv, ensurepip
 print(json.dumps({
@@ -258,9 +258,9 @@ def _coverage(env: Env, command: str) -> list[str]:
 
 
 def _echo(env: Env, command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
-    """Run a command, show what it prints, and return its exit code and pytest's closing line."""
+    """Run a command, show what it prints, and return its exit code and pytest's closing lines."""
     print(f"{env.minor}| ---- {' '.join(map(os.path.basename, command))}", flush=True)
-    last = ""
+    closing: list[str] = []
     with subprocess.Popen(
         ["timeout", "-k", "10", str(TESTS_MAY_TAKE_S), *command]
         if shutil.which("timeout")
@@ -277,8 +277,8 @@ def _echo(env: Env, command: list[str], folder: Path, environ: dict[str, str]) -
         for line in running.stdout:
             print(f"{env.minor}| {line}", end="", flush=True)
             if _CLOSING.search(line):
-                last = line.rstrip()
-    return running.returncode, last
+                closing.append(line.rstrip())
+    return running.returncode, "\n".join(closing)
 
 
 def _run(command: list[str], what: str = "") -> None:
