@@ -17,11 +17,12 @@ What counts:
   `extensions.status_code` and `reply_to`: so hilt-python writes of calls that failed. Its outcome is
   `extensions.outcome`; where there is none, completed, and in (c) failed.
 - It is *retried* where the outcome is retried. All other ends are *calls*, with three exceptions, so that
-  each call counts once: a call that broke has what had come of its answer as a completion with the
-  outcome failed, and its failure as a `system` event. Where they name the answer
-  (`provenance.response_id`) the latter is no call, else the former is none, if it has a
-  `provenance.call_id`. An answer that is still to come is none: a completion without an outcome and
-  without tokens that has a `call_id`.
+  each call counts once. Where a call breaks, `instrument` writes what had come of its answer as a
+  completion with the outcome failed, and the failure as a `system` event: if these name the answer
+  (`provenance.response_id`), such a `system` event (failed or cancelled) is no call; if not, such a
+  completion is none, which is known by its `extensions.session_source`. And an answer that is still to
+  come is none: a completion without an outcome and without tokens (`prompt`, `completion` or `total`)
+  that has `extensions.session_source`.
 - A call is *failed*; *refused* (outcome refused or filtered); *stopped* (closed_early, abandoned,
   cancelled); or *completed* (any other outcome, or none). These four make up the calls.
 - *Tokens* and *cost* are those of all events but completion_chunk. The total of an event is `total`, else
