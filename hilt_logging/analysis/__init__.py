@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .gaps import Gaps, gaps
     from .importing import Imported, import_log
     from .recent import followed, recent
+    from .reprice import Costs, Repriced, reprice
     from .search import Hit, Wanted, search
     from .sql import Answer, query
     from .validate import Validation, validate
@@ -26,9 +27,11 @@ __all__ = [
     "Answer",
     "Conversation",
     "Converted",
+    "Costs",
     "Gaps",
     "Hit",
     "Imported",
+    "Repriced",
     "Validation",
     "Wanted",
     "conversation",
@@ -38,6 +41,7 @@ __all__ = [
     "import_log",
     "query",
     "recent",
+    "reprice",
     "search",
     "sessions",
     "validate",
@@ -47,9 +51,11 @@ _LATE = {
     "Answer": "sql",
     "Conversation": "conversation",
     "Converted": "convert",
+    "Costs": "reprice",
     "Gaps": "gaps",
     "Hit": "search",
     "Imported": "importing",
+    "Repriced": "reprice",
     "Validation": "validate",
     "Wanted": "search",
     "conversation": "conversation",
@@ -59,6 +65,7 @@ _LATE = {
     "import_log": "importing",
     "query": "sql",
     "recent": "recent",
+    "reprice": "reprice",
     "search": "search",
     "sessions": "conversation",
     "validate": "validate",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -15,9 +15,10 @@ from ..errors import ConfigurationError
 from ..io.reader import Faults
 from . import _csv, _sqlite
 from ._duckdb import Database, quoted
-from ._inputs import Inputs, Paths, inputs_of, sqlite_lines
-from ._lines import Line, Report, lines_of
+from ._inputs import Inputs, Paths, inputs_of
+from ._lines import Report
 from ._outputs import whole
+from ._stored import stored_lines
 from .tables import NAMES
 
 
@@ -152,31 +153,23 @@ def _beside(paths: list[Any], format: str, partition: bool) -> str:
     return made.removesuffix(_ENDINGS["parquet"]) if partition else made
 
 
-def _lines(inputs: Inputs, report: Report) -> Iterator[Line]:
-    yield from lines_of(inputs.logs, report)
-    yield from sqlite_lines(inputs.sqlite, report)
-    if inputs.parquet:
-        with Database(inputs._replace(logs=[], sqlite=[]), report) as database:
-            yield from database.stored_lines()
-
-
 def _to_csv(order: _Order, part: str, report: Report) -> int:
     if order.columns is None:
         for file in order.inputs.logs:
             if os.path.exists(file.path) and not os.path.isfile(file.path):
                 allowed = "Say which: what comes from a pipe can't be read twice"
                 raise ConfigurationError("columns", None, allowed)
-    return _csv.write(lambda tell: _lines(order.inputs, tell), part, order.columns, report)
+    return _csv.write(lambda tell: stored_lines(order.inputs, tell), part, order.columns, report)
 
 
 def _to_sqlite(order: _Order, part: str, report: Report) -> int:
-    return _sqlite.write(_lines(order.inputs, report), part, order.columns)
+    return _sqlite.write(stored_lines(order.inputs, report), part, order.columns)
 
 
 def _to_jsonl(order: _Order, part: str, report: Report) -> int:
     events = 0
     with open(part, "wb") as file:
-        for line in _lines(order.inputs, report):
+        for line in stored_lines(order.inputs, report):
             file.write(line.data + b"\n")
             events += 1
     return events

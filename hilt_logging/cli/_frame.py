@@ -36,6 +36,7 @@ COMMANDS = {
     "import": "Make a log of what hilt-python or llm left behind.",
     "keygen": "Make a pair of keys.",
     "prune": "Delete rotated files that are too old.",
+    "reprice": "Tell what calls cost at other prices, and make a log of it.",
     "schema": "Tell what an event looks like.",
     "search": "Find what was said.",
     "show": "Show a conversation as it was.",

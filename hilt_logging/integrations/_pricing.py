@@ -20,11 +20,11 @@ import time
 import tomllib
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, MissingDependencyError
 
 
 try:
@@ -36,7 +36,7 @@ except ImportError:
     _table_version = ""
 
 
-__all__ = ["Cost", "cost_of", "set_prices"]
+__all__ = ["Cost", "PriceList", "cost_of", "set_prices"]
 
 _PARTS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _MORE_PARTS = ("input_audio", "output_audio", "output_reasoning")
@@ -144,6 +144,43 @@ def cost_of(
     return None if found is None else found.cost(tokens)
 
 
+class PriceList:
+    """
+    Prices of any day, for what was recorded before.
+
+    Args:
+        prices: As in `set_prices`; by default those that it was given last, if any. They win here, too.
+
+    Raises:
+        ConfigurationError: as in `set_prices`.
+        MissingDependencyError: without any prices, if genai-prices is not installed.
+    """
+
+    def __init__(self, prices: str | os.PathLike[str] | Mapping[str, Any] | None = None) -> None:
+        own = _own if prices is None else _checked(_loaded(prices))
+        if own is None and not _table_version:
+            raise MissingDependencyError("genai-prices", "cost")
+        self._prices = lru_cache(maxsize=4096)(partial(_looked_up, own))
+
+    def cost_of(
+        self, provider: str, model: str, tokens: Mapping[str, int], day: datetime.date
+    ) -> Cost | None:
+        """
+        Return what tokens of a day cost; None where provider or model have no price.
+
+        Args:
+            provider: As in `provenance.provider`.
+            model: The model that served.
+            tokens: As in `metrics.tokens`.
+            day: The day; one's own prices are the same on all days.
+        """
+        found = self._prices(provider, model, day.toordinal() - _FIRST_DAY)
+        return None if found is None else found.cost(tokens)
+
+
+_FIRST_DAY = datetime.date(1970, 1, 1).toordinal()
+
+
 class _Prices:
     """What the tokens of one model cost on one day."""
 
@@ -211,11 +248,15 @@ def _rate(prices: Mapping[str, Tiers], part: str, prompt: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _prices(provider: str, model: str, day: int) -> _Prices | None:
-    if _own is not None:
-        patterns = _own.by_provider.get(provider, {})
+    return _looked_up(_own, provider, model, day)
+
+
+def _looked_up(own: _Own | None, provider: str, model: str, day: int) -> _Prices | None:
+    if own is not None:
+        patterns = own.by_provider.get(provider, {})
         for pattern in (model, *patterns):
             if pattern in patterns and fnmatch.fnmatchcase(model, pattern):
-                return _Prices(patterns[pattern], {"source": "user", "version": _own.version})
+                return _Prices(patterns[pattern], {"source": "user", "version": own.version})
     if not _table_version:
         return None
     return _from_genai_prices(provider, model, day)

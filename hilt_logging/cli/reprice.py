@@ -1,0 +1,165 @@
+"""
+`hilt-log reprice`: what calls cost at other prices.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import _options
+from ._filters import filters, wanted
+from ._frame import DONE, UNREAD, Command
+from ._output import counted, json_line, printable, say
+from ._unread import Unread
+
+
+if TYPE_CHECKING:
+    from ..analysis.reprice import Costs, Repriced
+
+
+__all__ = ["command"]
+
+_GROUPS = ("model", "provider", "user", "session", "day", "month")
+_MOST_SHOWN = 20
+
+
+@click.command(
+    "reprice",
+    cls=Command,
+    examples={
+        "hilt-log reprice logs/ --dry-run": "what calls cost by the table of today, by model",
+        "hilt-log reprice logs/ --prices new.toml --dry-run --by month --since 2026-01-01": (
+            "what this year would cost at other prices"
+        ),
+        "hilt-log reprice logs/ --prices corrected.toml -o corrected/app.hilt.jsonl": (
+            "a new log with the right costs, in which the old ones are kept"
+        ),
+    },
+)
+@_options.paths
+@click.option("-o", "--output", "target", type=click.Path(), metavar="FILE", help="The new log.")
+@click.option("--dry-run", is_flag=True, help="Compare the costs, and write nothing.")
+@click.option(
+    "--prices",
+    type=click.Path(),
+    metavar="FILE",
+    help="Your own prices, TOML or JSON, which win over those of genai-prices.",
+)
+@click.option(
+    "--at",
+    default="event",
+    show_default=True,
+    metavar="DAY",
+    help="Whose prices count: `event`, the day of each event; `today`; or a date. Your own prices are "
+    "the same for all days.",
+)
+@click.option(
+    "--told", is_flag=True, help="Change costs that a provider or an application told, too."
+)
+@click.option(
+    "--by",
+    type=click.Choice(_GROUPS),
+    default="model",
+    show_default=True,
+    help="What the costs are compared by.",
+)
+@click.option(
+    "--all", "is_all", is_flag=True, help=f"Show more than {_MOST_SHOWN} lines of the comparison."
+)
+@filters
+@_options.force
+@_options.as_json
+def command(
+    paths: tuple[str, ...],
+    target: str | None,
+    dry_run: bool,
+    prices: str | None,
+    at: str,
+    told: bool,
+    by: str,
+    is_all: bool,
+    force: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """
+    Tell what calls cost at other prices, and make a log of it.
+
+    PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files, and
+    not changed. Calls without a price keep their cost, and so do those whose cost was told, not looked
+    up. In the new log, extensions.original has the cost as it was first; options that choose events
+    leave the others as they are. Needs the extra `cost`, or --prices.
+    """
+    from ..analysis.reprice import reprice
+
+    if target is None and not dry_run:
+        raise click.UsageError("Give --output, or --dry-run.")
+    unread = Unread()
+    done = reprice(
+        paths,
+        None if dry_run else target,
+        prices=prices,
+        at=at,
+        told=told,
+        wanted=wanted(given),
+        by=by,
+        report=unread,
+        force=force,
+    )
+    unread.tell()
+    if as_json:
+        json_line(done)
+    else:
+        _show(done, by, is_all)
+    return UNREAD if done.faults else DONE
+
+
+def _show(done: Repriced, by: str, is_all: bool) -> None:
+    shown = done.groups if is_all else done.groups[:_MOST_SHOWN]
+    rows: list[tuple[str, ...]] = [(by, "calls", "changed", "old USD", "new USD", "difference")]
+    rows += [_row(costs, costs.key or "-") for costs in shown]
+    rows.append(_row(done.total, "all"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, (name, *figures) in enumerate(rows):
+        cells = [f"{each:>{width}}" for each, width in zip(figures, widths[1:], strict=True)]
+        say(f"{name:<{widths[0]}}  {'  '.join(cells)}", bold=number in (0, len(rows) - 1))
+    if len(shown) < len(done.groups):
+        say(f"{len(done.groups) - len(shown):,} more lines: --all shows them", dim=True)
+    for note in _notes(done):
+        say(note)
+
+
+def _row(costs: Costs, name: str) -> tuple[str, ...]:
+    difference = costs.new_usd - costs.old_usd
+    share = f" ({difference / costs.old_usd:+.1%})" if costs.old_usd else ""
+    return (
+        printable(name).replace("\n", " "),
+        f"{costs.calls:,}",
+        f"{costs.changed:,}",
+        f"{costs.old_usd:,.6f}",
+        f"{costs.new_usd:,.6f}",
+        f"{difference:+,.6f}{share}",
+    )
+
+
+def _notes(done: Repriced) -> list[str]:
+    total = done.total
+    notes = []
+    if total.added:
+        notes.append(f"{counted(total.added, 'call')} had no cost before")
+    if total.told:
+        notes.append(
+            f"{counted(total.told, 'cost')} told, not looked up, and kept: --told changes them"
+        )
+    if total.unpriced:
+        notes.append(f"{counted(total.unpriced, 'call')} without a price, left as they are")
+    if done.output is not None:
+        if done.linked:
+            notes.append(
+                f"{counted(done.linked, 'event')} had evidence, which holds for the old log alone: "
+                "the new one has it in extensions.original_integrity"
+            )
+        notes.append(f"{done.output}: {counted(done.events, 'event')}")
+    return notes
