@@ -238,7 +238,7 @@ class Database:
             others: More of them, by name, as expressions of DuckDB.
         """
         chosen = None if columns is None else set(columns)
-        structure = STRUCTURE if others else structure_of(chosen)
+        structure = structure_of(chosen, others)
         is_raw = chosen is None or "event" in chosen
         pieces = [
             select(f"({relation})", chosen, others=others)

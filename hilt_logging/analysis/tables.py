@@ -68,7 +68,13 @@ STRUCTURE: dict[str, Any] = {
     "actor": {"type": "VARCHAR", "id": "VARCHAR"},
     "action": "VARCHAR",
     "content": {"text": "VARCHAR"},
-    "provenance": {"provider": "VARCHAR", "model": "VARCHAR", "call_id": "VARCHAR"},
+    "provenance": {
+        "provider": "VARCHAR",
+        "model": "VARCHAR",
+        "request_model": "VARCHAR",
+        "call_id": "VARCHAR",
+        "response_id": "VARCHAR",
+    },
     "metrics": {
         "latency_ms": "BIGINT",
         "time_to_first_token_ms": "BIGINT",
@@ -84,19 +90,25 @@ STRUCTURE: dict[str, Any] = {
         "tool": {"name": "VARCHAR"},
         "error": {"type": "VARCHAR"},
         "notice": "VARCHAR",
+        "session_source": "VARCHAR",
     },
 }
 """The fields that the columns are made of, with the types in which they are read."""
 
+_MAP = STRUCTURE["metrics"]["tokens"]
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _PLACE = re.compile(_TIME, re.ASCII)
-# null for a second of 60, which is a time that the format allows
-_UTC = "try_cast(timestamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+# null for a second of 60, which is a time that the format allows; a Z is passed over, and read sooner
+_UTC = (
+    "CAST(CASE WHEN timestamp LIKE '%Z' THEN try_cast(timestamp AS TIMESTAMP) "
+    "ELSE try_cast(timestamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END AS TIMESTAMP)"
+)
 
 
 def _one_of(field: str, values: Iterable[str]) -> str:
     """With IN, DuckDB would join the lines with the list, and lose their order."""
-    return f"regexp_matches({field}, '^({'|'.join(values)})$')"
+    cases = " ".join(f"WHEN '{value}' THEN true" for value in values)
+    return f"CASE {field} {cases} ELSE false END"
 
 
 IS_EVENT = (
@@ -246,26 +258,48 @@ def row(event: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(column.get(event) for column in COLUMNS)
 
 
-def structure_of(columns: Iterable[str] | None = None) -> dict[str, Any]:
+def structure_of(
+    columns: Iterable[str] | None = None, others: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """
     Return the part of `STRUCTURE` that some columns, and the question whether it is an event, need.
 
     Args:
         columns: Their names; all by default.
+        others: More columns, as in `select`.
     """
     if columns is None:
-        return STRUCTURE
+        columns = NAMES
     chosen = set(columns)
-    needed = " ".join([IS_EVENT, *(each.sql for each in COLUMNS if each.name in chosen)])
-    return {
-        name: kind
-        for name, kind in STRUCTURE.items()
-        if re.search(rf"(?<![\w.'\[]){name}\b", needed)
-    }
+    wanted = [each.sql for each in COLUMNS if each.name in chosen]
+    return _part(STRUCTURE, "", " ".join([IS_EVENT, *wanted, *(others or {}).values()]))
+
+
+def _part(structure: Mapping[str, Any], place: str, needed: str) -> dict[str, Any]:
+    """The part of a structure whose fields stand in an expression."""
+    found: dict[str, Any] = {}
+    for name, kind in structure.items():
+        path = place + name
+        if isinstance(kind, dict):
+            found[name] = _part(kind, f"{path}.", needed)
+        elif re.search(rf"(?<![\w.'\[]){re.escape(path)}\b", needed):
+            found[name] = _tokens_in(path, needed) if kind == _MAP else kind
+    return {name: kind for name, kind in found.items() if kind}
+
+
+def _tokens_in(path: str, needed: str) -> Any:
+    """The type of a map: of a struct, which is read sooner, where only some keys of it are needed."""
+    if re.search(rf"{re.escape(path)}(?!\[)", needed):
+        return _MAP
+    return dict.fromkeys(re.findall(rf"{re.escape(path)}\['(\w+)'\]", needed), "BIGINT")
 
 
 def select(
-    source: str, columns: Iterable[str] | None = None, *, others: Mapping[str, str] | None = None
+    source: str,
+    columns: Iterable[str] | None = None,
+    *,
+    others: Mapping[str, str] | None = None,
+    where: str | None = IS_EVENT,
 ) -> str:
     """
     Return the query that makes flat columns of a relation with the fields of `STRUCTURE`.
@@ -274,11 +308,13 @@ def select(
         source: The relation: a table, or a query in parentheses.
         columns: The names of the wanted columns; all by default.
         others: More columns, by name, as expressions of DuckDB.
+        where: Which lines; by default those that are events.
     """
     chosen = set(NAMES if columns is None else columns)
     wanted = {each.name: each.sql for each in COLUMNS if each.name in chosen} | dict(others or {})
     values = ", ".join(f"{sql} AS {name}" for name, sql in wanted.items())
-    return f"SELECT {values} FROM {source} WHERE {IS_EVENT}"  # noqa: S608 -- our own words
+    condition = f" WHERE {where}" if where else ""
+    return f"SELECT {values} FROM {source}{condition}"  # noqa: S608 -- our own words
 
 
 EVENTS = "events"

@@ -151,6 +151,11 @@ def test_structure_of():
     every = {"hilt_version", "event_id", "timestamp", "session_id", "actor", "action"}
     assert every == set(structure_of(()))
     assert every | {"metrics"} == set(structure_of(["cost_usd"]))
+    assert {"cost_usd": "VARCHAR"} == structure_of(["cost_usd"])["metrics"]
+    assert {"tokens": {"cached": "BIGINT"}} == structure_of(["cached_tokens"])["metrics"]
+    assert {"tokens": "MAP(VARCHAR, BIGINT)"} == structure_of((), {"t": "metrics.tokens"})[
+        "metrics"
+    ]
     assert structure_of() == structure_of(NAMES)
 
 
