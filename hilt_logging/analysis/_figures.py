@@ -66,6 +66,7 @@ __all__ = [
     "Tokens",
     "Tool",
     "Top",
+    "order_of_group",
 ]
 
 Report = Callable[[ReadError], object]
@@ -187,6 +188,11 @@ class Group(msgspec.Struct):
 
     key: tuple[str | None, ...]
     figures: Figures
+
+
+def order_of_group(group: Group) -> tuple[tuple[bool, str], ...]:
+    """Return what groups are sorted by: their keys, of which null is the last."""
+    return tuple((part is None, part or "") for part in group.key)
 
 
 class Counts(msgspec.Struct):
@@ -344,7 +350,7 @@ class Question(msgspec.Struct, frozen=True):
         where: Values that fields must have, as in `io.reader.read`: of each path of a field those
             that are allowed, None for absent or null. They are compared with what stands in the line.
         models: One of these models, asked for or served; none means any.
-        users: One of these users: `extensions.user_id`, or the id of a human actor; none means any.
+        users: One of these, as in the grouping `user`; none means any.
     """
 
     groupings: tuple[tuple[str, ...], ...] = ()
@@ -362,7 +368,7 @@ class Tally(NamedTuple):
     The answer to a question.
 
     Attributes:
-        stats: All but `by` and `groups`, and with what the engine itself could not read in `unread`.
+        stats: All but `by`, `groups` and `unread`, which whoever asks fills in.
         groups: The groups of each grouping, in the order of the question.
     """
 
@@ -374,7 +380,7 @@ class Engine(Protocol):
     """
     What answers questions: one pass over the files for all groupings.
 
-    There are `stats.figures_by_python` and `_figures_sql.figures_by_duckdb`; Spark's
+    There are `_tally.figures_by_python` and `_figures_sql.figures_by_duckdb`; Spark's
     `figures_by_spark(paths, question, report, *, rotated, session, master)` is given paths as they are
     typed, which may be anywhere, and may have a session of Spark.
     """

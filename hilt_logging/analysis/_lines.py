@@ -17,7 +17,7 @@ from ..io.files import LogFile, open_lines
 from .tables import is_event
 
 
-__all__ = ["Line", "Report", "lines_of", "object_in"]
+__all__ = ["Line", "Report", "line_in", "lines_of", "object_in"]
 
 Report = Callable[[ReadError], object]
 _value = msgspec.json.Decoder().decode
@@ -55,7 +55,7 @@ def lines_of(files: Iterable[LogFile | str], report: Report) -> Iterator[Line]:
         path = file.path if isinstance(file, LogFile) else file
         try:
             for number, line in _numbered(file, report):
-                found = _line(path, number, line, report)
+                found = line_in(path, number, line, report)
                 if found is not None:
                     yield found
         except ReadError as error:
@@ -75,7 +75,8 @@ def _numbered(file: LogFile | str, report: Report) -> Iterator[tuple[int, bytes]
         yield number, line
 
 
-def _line(path: str, number: int, line: bytes, report: Report) -> Line | None:
+def line_in(path: str, number: int, line: bytes, report: Report) -> Line | None:
+    """Return what a line of a file holds, or report that it is no event."""
     rest = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     data = rest.lstrip(b"\0").strip()
     if not data:

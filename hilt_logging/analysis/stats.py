@@ -1,0 +1,205 @@
+"""
+What a log says in figures: events, calls, tokens, cost, latencies, failures, by whatever is asked for.
+
+What counts as what is told in `_figures`. Who counts is an engine: Python, DuckDB or Spark.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import zoneinfo
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import ConfigurationError, InvalidEventError, ReadError
+from ..events import to_timestamp
+from ..io._decoding import reporter
+from ..io._selection import Selection
+from ..io.reader import Faults
+from ._figures import (
+    GROUPINGS,
+    Busy,
+    Call,
+    Counts,
+    Figures,
+    Group,
+    Question,
+    Report,
+    Spread,
+    Stats,
+    Tally,
+    Tokens,
+    Tool,
+    Top,
+)
+from ._inputs import Paths, inputs_of
+from ._tally import figures_by_python
+
+
+__all__ = [
+    "ENGINES",
+    "GROUPINGS",
+    "Busy",
+    "Call",
+    "Counts",
+    "Figures",
+    "Group",
+    "Spread",
+    "Stats",
+    "Tokens",
+    "Tool",
+    "Top",
+    "stats",
+    "tallied",
+]
+
+ENGINES = ("auto", "python")
+
+Time = str | datetime.datetime
+
+
+def stats(
+    paths: Paths,
+    *,
+    by: str | Sequence[str] | None = None,
+    tz: str = "UTC",
+    top: int = 10,
+    since: Time | None = None,
+    until: Time | None = None,
+    where: Mapping[str, Any] | None = None,
+    models: Sequence[str] = (),
+    users: Sequence[str] = (),
+    rotated: bool = True,
+    engine: str = "auto",
+    report: Report | None = None,
+) -> Stats:
+    """
+    Return what a log says in figures.
+
+    Memory grows with how many sessions, users and groups there are, not with how many events.
+
+    Args:
+        paths: Files, folders and patterns, of logs (plain, rotated, compressed), and of Parquet and
+            SQLite that `convert` made; `-` is standard input. With Spark whatever it reads.
+        by: What events are grouped by, one or several of `GROUPINGS`.
+        tz: The IANA time zone in which hours, days, weeks and months are counted.
+        top: How many of the busiest users and sessions, and of the slowest and dearest calls.
+        since: Only events of this time or later; a time without an offset is UTC.
+        until: Only events before this time.
+        where: Only events that have these values, as in `io.reader.read`.
+        models: Only events of one of these models, asked for or served.
+        users: Only events of one of these users.
+        rotated: Whether a file that is named means its rotated files, too.
+        engine: `python`, or `auto`, which takes the best one.
+        report: Is called with the error of what can't be read; by default it becomes a warning.
+
+    Raises:
+        ConfigurationError: for another value of an option.
+        MissingDependencyError: if what the engine needs is not installed.
+        ReadError: for a path that is not there, if it is the only one.
+    """
+    names = (by,) if isinstance(by, str) else tuple(by or ())
+    found, groups = tallied(
+        paths,
+        [names] if names else [],
+        tz=tz,
+        top=top,
+        since=since,
+        until=until,
+        where=where,
+        models=models,
+        users=users,
+        rotated=rotated,
+        engine=engine,
+        report=report,
+    )
+    if names:
+        found.by, found.groups = names, groups[0]
+    return found
+
+
+def tallied(
+    paths: Paths,
+    groupings: Sequence[Sequence[str]],
+    *,
+    rotated: bool = True,
+    engine: str = "auto",
+    report: Report | None = None,
+    **asked: Any,
+) -> Tally:
+    """
+    Return the same for several groupings, in one pass.
+
+    Args:
+        paths: As in `stats`.
+        groupings: Each is what events are grouped by.
+        rotated: As in `stats`.
+        engine: As in `stats`.
+        report: As in `stats`.
+        asked: `tz`, `top`, `since`, `until`, `where`, `models` and `users`, as in `stats`.
+    """
+    faults = Faults(reporter("skip", report))
+    question = _question(groupings, **asked)
+    if engine not in ENGINES:
+        raise ConfigurationError("engine", engine, f"Must be one of: {', '.join(ENGINES)}")
+    inputs = inputs_of(paths, faults, rotated=rotated)
+    if not any(inputs[:3]) and not faults.count:
+        raise ReadError("There is no log in this directory", _only(paths))
+    found = figures_by_python(inputs, question, faults)
+    found.stats.unread = faults.count
+    return found
+
+
+def _only(paths: Paths) -> str:
+    return os.fspath(paths if isinstance(paths, str | os.PathLike) else next(iter(paths)))
+
+
+def _question(
+    groupings: Sequence[Sequence[str]],
+    *,
+    tz: str = "UTC",
+    top: int = 10,
+    since: Time | None = None,
+    until: Time | None = None,
+    where: Mapping[str, Any] | None = None,
+    models: Sequence[str] = (),
+    users: Sequence[str] = (),
+) -> Question:
+    for name in (name for names in groupings for name in names):
+        if name not in GROUPINGS:
+            raise ConfigurationError("by", name, f"Must be one of: {', '.join(GROUPINGS)}")
+    try:
+        zoneinfo.ZoneInfo(tz)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError("tz", tz, "Must be a time zone like Europe/Berlin") from None
+    if type(top) is not int or top < 0:
+        raise ConfigurationError("top", top, "Must be 0 or more")
+    return Question(
+        groupings=tuple(map(tuple, groupings)),
+        tz=tz,
+        top=top,
+        since=_time("since", since),
+        until=_time("until", until),
+        where=_allowed(where or {}),
+        models=tuple(models),
+        users=tuple(users),
+    )
+
+
+def _time(option: str, value: Time | None) -> str | None:
+    try:
+        return None if value is None else to_timestamp(value)
+    except InvalidEventError:
+        allowed = "Must be a datetime or a text like 2026-01-31 or 2026-01-31T12:00:00Z"
+        raise ConfigurationError(option, value, allowed) from None
+
+
+def _allowed(where: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    allowed = {
+        path: tuple(values) if isinstance(values, list | tuple | set | frozenset) else (values,)
+        for path, values in where.items()
+    }
+    Selection(None, None, allowed)  # tells what is wrong
+    return allowed
