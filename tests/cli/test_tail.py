@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -124,10 +125,29 @@ def test_input_that_cannot_be_read(hilt_log, log, tmp_path):
     assert 2 == hilt_log("tail", "-n", "-1", log).code
 
 
+# a program that a shell starts in the background would inherit that Ctrl-C means nothing
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from hilt_logging.cli import main
+sys.exit(main())
+"""
+
+
+@contextlib.contextmanager
+def following(*words):
+    """The program as it follows a log, from another process."""
+    command = [sys.executable, "-c", PROGRAM, "tail", "-f", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
 def test_follow(log, lines):
     """What is written is shown, through a rotation, until Ctrl-C."""
-    words = [sys.executable, "-m", "hilt_logging", "tail", "-f", "-n", "2", str(log)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with following("-n", "2", log) as program:
         seen = [program.stdout.readline() for _ in range(2)]
         with open(log, "ab") as file:
             file.write(lines(40))
@@ -144,8 +164,7 @@ def test_follow(log, lines):
 def test_log_that_comes_later(tmp_path, lines):
     """A log that is not there yet is waited for."""
     log = tmp_path / "later.jsonl"
-    words = [sys.executable, "-m", "hilt_logging", "tail", "-f", str(log)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as program:
+    with following(log) as program:
         log.write_bytes(lines(1))
         assert [1] == numbers(program.stdout.readline().decode())
         program.send_signal(2)
