@@ -25,6 +25,7 @@ __all__ = [
     "UNKNOWN",
     "ZEROS",
     "Link",
+    "Seal",
     "Span",
     "compact",
     "has_seal",
@@ -39,7 +40,9 @@ __all__ = [
     "spanning",
     "unlinked",
     "unsealed",
+    "with_seal",
     "without_integrity",
+    "without_seal",
 ]
 
 ROOM = 400
@@ -52,6 +55,7 @@ MEMBER = re.compile(
     rb',"integrity":\{"chain":"([0-9a-f]{32})",'
     rb'(?:"unlinked":true|"seq":(0|[1-9][0-9]{0,18}),"prev":"([0-9a-f]{64})"'
     rb'(?:,"span":\{"lines":([1-9][0-9]{0,18}),"sha256":"([0-9a-f]{64})"\})?'
+    rb'(?:,"seal":"([0-9a-f]{16})\.(0|[1-9][0-9]{0,17})\.([0-9a-f]{64})")?'
     rb'(?:,"digest":"([0-9a-f]{64})"|,"signature":"([\w-]+\.\.[\w-]+)")?)\}\}'
 )
 """A link, up to the end of its line; its groups are those of `Link`, from `chain` on."""
@@ -60,6 +64,7 @@ _BEGIN = b',"integrity":{"chain":"'
 _OWN = b',"integrity":'
 _LONGEST = 2048
 _SEALS = (b',"digest":"', b',"signature":"')
+_SEAL = b',"seal":"'
 _NEW = hashlib.sha256()
 
 
@@ -76,6 +81,21 @@ class Span(NamedTuple):
     sha256: str
 
 
+class Seal(NamedTuple):
+    """
+    The seal of a line, by a key that moved on after it.
+
+    Attributes:
+        name: The name of the keys.
+        number: The number of the seal.
+        code: The authentication code of the line.
+    """
+
+    name: str
+    number: int
+    code: str
+
+
 class Link(NamedTuple):
     """
     The link of a line.
@@ -88,6 +108,7 @@ class Link(NamedTuple):
         span: What stands between it and the linked line before; None where nothing does.
         digest: The digest of the line itself, which a notice has that is not signed.
         signature: The signature of the line, as a detached JWS.
+        seal: Its seal, where the log is sealed.
     """
 
     begin: int
@@ -97,6 +118,7 @@ class Link(NamedTuple):
     span: Span | None
     digest: str | None
     signature: str | None
+    seal: Seal | None = None
 
     @property
     def is_unlinked(self) -> bool:
@@ -154,7 +176,7 @@ def link_of(line: bytes) -> Link | None:
     found = MEMBER.fullmatch(line, begin) if begin > 0 else None
     if found is None:
         return None
-    chain, seq, prev, lines, digest_of_span, digest, signature = found.groups()
+    chain, seq, prev, lines, digest_of_span, name, number, code, digest, signature = found.groups()
     return Link(
         begin,
         chain.decode(),
@@ -163,6 +185,7 @@ def link_of(line: bytes) -> Link | None:
         None if lines is None else Span(int(lines), digest_of_span.decode()),
         None if digest is None else digest.decode(),
         None if signature is None else signature.decode(),
+        None if name is None else Seal(name.decode(), int(number), code.decode()),
     )
 
 
@@ -206,6 +229,16 @@ def unsealed(line: bytes) -> bytes:
     """Return a linked line as it was before it was sealed."""
     begin = max(line.rfind(each, -_LONGEST) for each in _SEALS)
     return line if begin < 0 else line[:begin] + b"}}"
+
+
+def with_seal(line: bytes, made: Seal) -> bytes:
+    """Return a linked line with its seal, before it is signed."""
+    return line[:-2] + f',"seal":"{made.name}.{made.number}.{made.code}"}}}}'.encode()
+
+
+def without_seal(line: bytes) -> bytes:
+    """Return a line as it was before it got its seal, and was signed."""
+    return line[: line.rfind(_SEAL, -_LONGEST)] + b"}}"
 
 
 def is_sealed(line: bytes, found: Link, keys: Mapping[str, JWK]) -> bool | None:

@@ -19,7 +19,16 @@ import msgspec
 from ..errors import ConfigurationError, MissingDependencyError
 
 
-__all__ = ["JWK", "KINDS", "generate", "load_private", "load_public", "public_of", "write_new"]
+__all__ = [
+    "JWK",
+    "KINDS",
+    "generate",
+    "load_private",
+    "load_public",
+    "name_of",
+    "public_of",
+    "write_new",
+]
 
 KINDS = ("P-256", "X25519", "Ed25519")
 """P-256 and X25519 are for encryption, Ed25519 is for signatures."""
@@ -118,7 +127,7 @@ def load_public(option: str, path: object, kinds: Iterable[str]) -> JWK:
             only encrypts or verifies must not hold it.
         MissingDependencyError: without `cryptography`.
     """
-    name = _name_of(option, path)
+    name = name_of(option, path)
     fields = _read(option, name, None)
     if any(member in fields for member in _SECRET):
         raise ConfigurationError(
@@ -143,7 +152,7 @@ def load_private(option: str, path: object, kinds: Iterable[str], *, shared: boo
         ConfigurationError: for a file that is missing, is no such key, or that others can read.
         MissingDependencyError: without `cryptography`.
     """
-    name = _name_of(option, path)
+    name = name_of(option, path)
     fields = _read(option, name, None if shared else _SHARED.get(option, "shared_key_file"))
     if "d" not in fields:
         raise ConfigurationError(
@@ -187,6 +196,31 @@ def write_new(path: str | os.PathLike[str], jwk: dict[str, Any], *, force: bool 
         raise ConfigurationError("file", name, f"It can't be written: {_why(error)}") from None
 
 
+def name_of(option: str, path: object, held: str = "a key (JWK)") -> str:
+    """
+    Return the name of a file with a key.
+
+    Args:
+        option: The name of the option, for errors.
+        path: What was given; where that is a key itself, it does not stand in the error.
+        held: What the file has to hold.
+
+    Raises:
+        ConfigurationError: for what is no name of a file.
+    """
+    name = path if isinstance(path, str) else None
+    if isinstance(path, os.PathLike):
+        name = os.fspath(path)
+    if not isinstance(name, str) or not name or name.startswith(("ext://", "cfg://")):
+        shown = path if name is not None or path is None else type(path).__name__
+        raise ConfigurationError(option, shown, f"Must be the name of a file with {held}")
+    if _KEY_ITSELF.search(name):
+        raise ConfigurationError(
+            option, "(a key)", f"Must be the name of a file with {held}, not the key itself"
+        )
+    return os.path.expanduser(name)
+
+
 def to_base64(data: bytes) -> str:
     """Return bytes as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -204,20 +238,6 @@ def from_base64(text: str | bytes) -> bytes:
     if base64.urlsafe_b64encode(decoded).rstrip(b"=") != data:
         raise ValueError("not base64url")
     return decoded
-
-
-def _name_of(option: str, path: object) -> str:
-    name = path if isinstance(path, str) else None
-    if isinstance(path, os.PathLike):
-        name = os.fspath(path)
-    if not isinstance(name, str) or not name or name.startswith(("ext://", "cfg://")):
-        shown = path if name is not None or path is None else type(path).__name__
-        raise ConfigurationError(option, shown, "Must be the name of a file with a key (JWK)")
-    if _KEY_ITSELF.search(name):
-        raise ConfigurationError(
-            option, "(a key)", "Must be the name of a file with a key (JWK), not the key itself"
-        )
-    return os.path.expanduser(name)
 
 
 def _read(option: str, name: str, remedy: str | None) -> dict[str, Any]:

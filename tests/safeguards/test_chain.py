@@ -43,12 +43,18 @@ class TestLink:
         seq=st.integers(0, 2**62),
         prev=hexes,
         span=st.none() | st.builds(chain.Span, st.integers(1, 2**40), hexes),
+        seal=st.none() | st.builds(chain.Seal, st.just("ab" * 8), st.integers(0, 2**58), hexes),
     )
-    def test_read(self, seq, prev, span):
+    def test_read(self, seq, prev, span, seal):
         """What was linked is read again, and the line is the same object with one member more."""
-        linked = chain.link(LINE, CHAIN, seq, prev, span)
+        linked = bare = chain.link(LINE, CHAIN, seq, prev, span)
+        if seal is not None:
+            linked = chain.with_seal(linked, seal)
+            assert (
+                bare == chain.without_seal(linked) == chain.without_seal(chain.seal(linked, None))
+            )
         found = chain.link_of(linked)
-        assert (len(LINE) - 1, CHAIN, seq, prev, span, None, None) == found
+        assert (len(LINE) - 1, CHAIN, seq, prev, span, None, None, seal) == found
         assert LINE == linked[: found.begin] + b"}"
         event = json.loads(linked)
         assert seq == event.pop("integrity")["seq"]
