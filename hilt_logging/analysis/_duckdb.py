@@ -14,8 +14,8 @@ import os
 import stat
 import tempfile
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import MissingDependencyError, ReadError
 from ..io.files import LONGEST, LogFile
@@ -39,14 +39,23 @@ if TYPE_CHECKING:
     import duckdb
 
 
-__all__ = ["Database", "quoted"]
+__all__ = [
+    "Database",
+    "connect",
+    "fields_of",
+    "is_readable",
+    "objects",
+    "plain_fields",
+    "quoted",
+    "raw_fields",
+]
 
 _MEMORY = "1GB"
 _BATCH = 2_000
 _HELD_AT_ONCE = 4 * 1024 * 1024
 _END, _SQLITE = -1, -2
 _ALL, _LINE = "log.every_event", "line_of_the_event"
-_TOKENS = STRUCTURE["metrics"]["tokens"]
+_STORED = {"event": "VARCHAR", "tokens": STRUCTURE["metrics"]["tokens"]}
 _OPTIONS = f"ignore_errors = true, maximum_object_size = {LONGEST}"
 _MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 _ENDINGS = tuple(_MAGIC.values())
@@ -59,6 +68,40 @@ def quoted(text: str) -> str:
 
 def _list(paths: Iterable[str]) -> str:
     return f"[{', '.join(map(quoted, paths))}]"
+
+
+def connect(scratch: str) -> tuple[duckdb.DuckDBPyConnection, type[Exception]]:
+    """
+    Return a database in memory, and the type of its errors.
+
+    Args:
+        scratch: A folder for what does not go into memory.
+
+    Raises:
+        MissingDependencyError: if duckdb is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingDependencyError("duckdb", "analytics") from None
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": scratch,
+            "memory_limit": _MEMORY,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("CREATE SCHEMA log")
+    connection.execute("CREATE TABLE log.held (part INTEGER, json JSON)")
+    return connection, duckdb.Error
+
+
+def _in_parquet(others: Mapping[str, str] | None) -> dict[str, str]:
+    """What `convert` and the views have beside flat columns, over those of stored events."""
+    line = f"coalesce({IS_NOTICE_IN_LINE}, false)"
+    return {name: "tokens" if name == "tokens" else line for name in others or ()}
 
 
 class Database:
@@ -86,7 +129,7 @@ class Database:
         self.is_divided = inputs.is_divided
         self._scratch = tempfile.TemporaryDirectory(prefix="hilt-")
         try:
-            self.connection = self._connected()
+            self.connection, self._error = connect(self._scratch.name)
             self._parts = self._checked(inputs.logs)
             if inputs.sqlite:
                 self._hold_all(_SQLITE, sqlite_lines(inputs.sqlite, report))
@@ -95,25 +138,6 @@ class Database:
         except BaseException:
             self.close()
             raise
-
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        try:
-            import duckdb
-        except ImportError:
-            raise MissingDependencyError("duckdb", "analytics") from None
-        self._error = duckdb.Error
-        connection = duckdb.connect(
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "temp_directory": self._scratch.name,
-                "memory_limit": _MEMORY,
-            }
-        )
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("CREATE SCHEMA log")
-        connection.execute("CREATE TABLE log.held (part INTEGER, json JSON)")
-        return connection
 
     @property
     def result(self) -> str:
@@ -126,7 +150,7 @@ class Database:
             self.connection.close()
         self._scratch.cleanup()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,7 +158,7 @@ class Database:
 
     def _checked(self, files: list[LogFile]) -> list[tuple[str, int | None]]:
         """What is read, in order: a file by DuckDB, or lines of it that are held."""
-        readable = {os.path.realpath(each.path): each for each in files if _is_readable(each.path)}
+        readable = {os.path.realpath(each.path): each for each in files if is_readable(each.path)}
         good: dict[str, tuple[int, int]] = {}
         if readable:
             good = self._counted(list(readable))
@@ -228,7 +252,10 @@ class Database:
         return len(texts)
 
     def source(
-        self, columns: Iterable[str] | None = None, others: dict[str, str] | None = None
+        self,
+        columns: Iterable[str] | None = None,
+        others: Mapping[str, str] | None = None,
+        stored: Mapping[str, str] | None = None,
     ) -> str:
         """
         Return the query of flat columns of all events, in the order of the files.
@@ -236,6 +263,7 @@ class Database:
         Args:
             columns: Which ones; all by default.
             others: More of them, by name, as expressions of DuckDB.
+            stored: The same for events in Parquet, over the flat columns.
         """
         chosen = None if columns is None else set(columns)
         structure = structure_of(chosen, others)
@@ -245,9 +273,9 @@ class Database:
             for relation in self._relations(structure, is_raw)
         ]
         if self._stored:
-            pieces.append(self._from_parquet(chosen, others))
+            pieces.append(self._from_parquet(chosen, stored or _in_parquet(others)))
         if not pieces:
-            nothing = _raw("(SELECT NULL::JSON AS json)", STRUCTURE)
+            nothing = raw_fields("(SELECT NULL::JSON AS json)", STRUCTURE)
             pieces = [f"{select(f'({nothing})', chosen, others=others)} LIMIT 0"]
         return " UNION ALL ".join(f"({piece})" for piece in pieces)
 
@@ -258,10 +286,14 @@ class Database:
                 paths.append(path)
                 continue
             if paths:
-                yield _raw(_objects(paths), structure) if is_raw else _plain(paths, structure)
+                yield (
+                    raw_fields(objects(paths), structure)
+                    if is_raw
+                    else plain_fields(paths, structure)
+                )
                 paths = []
             if part != _END:
-                yield _raw(f"(SELECT json FROM log.held WHERE part = {part})", structure)  # noqa: S608
+                yield raw_fields(f"(SELECT json FROM log.held WHERE part = {part})", structure)  # noqa: S608
 
     def _stored_columns(self) -> dict[str, str]:
         """The columns of the Parquet files, with their types."""
@@ -286,19 +318,17 @@ class Database:
             "hive_types_autocast = false)"
         )
 
-    def _from_parquet(self, chosen: set[str] | None, others: dict[str, str] | None) -> str:
+    def _from_parquet(self, chosen: set[str] | None, others: Mapping[str, str]) -> str:
         wanted = [each for each in COLUMNS if chosen is None or each.name in chosen]
         values = [
             f"{each.name if each.name in self._has else 'NULL'}::{each.type} AS {each.name}"
             for each in wanted
         ]
-        for name in others or ():
-            has = name if name in self._has else "NULL"
-            line = IS_NOTICE_IN_LINE if "event" in self._has else "false"
-            values.append(
-                f"{has}::{_TOKENS} AS tokens" if name == "tokens" else f"{line} AS {name}"
-            )
-        return f"SELECT {', '.join(values)} FROM {self._parquet}"  # noqa: S608
+        values += [f"{sql} AS {name}" for name, sql in others.items()]
+        lacking = [each for each in ("event", "tokens") if each not in self._has]
+        more = "".join(f", NULL::{_STORED[name]} AS {name}" for name in lacking)
+        stored = f"(SELECT *{more} FROM {self._parquet})"  # noqa: S608
+        return f"SELECT {', '.join(values)} FROM {stored}"  # noqa: S608
 
     def stored_lines(self) -> Iterator[Line]:
         """Yield the events in the Parquet files; of a folder in the order of their times."""
@@ -347,8 +377,8 @@ class Database:
             self.connection.execute(f"CREATE OR REPLACE VIEW {_ALL} AS {whole}")
 
 
-def _is_readable(path: str) -> bool:
-    """Whether DuckDB can be asked to read a file: its name says how it is compressed."""
+def is_readable(path: str) -> bool:
+    """Return whether DuckDB can be asked to read a file: its name says how it is compressed."""
     path = os.path.realpath(path)
     if glob.has_magic(path) or "{" in path:
         return False
@@ -377,18 +407,40 @@ def _type(kind: str | dict[str, Any]) -> str:
     return f"STRUCT({', '.join(f'{name} {_type(inner)}' for name, inner in kind.items())})"
 
 
-def _plain(paths: list[str], structure: dict[str, Any]) -> str:
-    """The fields of events, without the whole: this is faster."""
-    return f"SELECT * FROM {_read(paths, structure)}"  # noqa: S608
+def fields_of(paths: list[str], structure: dict[str, Any], *, is_raw: bool) -> str:
+    """
+    Return the query of the fields of all lines of files, of which none is left out.
+
+    Args:
+        paths: The files.
+        structure: The fields.
+        is_raw: Whether the whole line is wanted, too.
+    """
+    if not is_raw:
+        return plain_fields(paths, structure)
+    fields = _transformed(structure)
+    made = f"SELECT json::VARCHAR AS event, {fields} AS fields FROM {objects(paths)}"  # noqa: S608
+    return f"SELECT event, fields.* FROM ({made})"  # noqa: S608
 
 
-def _objects(paths: list[str]) -> str:
+def plain_fields(paths: list[str], structure: dict[str, Any], *, with_name: bool = False) -> str:
+    """Return the query of the fields of events, without the whole: this is faster."""
+    options = ", filename = true" if with_name else ""
+    return f"SELECT * FROM {_read(paths, structure, options)}"  # noqa: S608
+
+
+def objects(paths: list[str]) -> str:
+    """Return the relation of the lines of files."""
     return f"read_ndjson_objects({_list(paths)}, {_OPTIONS})"
 
 
-def _raw(source: str, structure: dict[str, Any]) -> str:
-    """The fields of events and the whole, of a relation that has it in `json`."""
-    fields = f"json_transform(json, {quoted(json.dumps(structure))})"
+def raw_fields(source: str, structure: dict[str, Any]) -> str:
+    """Return the query of the fields of events and the whole, of a relation that has it in `json`."""
+    fields = _transformed(structure)
     # of a list, they are made once: a filter would make them a second time
     made = f"SELECT json::VARCHAR AS event, unnest([{fields}]) AS fields FROM {source}"  # noqa: S608
     return f"SELECT event, fields.* FROM ({made})"  # noqa: S608
+
+
+def _transformed(structure: dict[str, Any]) -> str:
+    return f"json_transform(json, {quoted(json.dumps(structure))})"

@@ -1,0 +1,264 @@
+"""
+Statistics by an engine for SQL: DuckDB, and what all of them have in common.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..events import to_timestamp
+from . import _questions
+from ._duckdb import Database, objects, plain_fields, quoted, raw_fields
+from ._figures import (
+    Busy,
+    Call,
+    Counts,
+    Figures,
+    Group,
+    Question,
+    Report,
+    Spread,
+    Stats,
+    Tally,
+    Tokens,
+    Tool,
+    Top,
+    order_of_group,
+)
+from ._inputs import Inputs
+from ._questions import FACTS, LINES
+from .tables import select, structure_of
+
+
+__all__ = ["Ask", "figures_by_duckdb", "tally_of"]
+
+Ask = Callable[[str], Iterable[Sequence[Any]]]
+_TOTAL: tuple[str, ...] = ()
+_BY_TOOL = ("tool",)
+_PARTS = Tokens.__struct_fields__
+_SPREAD = 5  # values of each
+
+
+def figures_by_duckdb(inputs: Inputs, question: Question, report: Report) -> Tally:
+    """Answer a question about logs; see `_figures.Engine`."""
+    with _Lines(inputs, question, report) as database:
+        tally = tally_of(question, database.ask)
+    tally.stats.files = len(inputs.logs) + len(inputs.parquet) + len(inputs.sqlite)
+    return tally
+
+
+class _Lines(Database):
+    """
+    A database with the table of lines, for which each file is read once.
+
+    Args:
+        inputs: The files.
+        question: What is asked.
+        report: Is called with the error of each line that is no event, and of each file that can't be
+            read.
+    """
+
+    def __init__(self, inputs: Inputs, question: Question, report: Report) -> None:
+        self._question = question
+        self._columns = _questions.columns_for(question)
+        self._is_made = False
+        super().__init__(inputs, report)
+        try:
+            self._complete()
+        except BaseException:
+            self.close()
+            raise
+
+    def _counts(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+        """Keep the lines of files, and count them."""
+        self.connection.execute("SET preserve_insertion_order = false")
+        structure = structure_of(self._columns, _questions.FROM_FIELDS)
+        if "event" in self._columns:
+            for path in paths:
+                fields = raw_fields(objects([path]), structure)
+                self._keep_lines(fields, quoted(path))
+        elif len(paths) == 1:
+            self._keep_lines(plain_fields(paths, structure), quoted(paths[0]))
+        else:
+            self._keep_lines(plain_fields(paths, structure, with_name=True), "filename")
+        found = self.ask(
+            f"SELECT filename, count(*), count(*) FILTER (WHERE is_event) FROM {LINES} GROUP BY 1"  # noqa: S608
+        )
+        counts = {path: (rows, events) for path, rows, events in found}
+        return {path: counts.get(path, (0, 0)) for path in paths}
+
+    def _keep_lines(self, fields: str, filename: str) -> None:
+        others = {**_questions.FROM_FIELDS, "filename": filename}
+        flat = select(f"({fields})", self._columns, others=others, where=None)
+        self._add(flat)
+
+    def _add(self, flat: str) -> None:
+        lines = _questions.lines(flat, self._question, ["filename"])
+        begin = f"INSERT INTO {LINES}" if self._is_made else f"CREATE TEMP TABLE {LINES} AS"
+        self.connection.execute(f"{begin} {lines}")
+        self._is_made = True
+
+    def _complete(self) -> None:
+        """Take what DuckDB could not read, and what is stored; leave out what it read wrongly."""
+        good = [path for path, part in self._parts if part is None]
+        self._parts = [each for each in self._parts if each[1] is not None]
+        if self._is_made:
+            names = ", ".join(map(quoted, good)) or "''"
+            self.connection.execute(
+                f"DELETE FROM {LINES} WHERE NOT is_event OR filename NOT IN ({names})"  # noqa: S608
+            )
+        if self._parts or self._stored or not self._is_made:
+            source = self.source(self._columns, _questions.FROM_FIELDS, _questions.FROM_STORED)
+            self._add(f"SELECT *, '' AS filename FROM ({source})")  # noqa: S608
+        self.connection.execute(f"CREATE TEMP VIEW {FACTS} AS {_questions.facts()}")
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of an answer."""
+        return self.connection.execute(sql).fetchall()
+
+
+def tally_of(question: Question, ask: Ask) -> Tally:
+    """
+    Return the answer to a question.
+
+    Args:
+        question: The question.
+        ask: Gives the rows of what is asked in DuckDB's SQL of `_questions.LINES` and `FACTS`.
+    """
+    groupings = list(dict.fromkeys([_TOTAL, _BY_TOOL, *question.groupings]))
+    groups = _groups(groupings, question.tz, ask)
+    ((notices, unread, first, last),) = ask(_questions.overview())
+    total = groups[_TOTAL][0][1] if groups[_TOTAL] else {}
+    stats = Stats(
+        first=_time(first),
+        last=_time(last),
+        notices=notices,
+        unread=unread,
+        total=_figures(total),
+        counts=_counts(ask),
+        tools=_tools(groups[_BY_TOOL]),
+        top=_top(question.top, ask),
+    )
+    return Tally(stats, [_in_order(groups[names]) for names in question.groupings])
+
+
+_Values = dict[str, Any]
+_Rows = list[tuple[tuple[str | None, ...], _Values]]
+
+
+def _groups(groupings: list[tuple[str, ...]], tz: str, ask: Ask) -> dict[tuple[str, ...], _Rows]:
+    width = max(map(len, groupings))
+    found: dict[tuple[str, ...], _Rows] = {names: [] for names in groupings}
+    for number, *row in ask(_questions.figures(groupings, tz)):
+        names, values = groupings[number], iter(row[width:])
+        key = tuple(map(_key, names, row))
+        made = {name: next(values) for name in _questions.SUMS}
+        for name in _questions.SPREADS:
+            made[name] = _spread(*itertools.islice(values, _SPREAD))
+        found[names].append((key, made))
+    return found
+
+
+_PERIODS: dict[str, Callable[[datetime.datetime], str]] = {
+    "hour": lambda begin: begin.isoformat(" ", "minutes"),
+    "day": lambda begin: begin.date().isoformat(),
+    "week": lambda begin: "{}-W{:02}".format(*begin.isocalendar()),
+    "month": lambda begin: begin.date().isoformat()[:7],
+}
+
+
+def _key(name: str, value: str | None) -> str | None:
+    if value is None or name not in _PERIODS:
+        return value
+    return _PERIODS[name](datetime.datetime.fromisoformat(value))
+
+
+def _spread(
+    count: int, mean: float | None, least: int | None, most: int | None, percentiles: Any
+) -> Spread:
+    if not count:
+        return Spread()
+    p50, p90, p95, p99 = map(float, percentiles)
+    return Spread(count=count, mean=mean, min=least, p50=p50, p90=p90, p95=p95, p99=p99, max=most)
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _figures(values: _Values) -> Figures:
+    if not values:
+        return Figures()
+    taken = {name: values[name] for name in Figures.__struct_fields__ if name in values}
+    prompt, cached = values["prompt"], values["cached_of_prompts"] or 0
+    return Figures(
+        **taken,
+        tokens=Tokens(*(_whole(values[part]) for part in _PARTS)),
+        cache_hit_rate=int(cached) / int(prompt) if prompt else None,
+    )
+
+
+def _in_order(rows: _Rows) -> list[Group]:
+    return sorted((Group(key, _figures(values)) for key, values in rows), key=order_of_group)
+
+
+def _tools(rows: _Rows) -> list[Tool]:
+    tools = [
+        Tool(name, values["tool_calls"], values["tool_failures"], values["tool_latency_ms"])
+        for (name,), values in rows
+        if name is not None and values["tool_events"]
+    ]
+    return sorted(tools, key=lambda tool: (-tool.calls, tool.name))
+
+
+def _counts(ask: Ask) -> Counts:
+    counts = Counts(*({} for _ in Counts.__struct_fields__))
+    rows = sorted(ask(_questions.counts()), key=lambda row: (-row[2], row[1]))
+    for field, name, number in rows:
+        getattr(counts, field)[name] = number
+    return counts
+
+
+def _top(most: int, ask: Ask) -> Top:
+    if most <= 0:
+        return Top()
+    top = Top([], [], [], [])
+    for field, name, events, calls, tokens, cost_usd, first, last in ask(_questions.busy(most)):
+        busy = Busy(name, events, calls, _whole(tokens), cost_usd, _time(first), _time(last))
+        getattr(top, field).append(busy)
+    for field, event_id, when, session_id, who, *row in ask(_questions.calls(most)):
+        provider, model, latency_ms, cost_usd, tokens, outcome = row
+        call = Call(
+            event_id=event_id,
+            timestamp=_time(when),
+            session_id=session_id,
+            user=who,
+            provider=provider,
+            model=model,
+            latency_ms=latency_ms,
+            cost_usd=cost_usd,
+            tokens=_whole(tokens),
+            outcome=outcome,
+        )
+        getattr(top, field).append(call)
+    top.users.sort(key=_order_of_busy)
+    top.sessions.sort(key=_order_of_busy)
+    top.slowest.sort(key=lambda call: (-(call.latency_ms or 0), *_order_of_call(call)))
+    top.dearest.sort(key=lambda call: (-(call.cost_usd or 0), *_order_of_call(call)))
+    return top
+
+
+def _order_of_busy(busy: Busy) -> tuple[int, int, str]:
+    return -busy.calls, -busy.events, busy.id
+
+
+def _order_of_call(call: Call) -> tuple[bool, str, str]:
+    return call.timestamp is None, call.timestamp or "", call.event_id
+
+
+def _time(when: datetime.datetime | None) -> str | None:
+    return None if when is None else to_timestamp(when)
