@@ -13,8 +13,7 @@ import msgspec
 
 from ..errors import ConfigurationError
 from ..io.reader import Faults
-from . import _csv, _sqlite
-from ._duckdb import Database, quoted
+from . import _csv, _parquet, _sqlite
 from ._inputs import Inputs, Paths, inputs_of
 from ._lines import Report
 from ._outputs import whole
@@ -28,9 +27,6 @@ FORMATS = ("csv", "parquet", "sqlite", "jsonl")
 COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
 _ENDINGS = {"csv": ".csv", "parquet": ".parquet", "sqlite": ".db", "jsonl": ".jsonl"}
 _NAMED = {ending: name for name, ending in _ENDINGS.items()} | {".sqlite": "sqlite"}
-_ROWS = 16_384
-"""How many events a group of rows has: memory is bounded, and readers skip what they don't need."""
-_TOKENS = {"tokens": "metrics.tokens"}
 
 
 class Converted(msgspec.Struct, kw_only=True):
@@ -135,7 +131,7 @@ def _columns(format: str, columns: Iterable[str] | None) -> tuple[str, ...] | No
     chosen = tuple(dict.fromkeys(columns))
     if format == "jsonl" or not chosen:
         raise ConfigurationError("columns", list(chosen), "A log has whole events")
-    allowed = (*NAMES, *(_TOKENS if format == "parquet" else ()))
+    allowed = (*NAMES, *(_parquet.MORE if format == "parquet" else ()))
     for name in chosen if format != "csv" else ():
         if name not in allowed:
             raise ConfigurationError("columns", name, f"Must be some of: {', '.join(allowed)}")
@@ -176,21 +172,10 @@ def _to_jsonl(order: _Order, part: str, report: Report) -> int:
 
 
 def _to_parquet(order: _Order, part: str, report: Report) -> int:
-    with Database(order.inputs, report) as database:
-        columns = order.columns
-        others = {name: sql for name, sql in _TOKENS.items() if columns is None or name in columns}
-        compression = "uncompressed" if order.compression == "none" else order.compression
-        options = f"FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {_ROWS}"
-        if not order.partition:
-            events = database.source(columns, others)
-        else:
-            source = database.source(columns and (*columns, "timestamp", "provider"), others)
-            events = f"SELECT *, strftime(timestamp, '%Y-%m-%d') AS day FROM ({source})"  # noqa: S608
-            options += ", PARTITION_BY (day, provider), OVERWRITE"
-            database.connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS}")
-        copy = f"COPY ({events}) TO {quoted(part)} ({options})"
-        (count,) = database.connection.execute(copy).fetchone()  # type: ignore[misc]
-        return int(count)
+    made = _parquet.Order(
+        columns=order.columns, compression=order.compression, is_divided=order.partition
+    )
+    return _parquet.write(order.inputs, made, part, report)
 
 
 _MAKERS: dict[str, Callable[[_Order, str, Report], int]] = {

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hilt_logging.analysis import convert, tables
+from hilt_logging.analysis import _parquet, convert, tables
 from hilt_logging.errors import ConfigurationError, MissingDependencyError, ReadError
 from hilt_logging.events import encode
 
@@ -146,6 +146,67 @@ def test_compression(write, calls, tmp_path, compression, codec):
     convert(write("a.jsonl", *calls(1)), output=out, compression=compression)
     found = duckdb.execute(f"SELECT DISTINCT compression FROM parquet_metadata('{out}')").fetchall()
     assert [(codec,)] == found
+
+
+class _Refused:
+    """A database that nobody may need."""
+
+    def __init__(self, *_):
+        raise AssertionError("it was read a second time")
+
+
+@pytest.mark.parametrize("partition", [False, True])
+@pytest.mark.parametrize("columns", [None, ["model", "cost_usd"], ["tokens", "event"]])
+def test_parquet_at_once(write, calls, tmp_path, monkeypatch, columns, partition):
+    """Logs without a fault are read once, and Parquet is the same as if they were checked before."""
+    write("a.jsonl", *calls(1))
+    (tmp_path / "a.jsonl.1.gz").write_bytes(gzip.compress(write("b", *calls(2, 3)).read_bytes()))
+    options = {"to": "parquet", "columns": columns, "partition": partition}
+    log, checked, once = (tmp_path / name for name in ("a.jsonl", "checked", "once"))
+    with monkeypatch.context() as patched:
+        patched.setattr(_parquet, "_written_at_once", lambda *_: None)
+        assert 6 == convert(log, output=checked, **options).events
+    monkeypatch.setattr(_parquet, "Database", _Refused)
+    assert 6 == convert(log, output=once, **options).events
+
+    def found(path):
+        files = f"{path}/**/*.parquet" if partition else path
+        return duckdb.execute(f"FROM read_parquet('{files}', hive_partitioning = true)").fetchall()
+
+    assert found(checked) == found(once)
+
+
+@pytest.mark.parametrize("partition", [False, True])
+@pytest.mark.parametrize(
+    "bad",
+    [b"", b"  ", b"torn", b"{}", b"\0\0{}", b'{"hilt_version":"9"}', b"[1]", b"null", b"\xff"],
+)
+def test_parquet_that_has_to_be_made_anew(write, calls, tmp_path, bad, partition):
+    """A line that is no event, wherever it is, leaves nothing behind of what was begun."""
+    options = {"to": "parquet", "partition": partition, "report": lambda error: None}
+    events = calls(1, 2)
+    path = write("a.jsonl", *events, bad, *events)
+    done = convert(path, output=tmp_path / "out", **options)
+    assert (8, int(bool(bad.strip()))) == (done.events, done.faults)
+    files = f"{tmp_path}/out/**/*.parquet" if partition else tmp_path / "out"
+    assert [(8,)] == duckdb.execute(f"SELECT count(*) FROM read_parquet('{files}')").fetchall()
+
+
+def test_parquet_of_a_log_that_grows(write, calls, tmp_path, monkeypatch):
+    """What is written to a log while it is read is no reason to read it again."""
+    path = write("a.jsonl", *calls(1))
+    more = write("b.jsonl", *calls(2)).read_bytes()
+    count = _parquet._lines
+
+    def counted(paths):
+        found = count(paths)
+        with open(path, "ab") as file:
+            file.write(more)
+        return found
+
+    monkeypatch.setattr(_parquet, "_lines", counted)
+    monkeypatch.setattr(_parquet, "Database", _Refused)
+    assert 4 == convert(path, output=tmp_path / "out.parquet").events
 
 
 def test_partition(write, calls, an_event, tmp_path):
