@@ -270,7 +270,7 @@ def _writable(path: str) -> bool:
     return os.access(parent, os.W_OK)
 
 
-_EXTRAS_PACKAGES = (
+EXTRAS_PACKAGES = (
     "pythonjsonlogger",
     "ecs_logging",
     "opentelemetry",
@@ -284,6 +284,6 @@ def _shows_extras(handler: logging.Handler) -> bool:
     """Whether a handler or its formatter is of a package that serialises every extra."""
     for part in (handler, handler.formatter):
         for base in type(part).__mro__:
-            if base.__module__.partition(".")[0] in _EXTRAS_PACKAGES:
+            if base.__module__.partition(".")[0] in EXTRAS_PACKAGES:
                 return type(part).__module__ != "hilt_logging.jsonlogger"
     return False

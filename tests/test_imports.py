@@ -20,7 +20,7 @@ LAYERS = [
     "_checkpoints _failures _histories _lines records emit formatters filters structlog jsonlogger testing",
     "_background handlers config",
     "io integrations",
-    "custody analysis",
+    "custody analysis diagnosis",
     "cli",
     "__init__ __main__",
 ]
@@ -39,6 +39,7 @@ THIRD_PARTY = {
     "backports": ("storage/compression.py",),
     "compression": ("storage/compression.py",),  # of the standard library from 3.14 on
     "duckdb": ("analysis/_duckdb.py", "analysis/sql.py"),
+    "yaml": ("diagnosis/_files.py",),
     "click": ("cli/",),
     "rich": ("cli/",),
 }

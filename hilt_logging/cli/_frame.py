@@ -29,6 +29,7 @@ __all__ = ["COMMANDS", "Command", "commands", "run"]
 PROGRAM = "hilt-log"
 # A command is in the module of its name, which is loaded when it is asked for.
 COMMANDS = {
+    "check-config": "Tell why a configuration of logging writes nothing.",
     "convert": "Make CSV, Parquet or SQLite of a log, and a log of these.",
     "decrypt": "Open what is encrypted in a log.",
     "erase": "Make what a log says of one person unreadable.",

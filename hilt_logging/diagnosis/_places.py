@@ -1,0 +1,161 @@
+"""
+Files that handlers are to write: whether they can be, and who else writes or reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from collections.abc import Iterable
+
+from ..storage.linking import ends_linked
+from ..storage.tails import misfit
+from ._findings import Problems
+
+
+__all__ = [
+    "look_at_chain",
+    "look_at_file",
+    "look_at_key_store",
+    "look_at_readers",
+    "look_at_shared",
+]
+
+
+def look_at_file(path: str, key: str, problems: Problems, *, makes_folders: bool) -> None:
+    """
+    Note what keeps a file from being written.
+
+    Args:
+        path: The file, absolute.
+        key: The key that names it.
+        problems: Where it is noted.
+        makes_folders: Whether its handler makes missing folders.
+    """
+    found = _why_not(path, makes_folders)
+    if found is not None:
+        why, remedy = found
+        problems.error("not-writable", key, f"is {path}", why, remedy)
+        return
+    if _is_full(path):
+        why = "there is no room on the disk"
+        problems.error("disk-full", key, f"is {path}", why, "Make room")
+
+
+def _why_not(path: str, makes_folders: bool) -> tuple[str, str] | None:
+    """Why a file can't be written, and what to do."""
+    real = os.path.realpath(path)
+    if os.path.isdir(real):
+        return "it is a folder", "Name a file in it"
+    if os.path.exists(real):
+        if os.access(real, os.W_OK):
+            return None
+        return f"{_who()} may not write it", "Give it to the user of the application"
+    folder = os.path.dirname(real)
+    if not os.path.exists(folder) and not makes_folders:
+        return "its folder is not there", f"Make it: mkdir -p {folder}"
+    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        return f"{folder} is no folder", "Name a file in a folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return (
+            f"{_who()} may not write in {folder}",
+            "Give the user of the application the right to",
+        )
+    return None
+
+
+def _who() -> str:
+    """The user that asks, who should be that of the application."""
+    return f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
+
+
+def _is_full(path: str) -> bool:
+    folder = os.path.realpath(path)
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    try:
+        room = os.statvfs(folder)
+    except (AttributeError, OSError):
+        return False
+    return room.f_blocks > 0 and (room.f_bfree if _is_root() else room.f_bavail) == 0
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def look_at_readers(path: str, mode: int | None, key: str, problems: Problems) -> None:
+    """Note where everybody can read what is written: a file that is there keeps its mode."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        found = None
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        return
+    bits = mode if found is None else found.st_mode
+    if bits is not None and bits & stat.S_IROTH:
+        problems.add(
+            "warning",
+            "readable-by-all",
+            key,
+            f"is {path}, mode {bits & 0o777:04o}",
+            "every user of this machine can read what was said",
+            f"chmod o= {path}" if found is not None else 'Set permissions to "0600" or "0640"',
+        )
+
+
+def look_at_chain(path: str, evidence: bool, key: str, problems: Problems) -> None:
+    """Note where the lines of a file, and those to come, are not one chain."""
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        return
+    found = misfit(path) if evidence else None
+    if found is not None:
+        problems.error(
+            "chain", key, f"is {path}", found, "Take another file, or move this one away"
+        )
+    elif not evidence and ends_linked(path):
+        why = "its lines are linked, and evidence is not set: the handler refuses it"
+        problems.error("chain", key, f"is {path}", why, "Set evidence: true, or take another file")
+
+
+def look_at_key_store(path: str, is_shared: bool, key: str, problems: Problems) -> None:
+    """Note what keeps a key store from being used."""
+    real = os.path.realpath(os.path.expanduser(path))
+    found = _why_not(real, True)
+    if found is not None:
+        problems.error("key-store", key, f"is {real}", *found)
+    elif os.name == "posix" and os.path.exists(real) and not is_shared:
+        mode = os.stat(real).st_mode
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            why = "others can read it: the handler refuses it"
+            problems.error("key-store", key, f"is {real}", why, f"chmod 600 {real}")
+
+
+def look_at_shared(handlers: Iterable[tuple[str, str, bool]], problems: Problems) -> None:
+    """
+    Note files to which handlers of different kinds write.
+
+    Args:
+        handlers: For each that writes a file its key, the file, and whether it is ours.
+        problems: Where it is noted.
+    """
+    by_file: dict[str, list[tuple[str, bool]]] = {}
+    for key, path, is_ours in handlers:
+        by_file.setdefault(os.path.realpath(path), []).append((key, is_ours))
+    for path, users in by_file.items():
+        if len(users) < 2 or all(is_ours for _, is_ours in users):
+            continue
+        for key, is_ours in users:
+            if not is_ours:
+                others = ", ".join(other for other, _ in users if other != key)
+                problems.add(
+                    "warning",
+                    "file-twice",
+                    key,
+                    f"is {path}, to which {others} writes, too",
+                    "lines of the one may come amid those of the other, and a rotation takes both",
+                    "Give each handler a file of its own",
+                )
