@@ -29,9 +29,26 @@ ONCE = {
 }
 
 
+OUTERMOST = {
+    "analysis",
+    "cli",
+    "compat",
+    "docs",
+    "integrations",
+    "test_encryption.py",
+    "test_examples.py",
+    "test_schema.py",
+    "test_seed_page.py",
+    "test_snapshot.py",
+    "test_snapshot_quick.py",
+}
+
+
 def pytest_collection_modifyitems(items):
     """A forked child of a traced program may wait for a lock of coverage that nobody releases."""
     for item in items:
+        if OUTERMOST & set(item.path.parts):
+            item.add_marker("outermost")
         if "forked" in getattr(item, "fixturenames", ()):
             item.add_marker("untraced")
         if item.path.name in ONCE or item.name == "test_any_event":

@@ -148,7 +148,12 @@ class TestOptions:
         """Without its package zstd is an error at set-up that names the extra."""
         if (sys.version_info >= (3, 14)) != (missing == "compression"):
             pytest.skip("not looked for by this Python")
+        for name in [*sys.modules]:
+            if f"{name}.".startswith(f"{missing}."):
+                monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, missing, None)
+        if parent := sys.modules.get(missing.rpartition(".")[0]):
+            monkeypatch.delattr(parent, missing.rpartition(".")[2], raising=False)
         with pytest.raises(MissingDependencyError, match=r"hilt-logging\[zstd\]"):
             HILTFileHandler(path, compress="zstd")
 
