@@ -1,10 +1,15 @@
-"""The configurations of docs/shippers.md, with the real tools where they are installed."""
+"""The configurations in examples/ and docs/shippers.md, with the real tools where they are installed."""
 
+import csv
+import gzip
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import textwrap
 import time
 
 from pathlib import Path
@@ -16,13 +21,18 @@ import hilt_logging
 from hilt_logging import events
 
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "shippers.md"
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "shippers.md"
+FILES = {
+    "rsyslog": ROOT / "examples" / "rsyslog" / "hilt.conf",
+    "logrotate": ROOT / "examples" / "logrotate" / "hilt",
+    "lnav": ROOT / "examples" / "lnav" / "hilt.json",
+}
 
 
 def configuration(tool, directory):
-    """The first block of a section, with the page's directories replaced by ones here."""
-    text = PAGE.read_text(encoding="utf-8")
-    body = re.search(rf"^## {tool}\n.*?^```\w*\n(.*?)^```", text, re.S | re.M)[1]
+    """The file of a tool, with its directories replaced by ones here."""
+    body = FILES[tool].read_text(encoding="utf-8")
     for theirs, here in (
         ("/var/log/hilt-central", "central"),
         ("/var/log/hilt/", "log/"),
@@ -30,6 +40,22 @@ def configuration(tool, directory):
     ):
         body = body.replace(theirs, f"{directory}/{here}")
     return body
+
+
+@pytest.mark.parametrize("tool", ["rsyslog", "logrotate"])
+def test_page_shows_the_file(tool):
+    """What the page shows is the file that it names."""
+    text = PAGE.read_text(encoding="utf-8")
+    body = re.search(rf"^## {tool}\n.*?^```\w*\n(.*?)^```", text, re.S | re.M)[1]
+    assert FILES[tool].read_text(encoding="utf-8") == body
+
+
+def verified(*paths):
+    """The lines of linked logs; `hilt-log verify` finds nothing wrong with them."""
+    words = [sys.executable, "-m", "hilt_logging", "verify", *map(str, paths), "--strict", "--json"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert (0, b"") == (done.returncode, done.stderr), done.stdout.decode()
+    return json.loads(done.stdout)["lines"]
 
 
 def program(name):
@@ -48,7 +74,8 @@ def directory(tmp_path):
 @pytest.fixture
 def write(directory):
     """Write some events, every tenth of them longer than the shippers' usual limits."""
-    handler = hilt_logging.HILTFileHandler(directory / "log" / "hilt.jsonl", permissions="0640")
+    path = directory / "log" / "hilt.jsonl"
+    handler = hilt_logging.HILTFileHandler(path, permissions="0640", evidence=True)
 
     def write(count):
         for number in range(count):
@@ -59,6 +86,7 @@ def write(directory):
             )
             handler.handle(hilt_logging.records.make(event, LOGGER))
 
+    write.close = handler.close
     yield write
     assert handler.stats()["dropped"] == 0
     handler.close()
@@ -82,6 +110,12 @@ def source(directory):
     return b"".join(path.read_bytes() for path in (*rotated, live))
 
 
+def numbers_of(data):
+    """The numbers of events; lines that a handler writes of itself have none."""
+    extensions = [json.loads(line).get("extensions", {}) for line in data.splitlines()]
+    return [each["number"] for each in extensions if "number" in each]
+
+
 def test_logrotate(directory, write):
     """A rotation by logrotate loses no event, and the file that comes after has the same mode."""
     write(20)
@@ -90,12 +124,59 @@ def test_logrotate(directory, write):
     write(20)
 
     files = sorted(path.name for path in (directory / "log").glob("hilt.jsonl*"))
-    numbers = [json.loads(line)["extensions"]["number"] for line in source(directory).splitlines()]
+    numbers = numbers_of(source(directory))
     modes = {path.stat().st_mode & 0o777 for path in (directory / "log").glob("hilt.jsonl*")}
     assert len(files) == 2
     assert re.fullmatch(r"hilt\.jsonl-\d{8}-\d+", files[1]) is not None
     assert numbers == [*range(20), *range(20)]
     assert modes == {0o640}
+
+
+WRITER = textwrap.dedent(
+    """
+    import os, sys, time
+    import hilt_logging
+    from hilt_logging import events
+    path, stop = sys.argv[1:]
+    handler = hilt_logging.HILTFileHandler(path, permissions="0640", evidence=True)
+    logger = hilt_logging.config.event_logger("hilt.test.shippers")
+    number = 0
+    while not os.path.exists(stop):
+        event = events.completion("x" * 500, session_id="s", extensions={"number": number})
+        handler.handle(hilt_logging.records.make(event, logger))
+        number += 1
+        time.sleep(0.001)
+    handler.close()
+    print(number)
+    """
+)
+
+
+def test_logrotate_while_others_write(directory):
+    """A process that writes while logrotate rotates loses nothing, and the log verifies."""
+    program("logrotate")
+    path, stop = directory / "log" / "hilt.jsonl", directory / "stop"
+    writing = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(stop)], stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    for _ in range(3):
+        while not (path.exists() and path.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        rotate(directory)
+        time.sleep(1.1)  # the names of rotated files have seconds
+    stop.touch()
+    written = int(writing.communicate(timeout=30)[0])
+
+    names = sorted(each.name for each in (directory / "log").glob("hilt.jsonl*"))
+    assert 4 == len(names)
+    assert 2 == sum(name.endswith(".gz") for name in names)
+    data = b"".join(
+        gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for path in [directory / "log" / name for name in (*names[1:], names[0])]
+    )
+    assert list(range(written)) == numbers_of(data)
+    assert len(data.splitlines()) == verified(directory / "log")
 
 
 @pytest.fixture
@@ -121,19 +202,23 @@ def arrived(directory, path):
 
 
 def test_rsyslog(directory, write, rsyslog):
-    """rsyslog passes every event on, byte for byte, across a rotation, and routes by action."""
+    """rsyslog passes each line on, byte for byte, across a rotation; the chain holds in the copy."""
     write(50)
     arrived(directory, rsyslog)
     rotate(directory)
     time.sleep(0.2)
     write(50)
 
-    assert source(directory).splitlines(keepends=True) == arrived(directory, rsyslog)
+    write.close()
+    lines = source(directory).splitlines(keepends=True)
+    assert lines == arrived(directory, rsyslog)
     assert sorted(path.name for path in (directory / "central").iterdir()) == [
         "all.jsonl",
         "completion.jsonl",
         "index.tsv",
+        "system.jsonl",
     ]
+    assert len(lines) == verified(rsyslog) == verified(directory / "log")
 
 
 @pytest.fixture
@@ -186,23 +271,69 @@ def test_rsyslog_gets_each_line_once(directory, small_disk, rsyslog):
     assert len(list(small_disk.glob("hilt.jsonl.*"))) > 3
 
 
-def test_lnav(directory, write):
-    """lnav accepts the format, and answers SQL about a file of ours."""
-    lnav = program("lnav")
+@pytest.fixture
+def lnav(directory):
+    """Asks lnav, with our format, for an answer in SQL; returns its rows."""
+    path = program("lnav")
     env = {**os.environ, "HOME": str(directory), "TERM": "dumb"}
     env.pop("XDG_CONFIG_HOME", None)
-    format_file = directory / "hilt.json"
-    format_file.write_text(configuration("lnav", directory), encoding="utf-8")
-    subprocess.run([lnav, "-i", str(format_file)], env=env, check=True, capture_output=True)
+    installed = subprocess.run(
+        [path, "-i", str(FILES["lnav"])], env=env, check=True, capture_output=True
+    )
+    assert b"installed" in installed.stdout + installed.stderr
+
+    def ask(query, *files):
+        words = [path, "-n", "-c", f";{query}", "-c", ":write-csv-to -", *map(str, files)]
+        done = subprocess.run(words, env=env, capture_output=True, encoding="utf-8", check=True)
+        assert "" == done.stderr
+        # what it prints of its own accord comes first
+        return list(csv.reader(io.StringIO(done.stdout)))
+
+    return ask
+
+
+def test_lnav_levels(directory, write, lnav):
+    """lnav accepts the format, and colours what failed."""
     write(20)
+    shown = lnav(
+        "select log_level, count(*) from hilt_log where action = 'completion' group by 1 order by 1",
+        directory / "log" / "hilt.jsonl",
+    )
+    assert [["info", "15"], ["error", "5"]] == shown[-2:]
 
-    query = ";select log_level, count(*) from hilt_log group by 1 order by 1"
-    shown = subprocess.run(
-        [lnav, "-n", "-c", query, str(directory / "log" / "hilt.jsonl")],
-        env=env,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    ).stdout
 
-    assert [line.split() for line in shown.splitlines()[1:]] == [["info", "15"], ["error", "5"]]
+def test_lnav_fields(directory, lnav):
+    """Its answers about our fields are those of the events: times, sessions, models, tokens, money."""
+    path = directory / "log" / "lnav.jsonl"
+    with hilt_logging.Session(path) as session:
+        for number in range(30):
+            session.append(
+                events.completion(
+                    f"Grüße {number}\nzweite Zeile",
+                    session_id=f"conv-{number % 3}",
+                    timestamp=f"2026-01-02T03:04:{number:02}.678901Z",
+                    provenance={"provider": "openai", "model": f"m-{number % 2}"},
+                    metrics={
+                        "latency_ms": number * 10,
+                        "cost_usd": 0.25,
+                        "tokens": {"prompt": number, "completion": 2, "total": number + 2},
+                    },
+                    extensions={"user_id": "alice", "tool": {"name": "weather"}},
+                )
+            )
+    rows = lnav(
+        'select log_opid, "provenance/model", count(*), sum("metrics/tokens/total"), '
+        'sum("metrics/cost_usd"), max("metrics/latency_ms"), min(log_time), '
+        'max("extensions/user_id"), max("extensions/tool/name") '
+        "from hilt_log group by 1, 2 order by 1, 2",
+        path,
+    )
+    expected = []
+    for conversation in range(3):
+        for model in range(2):
+            ours = [n for n in range(30) if (n % 3, n % 2) == (conversation, model)]
+            figures = len(ours), sum(n + 2 for n in ours), 0.25 * len(ours), max(ours) * 10
+            began = f"2026-01-02 03:04:{min(ours):02}.678"  # as lnav shows times
+            words = [f"conv-{conversation}", f"m-{model}", *(f"{each:g}" for each in figures)]
+            expected.append([*words, began, "alice", "weather"])
+    assert expected == rows[-6:]
