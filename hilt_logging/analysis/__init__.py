@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from .gaps import Gaps, gaps
     from .importing import Imported, import_log
     from .recent import followed, recent
+    from .report import Reported, report
     from .reprice import Costs, Repriced, reprice
     from .search import Hit, Wanted, search
     from .sql import Answer, query
+    from .stats import Stats, stats
     from .validate import Validation, validate
 
 
@@ -31,7 +33,9 @@ __all__ = [
     "Gaps",
     "Hit",
     "Imported",
+    "Reported",
     "Repriced",
+    "Stats",
     "Validation",
     "Wanted",
     "conversation",
@@ -41,9 +45,11 @@ __all__ = [
     "import_log",
     "query",
     "recent",
+    "report",
     "reprice",
     "search",
     "sessions",
+    "stats",
     "validate",
 ]
 
@@ -55,7 +61,9 @@ _LATE = {
     "Gaps": "gaps",
     "Hit": "search",
     "Imported": "importing",
+    "Reported": "report",
     "Repriced": "reprice",
+    "Stats": "stats",
     "Validation": "validate",
     "Wanted": "search",
     "conversation": "conversation",
@@ -65,9 +73,11 @@ _LATE = {
     "import_log": "importing",
     "query": "sql",
     "recent": "recent",
+    "report": "report",
     "reprice": "reprice",
     "search": "search",
     "sessions": "conversation",
+    "stats": "stats",
     "validate": "validate",
 }
 

@@ -34,6 +34,7 @@ __all__ = [
     "Found",
     "Needles",
     "Report",
+    "as_it_stands",
     "event_in",
     "files_meant",
     "lines_of_log",
@@ -77,6 +78,11 @@ class Needles(NamedTuple):
 
 
 EVERY_LINE = Needles()
+
+
+def as_it_stands(text: str) -> bytes | None:
+    """Return a text as it stands in JSON that escapes no character needlessly, if it does as it is."""
+    return text.encode() if text and _UNESCAPED.fullmatch(text) else None
 
 
 def needles_of(text: str, *, folds: bool = False, quote: str = "") -> Needles:
@@ -279,7 +285,11 @@ def _spans(block: bytes, needles: Needles, begin: int) -> Iterator[tuple[int, in
     spans: set[tuple[int, int]] = set()
     has_escapes = contains(block, b"\\u")
     for needle in needles.any_of:
-        if (has_escapes or needle[:2] != b"\\u") and contains(text, needle):
+        if needle[:2] == b"\\u" and not has_escapes:
+            continue
+        if needle[0] > 0x7F and needle[:1] not in text:  # one byte is found much faster than several
+            continue
+        if contains(text, needle):
             spans.update(_lines_of(text, begin, functools.partial(text.find, needle)))
     if has_escapes and needles.is_ascii and contains(block, _ESCAPED):
         spans.update(_lines_of(block, begin, functools.partial(_escape, block)))
@@ -298,8 +308,8 @@ def _lines_of(text: bytes, begin: int, find: Callable[[int], int]) -> Iterator[t
         yield first, begin
 
 
-def event_in(found: Found, report: Report) -> dict[str, Any] | None:
-    """Return the event of a line; what is none is reported with the number of its line."""
+def event_in(found: Found, report: Report, *, numbered: bool = True) -> dict[str, Any] | None:
+    """Return the event of a line; what is none is reported, by default with the number of its line."""
     data = found.data.removeprefix(codecs.BOM_UTF8) if found.offset == 0 else found.data
     data = data.lstrip(b"\0")
     if not data.strip():
@@ -312,7 +322,8 @@ def event_in(found: Found, report: Report) -> dict[str, Any] | None:
     except InvalidEventError as error:
         reason = str(error)
     torn = "" if data.endswith(b"\n") else " (the line has no end)"
-    report(ReadError(f"not an event: {reason}{torn}", found.path, _number(found)))
+    number = _number(found) if numbered else None
+    report(ReadError(f"not an event: {reason}{torn}", found.path, number))
     return None
 
 

@@ -276,7 +276,8 @@ def _converted(event: dict[str, Any]) -> _Event:
 
 
 def _texts(part: Any, *names: str) -> Iterator[str | None]:
-    return (value if type(value := part.get(name)) is str else None for name in names)
+    inner = part if type(part) is dict else {}
+    return (value if type(value := inner.get(name)) is str else None for name in names)
 
 
 # What an event counts as; calls are what begins with completed.
@@ -677,7 +678,7 @@ class _Counted:
             if share is None:
                 share = shares[who] = _Share(when or _NO_TIME, when)
             elif when > share.last:
-                share.last = when
+                share.first, share.last = share.first if share.last else when, when
             elif when < share.first:
                 share.first = when or share.first
             share.events += 1

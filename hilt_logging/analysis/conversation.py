@@ -17,14 +17,34 @@ from ..errors import ReadError
 from ..io._decoding import reporter
 from ..io.reader import scan
 from ..io.transcripts import Transcript, Transcripts
-from ._finding import Report, event_in, files_meant, lines_of_log, needles_of, sources
+from ._finding import (
+    EVERY_LINE,
+    Found,
+    Report,
+    event_in,
+    files_meant,
+    lines_of_log,
+    needles_of,
+    sources,
+)
 from ._index import LEAST_BYTES, lines_of_session, session_in, unindexed_bytes, update
 from ._opening import Open, opening
 
 
-__all__ = ["Conversation", "Entry", "Session", "conversation", "index", "session_ids", "sessions"]
+__all__ = [
+    "Conversation",
+    "Entry",
+    "Session",
+    "conversation",
+    "conversations",
+    "index",
+    "session_ids",
+    "sessions",
+]
 
 _MOST_OTHERS = 8
+_MOST_BYTES = 64 * 1024 * 1024
+_MOST_CONTINUED = 20
 _NOT_RECORDED = "not recorded"
 
 # What events that others made, in another form, lead to where conversations are put together.
@@ -174,6 +194,58 @@ def conversation(
     log = _Log(paths, rotated, indexed, reporter("skip", report))
     events = log.session(session_id)
     return _Rebuilt(events, _others(log, events), opened, full).of(session_id)
+
+
+def conversations(
+    paths: Path | Iterable[Path],
+    session_ids: Iterable[str],
+    *,
+    keys: Iterable[Any] = (),
+    key_store: Any = None,
+    shared_key_file: bool = False,
+    most_bytes: int = _MOST_BYTES,
+    rotated: bool = True,
+    report: Callable[[ReadError], object] | None = None,
+) -> Iterator[Conversation | None]:
+    """
+    Return several sessions as they were, one after the other; the log is read once for all of them.
+
+    Args:
+        paths: As in `io.reader.read`.
+        session_ids: The sessions, in the order in which they are wanted.
+        keys: As in `conversation`.
+        key_store: As in `conversation`.
+        shared_key_file: As in `conversation`.
+        most_bytes: How many bytes of lines are held; the last sessions that would take more are None.
+        rotated: Whether a file that is named means its rotated files, too.
+        report: As in `conversation`.
+
+    Raises:
+        ConfigurationError: for a key that can't be had.
+        ReadError: for a path that is not there, if it is the only one.
+    """
+    opened = opening(keys, key_store, shared=shared_key_file)
+    log = _Log(paths, rotated, False, reporter("skip", report))
+    return _several(log, list(dict.fromkeys(session_ids)), most_bytes, opened)
+
+
+def _several(
+    log: _Log, session_ids: list[str], most_bytes: int, opened: Open
+) -> Iterator[Conversation | None]:
+    lines = log.several(session_ids, most_bytes)
+    continued = 0
+    for session_id in session_ids:
+        found = lines.pop(session_id, None)
+        if found is None:
+            yield None
+            continue
+        decoded = (event_in(line, _ignored, numbered=False) for line in found)
+        events = [event for event in decoded if event is not None]
+        others: list[dict[str, Any]] = []
+        if _followed(events) - {event["event_id"] for event in events}:
+            continued += 1
+            others = _others(log, events) if continued <= _MOST_CONTINUED else []
+        yield _Rebuilt(events, others, opened, False).of(session_id)
 
 
 def sessions(
@@ -335,6 +407,21 @@ class _Log:
                 if event is not None and event["session_id"] == session_id:
                     events.append(event)
         return events
+
+    def several(self, session_ids: list[str], most_bytes: int) -> dict[str, list[Found]]:
+        """Return the lines of sessions; of the last ones, which would be too much, none."""
+        found: dict[str, list[Found]] = {each: [] for each in session_ids}
+        given_up = list(session_ids)
+        size = 0
+        for line in lines_of_log(self.files, EVERY_LINE, self._report):
+            lines = found.get(session_in(line.data) or "")
+            if lines is None:
+                continue
+            lines.append(line)
+            size += len(line.data)
+            while size > most_bytes and given_up:
+                size -= sum(len(each.data) for each in found.pop(given_up.pop(), ()))
+        return found
 
     def session_of(self, event_id: str) -> str | None:
         """Return the session of an event."""

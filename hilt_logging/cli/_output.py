@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import sys
 
@@ -16,22 +15,13 @@ from typing import Any
 import click
 import msgspec
 
+from ..analysis._printable import printable
 from ..errors import ConfigurationError
 
 
 __all__ = ["Write", "complain", "counted", "json_line", "output", "printable", "say"]
 
 Write = Callable[[bytes], object]
-
-# What moves the cursor, changes colours or turns the direction of a text.
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    r"""Return a text that can do nothing to a terminal: `\u001b` stands for an escape."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def say(text: str = "", *, err: bool = False, **style: Any) -> None:
