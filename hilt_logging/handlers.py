@@ -4,6 +4,7 @@ Where events go: the handler that keeps them in a file.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -53,6 +54,7 @@ _OPTIONS = (
     "external_rotation",
     "durability",
     "evidence",
+    "seal_key",
     "sign_key",
     "shared_sign_key",
     "checkpoint_every",
@@ -100,10 +102,14 @@ class HILTFileHandler(logging.Handler):
             one for every hundred.
         evidence: Link each line to the one before it (`integrity`), over all processes and rotated
             files, so that `hilt-log verify` finds what was altered, taken away or put elsewhere.
+            `sealed` seals the checkpoints, too, so that who takes the host later can't change what
+            was written before.
+        seal_key: The file of the key that seals and moves on, `NAME.seal` of `hilt-log keygen`.
         sign_key: A private key (JWK, Ed25519) that signs the checkpoints.
         shared_sign_key: Take that key from a file that others can read, too.
         checkpoint_every: After how many lines of this process there is a checkpoint.
-        checkpoint_seconds: After how many seconds there is one, with the next event.
+        checkpoint_seconds: After how many seconds there is one, with the next event; 300 by
+            default. Where it is sealed, without waiting for an event; 10 by default.
         formatter_options: Content options, for the `HILTFormatter` that is made.
 
     Attributes:
@@ -138,11 +144,12 @@ class HILTFileHandler(logging.Handler):
         rotator: Callable[[str, str], object] | None = None,
         external_rotation: str = "follow",
         durability: str = "process",
-        evidence: bool = False,
+        evidence: bool | str = False,
+        seal_key: str | os.PathLike[str] | None = None,
         sign_key: str | os.PathLike[str] | None = None,
         shared_sign_key: bool = False,
         checkpoint_every: int = 1000,
-        checkpoint_seconds: float = 300,
+        checkpoint_seconds: float | None = None,
         **formatter_options: Any,
     ) -> None:
         unknown = [name for name in formatter_options if name not in HILTFormatter.OPTIONS]
@@ -173,6 +180,7 @@ class HILTFileHandler(logging.Handler):
                 shared_sign_key=shared_sign_key,
                 checkpoint_every=checkpoint_every,
                 checkpoint_seconds=checkpoint_seconds,
+                seal_key=seal_key,
             ),
         )
         super().__init__()
@@ -389,7 +397,9 @@ class HILTFileHandler(logging.Handler):
             `redaction_failures` counts texts that were replaced because they could not be searched.
             With evidence there is `evidence`, too: the `chain`, the last `seq` that is known, how
             many `checkpoints` this process wrote and how many lines `unlinked`, because it could
-            not have the lock.
+            not have the lock. In a sealed log, `seals` counts those of this process, and
+            `seal_failures`, from cause to count, how often none could be made or the key not move
+            on.
         """
         dropped_by = self._troubles.by_cause()
         dropped = sum(dropped_by.values())
@@ -406,12 +416,7 @@ class HILTFileHandler(logging.Handler):
         }
         links = self._appender.links
         if links is not None:
-            found["evidence"] = {
-                "chain": links.tail.chain,
-                "seq": links.tail.seq,
-                "checkpoints": links.checkpoints,
-                "unlinked": links.unlinked,
-            }
+            found["evidence"] = links.stats()
         return found
 
     def close(self) -> None:
@@ -482,6 +487,8 @@ def open_shared(
         ConfigurationError: if it can't be opened, or is in use here with other options.
     """
     _check_chain(path, options)
+    if options is not None and options.evidence is not None:
+        _check_seal(path, options.evidence)
     try:
         appender = acquire(path, permissions, create_dirs, options)
     except ValueError as error:
@@ -498,6 +505,8 @@ def open_shared(
             _check_lock(path, appender)
     if options is None and appender.links is None and ends_linked(path):
         appender.chain(Evidence())
+    if appender.links is not None:
+        appender.links.clock.told = functools.partial(_checkpoints.tell, appender)
     return appender
 
 
@@ -538,6 +547,30 @@ def _check_chain(path: str, options: FileOptions | None) -> None:
     found = misfit(path)
     if found is not None:
         raise ConfigurationError("evidence", True, f"{path}: {found}")
+
+
+def _check_seal(path: str, evidence: Evidence) -> None:
+    """
+    Ask whether the key that seals is that of the log.
+
+    Raises:
+        ConfigurationError: if it is not.
+    """
+    if evidence.seal is None:
+        return
+    from .safeguards.sealing import UnfitError
+    from .storage.chaining import hint_of
+    from .storage.sealing import Seals
+    from .storage.tails import tail_of
+
+    real = os.path.realpath(path)
+    try:
+        seals = Seals(real, evidence.seal)
+        found = seals.misfit(tail_of(real).chain, (hint_of(real) or {}).get("seal"))
+    except (OSError, UnfitError) as error:
+        found = str(error)
+    if found is not None:
+        raise ConfigurationError("seal_key", evidence.seal_key, found)
 
 
 def __getattr__(name: str) -> Any:

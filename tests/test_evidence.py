@@ -79,8 +79,13 @@ class TestSetUp:
     @pytest.mark.parametrize(
         ("options", "text"),
         [
-            ({"evidence": 1}, "Invalid evidence: 1. Must be true or false"),
-            ({"evidence": "sealed"}, "Invalid evidence: 'sealed'. Must be true or false"),
+            ({"evidence": 1}, 'Invalid evidence: 1. Must be true, false or "sealed"'),
+            ({"evidence": "linked"}, "Invalid evidence: 'linked'. Must be true, false or"),
+            (
+                {"evidence": "sealed"},
+                "Invalid seal_key: None. A sealed log needs the file of a key",
+            ),
+            ({"seal_key": "x.seal"}, "Invalid seal_key: 'x.seal'. Must be left out without"),
             ({"checkpoint_every": 0}, "Invalid checkpoint_every: 0. Must be a number of lines"),
             ({"checkpoint_every": True}, "Invalid checkpoint_every: True. Must be a number"),
             ({"checkpoint_seconds": 0}, "Invalid checkpoint_seconds: 0. Must be a number of sec"),

@@ -16,6 +16,7 @@ __all__ = [
     "as_json",
     "force",
     "paths",
+    "seal_key",
     "shared_key_file",
     "shared_sign_key",
     "sign_key",
@@ -40,6 +41,12 @@ sign_key = click.option(
     type=click.Path(),
     metavar="FILE",
     help="The private key that signs the log, where it is signed.",
+)
+seal_key = click.option(
+    "--seal-key",
+    type=click.Path(),
+    metavar="FILE",
+    help="The file of the key that seals the log, where it is sealed.",
 )
 shared_sign_key = click.option(
     "--shared-sign-key", is_flag=True, help="Take a signing key that others can read, too."

@@ -80,6 +80,7 @@ __all__ = ["command"]
 )
 @click.option("--dry-run", is_flag=True, help="With --rewrite: only tell what would be done.")
 @_options.sign_key
+@_options.seal_key
 @click.option("--by", metavar="NAME", help="Who erases, for the record.  [default: your account]")
 @_options.shared_key_file
 @_options.shared_sign_key
@@ -94,6 +95,7 @@ def command(
     keep_old: bool,
     dry_run: bool,
     sign_key: str | None,
+    seal_key: str | None,
     by: str | None,
     shared_key_file: bool,
     shared_sign_key: bool,
@@ -116,6 +118,7 @@ def command(
         "kind": kind,
         "by": _account() if by is None else by,
         "sign_key": sign_key,
+        "seal_key": seal_key,
         "shared_sign_key": shared_sign_key,
     }
     if rewrite:

@@ -39,6 +39,7 @@ __all__ = ["command"]
 )
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
 @_options.sign_key
+@_options.seal_key
 @_options.shared_sign_key
 @_options.as_json
 def command(
@@ -46,6 +47,7 @@ def command(
     older_than: timedelta,
     dry_run: bool,
     sign_key: str | None,
+    seal_key: str | None,
     shared_sign_key: bool,
     as_json: bool,
 ) -> int:
@@ -59,7 +61,12 @@ def command(
     from ..custody import prune
 
     report = prune(
-        log, older_than, sign_key=sign_key, shared_sign_key=shared_sign_key, dry_run=dry_run
+        log,
+        older_than,
+        sign_key=sign_key,
+        seal_key=seal_key,
+        shared_sign_key=shared_sign_key,
+        dry_run=dry_run,
     )
     if as_json:
         json_line(report)

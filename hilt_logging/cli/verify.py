@@ -33,6 +33,9 @@ _SEVERITIES = {"tampering": "red", "unchecked": "yellow", "told": None}
         "hilt-log verify logs/app.hilt.jsonl --public-key evidence.pub.jwk": (
             "a log with its rotated files, and its signatures"
         ),
+        "hilt-log verify logs/app.hilt.jsonl --seal-key app.first.jwk --seal-key app.seal": (
+            "a sealed log, at its host: has its past, or its end, been changed?"
+        ),
         "hilt-log verify copy/ --public-key evidence.pub.jwk --checkpoints saved.jsonl": (
             "a shipped copy, against checkpoints that were kept on another host"
         ),
@@ -55,6 +58,15 @@ _SEVERITIES = {"tampering": "red", "unchecked": "yellow", "told": None}
     help="A key whose signatures are trusted. Can be given several times.",
 )
 @click.option(
+    "--seal-key",
+    "seal_keys",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="The first key of a sealed log, as hilt-log keygen --seal gave it out. Can be given several "
+    "times; the file of the key at the host, given too, shows whether the end was cut off.",
+)
+@click.option(
     "--checkpoints",
     multiple=True,
     type=click.Path(),
@@ -69,6 +81,7 @@ _SEVERITIES = {"tampering": "red", "unchecked": "yellow", "told": None}
 def command(
     paths: tuple[str, ...],
     public_keys: tuple[str, ...],
+    seal_keys: tuple[str, ...],
     checkpoints: tuple[str, ...],
     strict: bool,
     as_json: bool,
@@ -87,6 +100,7 @@ def command(
         verdict = verify(
             paths,
             public_keys=public_keys,
+            seal_keys=seal_keys,
             checkpoints=checkpoints,
             strict=strict,
             progress=progress,
@@ -129,6 +143,8 @@ def _summary(chain: ChainSummary) -> str:
     sealed = counted(chain.checkpoints, "checkpoint")
     if chain.digests < chain.checkpoints:
         sealed += f", {chain.signatures:,} with a valid signature"
+    if chain.seals:
+        sealed += f", {chain.seals:,} with a valid seal"
     closed = "closed" if chain.is_closed else "not closed"
     return (
         f"{chain.log}: chain {chain.chain[:8]}, lines {chain.first_seq:,} to {chain.last_seq:,}, "

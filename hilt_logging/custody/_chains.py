@@ -193,6 +193,8 @@ class Chain:
         resumes: The chain that goes on after this one, which stands for a part of it.
         glued: What was said of the last sealed line, which stands behind a fragment, with its number
             and what it says.
+        seals: How many seals were checked, and are right.
+        last_sealed: The number of the last line with one of them, and where it stands.
         unsigned: The first notice since the last signature that has none, with its number.
     """
 
@@ -206,6 +208,8 @@ class Chain:
         self.highest = seq
         self.place: Place | None = None
         self.lines = self.checkpoints = self.signatures = self.digests = self.unchecked = 0
+        self.seals = 0
+        self.last_sealed: tuple[int, Place] | None = None
         self.recent: deque[str] = deque(maxlen=REMEMBERED)
         self.gaps: list[Gap] = []
         self.elsewhere: dict[int, tuple[str, Finding]] = {}

@@ -36,6 +36,9 @@ Kind = Literal[
     "signatures missing",
     "bad signature",
     "signatures not checked",
+    "seals missing",
+    "bad seal",
+    "seals not checked",
     "unreadable",
     "not covered",
     "nothing to verify",
@@ -44,6 +47,7 @@ Kind = Literal[
     "torn",
     "not closed",
     "counted loss",
+    "seal repeated",
     "erased by statement",
     "pruned by statement",
 ]
@@ -102,6 +106,8 @@ class ChainSummary(msgspec.Struct):
         digests: How many of them were not signed, and are as they were written.
         last_signed: The number of the last line whose signature is right; None where none is.
         is_closed: Whether every process that wrote to it closed it.
+        seals: How many seals are right.
+        last_sealed: The number of the last line whose seal is right; None where none is.
     """
 
     chain: str
@@ -114,6 +120,8 @@ class ChainSummary(msgspec.Struct):
     digests: int = 0
     last_signed: int | None = None
     is_closed: bool = False
+    seals: int = 0
+    last_sealed: int | None = None
 
 
 class Verdict(msgspec.Struct):

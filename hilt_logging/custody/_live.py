@@ -6,43 +6,79 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, RecordingError
 from ..io.files import LogFile, files_of, open_blocks, open_lines
 from ..safeguards.chain import link_of
 from ..safeguards.jwk import JWK, load_private
+from ..safeguards.sealing import SealFile, open_file
 from ..storage.appender import Appender, acquire, cause_of, release
 from ..storage.chaining import is_chained
 from ..storage.options import Evidence
 
 
-__all__ = ["begin_new", "signing_key", "state"]
+__all__ = ["Keys", "begin_new", "keys_of", "state"]
 
 _SIGNED = (b'"sign_key":"', b'"signature":"')
+_SEALED = re.compile(rb'"seal(_key)?":"[0-9a-f]{16}["\.]')
 
 
-def signing_key(log: str, sign_key: str | os.PathLike[str] | None, shared: bool) -> JWK | None:
+class Keys(NamedTuple):
     """
-    Return the key that signs what is put into a log; None for one that is not signed.
+    What signs and seals what is put into a log.
+
+    Attributes:
+        sign: The key that signs statements; None where none does.
+        seal: The file of the key that seals the log; None for one that is not sealed.
+        is_signed: Whether the log itself is signed.
+    """
+
+    sign: JWK | None = None
+    seal: SealFile | None = None
+    is_signed: bool = False
+
+    @property
+    def of_log(self) -> JWK | None:
+        """The key that signs the log; in a sealed log that is not signed, only statements are."""
+        return self.sign if self.is_signed or self.seal is None else None
+
+
+def keys_of(
+    log: str,
+    sign_key: str | os.PathLike[str] | None,
+    shared: bool,
+    seal_key: str | os.PathLike[str] | None = None,
+) -> Keys:
+    """
+    Return what signs and seals what is put into a log.
 
     Raises:
-        ConfigurationError: for a key that can't be used, and for a log that is signed without one.
+        ConfigurationError: for a key that can't be used, and for a log that is signed or sealed
+            without one.
     """
+    key = None
     if sign_key is not None:
-        return load_private("sign_key", sign_key, ("Ed25519",), shared=shared)
+        key = load_private("sign_key", sign_key, ("Ed25519",), shared=shared)
+    seal = None if seal_key is None else open_file("seal_key", seal_key)
+    is_signed = is_sealed = False
     newest = _newest(log)
     for block in () if newest is None else open_blocks(newest):
-        if any(each in block for each in _SIGNED):
-            raise ConfigurationError(
-                "sign_key", None, f"{log} is signed: give the key that signs it"
-            )
-    return None
+        is_signed = is_signed or any(each in block for each in _SIGNED)
+        is_sealed = is_sealed or _SEALED.search(block) is not None
+    if is_signed and key is None:
+        raise ConfigurationError("sign_key", None, f"{log} is signed: give the key that signs it")
+    if is_sealed and seal is None:
+        raise ConfigurationError(
+            "seal_key", None, f"{log} is sealed: give the file of the key that seals it"
+        )
+    return Keys(key, seal, is_signed)
 
 
-def begin_new(log: str, key: JWK | None) -> None:
+def begin_new(log: str, keys: Keys) -> None:
     """
     Move the live file aside, its chain concluded, so that it is a rotated one.
 
@@ -50,14 +86,14 @@ def begin_new(log: str, key: JWK | None) -> None:
         ConfigurationError: if it is in use here with other options.
         RecordingError: if it can't be moved.
     """
-    with _appender(log, key) as appender:
+    with _appender(log, keys) as appender:
         try:
             appender.begin_new()
         except OSError as error:
             raise RecordingError(f"{log} can't be rotated: {cause_of(error)}") from error
 
 
-def state(log: str, key: JWK | None, notice: dict[str, Any]) -> None:
+def state(log: str, keys: Keys, notice: dict[str, Any]) -> None:
     """
     Put a notice on record in a log, and bring it to the disk.
 
@@ -65,13 +101,13 @@ def state(log: str, key: JWK | None, notice: dict[str, Any]) -> None:
         ConfigurationError: if the log is in use here with other options.
         RecordingError: if it can't be written.
     """
-    with _appender(log, key) as appender:
+    with _appender(log, keys) as appender:
         if not appender.state(notice):
             raise RecordingError(f"Not written to {log}")
 
 
 @contextlib.contextmanager
-def _appender(log: str, key: JWK | None) -> Iterator[Appender]:
+def _appender(log: str, keys: Keys) -> Iterator[Appender]:
     """What writes to a log as its own program does, also for who owns its files."""
     like = _owner(log)
     mode = 0o600 if like is None else like.st_mode & 0o777
@@ -81,7 +117,9 @@ def _appender(log: str, key: JWK | None) -> Iterator[Appender]:
         raise ConfigurationError("log", log, f"It {error}") from None
     try:
         if appender.links is None and _is_chained(log):
-            appender.chain(Evidence(kid=key.kid if key else None, key=key))
+            key, seal = keys.of_log, keys.seal
+            kid, path = key.kid if key else None, seal.path if seal else None
+            appender.chain(Evidence(kid=kid, key=key, seal_key=path, seal=seal))
         yield appender
     finally:
         release(appender)

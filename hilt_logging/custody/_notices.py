@@ -4,7 +4,7 @@ What the notices in a log say: who wrote to it, what is signed, what is gone by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from ..safeguards.chain import Link, has_seal, is_sealed, kid_of
 from ..safeguards.jwk import JWK
 from ._chains import Chain, Gap, written_as
 from ._findings import Finding, Findings, Place
+from ._seals import SealRange, Seals
 
 
 __all__ = ["Notices", "Range"]
@@ -49,6 +50,7 @@ class Range(msgspec.Struct):
         name: Its name.
         span: The lines behind the last linked one, if there were any.
         replaces: The file that this one took the place of, where it was a rewritten one.
+        seals: The seals in it.
     """
 
     chain: str
@@ -60,6 +62,7 @@ class Range(msgspec.Struct):
     name: str = ""
     span: Between | None = None
     replaces: Range | None = None
+    seals: list[SealRange] = []
 
     def original(self) -> Range:
         """Return the file as it was before any was rewritten."""
@@ -76,6 +79,7 @@ class Statement(msgspec.Struct):
         place: Where it stands.
         is_signed: Whether it has a signature, right as far as that could be checked.
         is_right: Whether its signature or its digest is right, as far as that could be checked.
+        is_trusted: Whether it has a signature that could be checked, and is right.
         by: Who stated it.
         ranges: The files that it is about.
     """
@@ -85,6 +89,7 @@ class Statement(msgspec.Struct):
     place: Place
     is_signed: bool
     is_right: bool
+    is_trusted: bool
     by: str
     ranges: list[Range]
 
@@ -96,13 +101,15 @@ class Notices:
     Args:
         findings: Where findings go.
         keys: The public keys that were given, by their names.
+        seals: The seals of the log.
 
     Attributes:
         statements: What is said to be gone.
         previous: Chains that are said to have been before, and where that stands.
     """
 
-    def __init__(self, findings: Findings, keys: Mapping[str, JWK]) -> None:
+    def __init__(self, findings: Findings, keys: Mapping[str, JWK], seals: Seals) -> None:
+        self.seals = seals
         self.statements: list[Statement] = []
         self.previous: dict[str, Place] = {}
         self.is_declared = False
@@ -129,8 +136,11 @@ class Notices:
         """Read a linked line that is sealed or holds a notice."""
         told = _decoded(line) or {"kind": ""}
         right = self._sealed(chain, place, line, link, told) if has_seal(link) else None
+        is_own = told["kind"] in _SEALED and told.get("chain", chain.id) == chain.id
+        if link.seal is not None or has_seal(link) or is_own:
+            self.seals.read(chain, place, line, link)
         if not has_seal(link) and told["kind"] in _SEALED:
-            if chain.unsigned is None and told.get("chain", chain.id) == chain.id:
+            if chain.unsigned is None and is_own:
                 chain.unsigned = link.seq, place
             return
         match told["kind"]:
@@ -152,6 +162,7 @@ class Notices:
         process = str(told.get("process"))
         is_signing = type(told.get("sign_key")) is str
         chain.is_declared = chain.is_declared or is_signing
+        self.seals.is_declared |= type(told.get("seal_key")) is str
         self.is_declared = self.is_declared or is_signing
         if type(told.get("previous_chain")) is str and len(self.previous) < _MOST:
             self.previous.setdefault(told["previous_chain"], place)
@@ -243,11 +254,13 @@ class Notices:
     ) -> list[Range]:
         given = told.get("files") if kind == "pruned" else [told.get("replaces")]
         ranges = [found for each in _listed(given) if (found := _range(each)) is not None]
-        signed = link.signature is not None
+        signed, is_right = link.signature is not None, right is not False
         by = str(told.get("by"))[:100]
         if len(self.statements) < _MOST:
             self.statements.append(
-                Statement(kind, chain.id, place, signed, right is not False, by, ranges)
+                Statement(
+                    kind, chain.id, place, signed, is_right, signed and bool(right), by, ranges
+                )
             )
         return ranges
 
@@ -258,7 +271,16 @@ class Notices:
         ranges = self._state("rewritten", chain, place, link, right, told)
         by = str(told.get("by"))[:100]
         message = f"the file was rewritten without {_count(told.get('events'))} events by {by}"
-        self._findings.add("erased by statement", "told", message, place, chain.id, 0)
+        found = self._findings.add("erased by statement", "told", message, place, chain.id, 0)
+        self.seals.rewritten(
+            chain,
+            place,
+            line,
+            link,
+            ranges[0].original().seals if ranges else (),
+            bool(right) and link.signature is not None,
+            found,
+        )
         if not ranges:
             message = "its statement does not say which lines it stands for"
             self._findings.add("altered", "tampering", message, place, chain.id, 0)
@@ -280,7 +302,7 @@ class Notices:
         return chain.id not in self._left_open
 
     def _counts(self, statement: Statement) -> bool:
-        required = bool(self._keys) or self.is_declared
+        required = self.is_declared or bool(self._keys and not self.seals.is_sealing)
         return statement.is_right and (statement.is_signed or not required)
 
     def _not_closed(self, process: str) -> None:
@@ -293,27 +315,45 @@ class Notices:
     def explain(self, chain: Chain) -> None:
         """Tell what is missing in a chain by statement as such."""
         for gap in list(chain.gaps):
-            by = self._pruned(chain, gap)
-            if by is not None:
+            found = self._pruned(chain, gap)
+            if found is not None:
+                by, is_trusted = found
                 chain.gaps.remove(gap)
                 chain.replaced.append((gap.first, gap.last))
                 gap.finding.kind, gap.finding.severity = "pruned by statement", "told"
                 gap.finding.message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
+                if self.seals.is_sealing and not gap.is_begin and not is_trusted:
+                    gap.finding.severity = "unchecked"
+                    gap.finding.message += ", and what is older was not"
 
-    def _pruned(self, chain: Chain, gap: Gap) -> str | None:
-        """Who stated that all lines of a gap were deleted; at the begin, the last ones suffice."""
-        wanted, head, by = gap.last, gap.head, None
+    def sealed_ranges(self) -> Iterator[tuple[str, list[SealRange]]]:
+        """Yield the kinds of statements that count, and the seals of each of their files."""
+        for statement in self.statements:
+            if self._counts(statement):
+                for each in statement.ranges:
+                    yield statement.kind, each.original().seals
+
+    def _pruned(self, chain: Chain, gap: Gap) -> tuple[str, bool] | None:
+        """
+        Who stated that all lines of a gap were deleted; at the begin, the last ones suffice.
+
+        Returns:
+            The name, and whether the key of every signature that it took was given.
+        """
+        wanted, head, by, is_trusted = gap.last, gap.head, None, True
         ranges = [
-            (each, statement.by)
+            (each, statement)
             for statement in self.statements
             if statement.kind == "pruned" and self._counts(statement)
             for found in statement.ranges
             if (each := found.original()).chain == chain.id
         ]
-        for each, name in sorted(ranges, key=lambda pair: -pair[0].last_seq):
+        for each, statement in sorted(ranges, key=lambda pair: -pair[0].last_seq):
             if each.last_seq == wanted and (by is not None or each.head == head):
-                wanted, by = each.first_seq - 1, name
-        return by if gap.is_begin or wanted < gap.first else None
+                wanted, by = each.first_seq - 1, statement.by
+                is_trusted = is_trusted and statement.is_trusted
+        is_all = by is not None and (gap.is_begin or wanted < gap.first)
+        return (str(by), is_trusted) if is_all else None
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:

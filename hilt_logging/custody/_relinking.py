@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,17 +27,36 @@ from ..safeguards.chain import (
     spanning,
 )
 from ..safeguards.jwk import JWK
+from ..safeguards.sealing import SealKey
 from ..storage.notices import line_of_notice
+from ..storage.tails import SealRanges
 
 
-__all__ = ["Chained", "NotAsLinkedError", "relinked", "statement_of"]
+__all__ = ["Chained", "NotAsLinkedError", "Sealing", "relinked", "statement_of"]
 
 
-_PLACE = ("chain", "first_seq", "first_prev", "first_span", "last_seq", "head", "span")
+_PLACE = ("chain", "first_seq", "first_prev", "first_span", "last_seq", "head", "span", "seals")
 
 
 class NotAsLinkedError(HILTError):
     """A file whose lines are not what their links say."""
+
+
+class Sealing(NamedTuple):
+    """
+    What signs and seals the lines of a file that is written anew.
+
+    Attributes:
+        key: What signs; without it, notices end in a digest.
+        seal_key: The key of the next seal of a sealed log, which does not move on for this.
+    """
+
+    key: JWK | None = None
+    seal_key: SealKey | None = None
+
+    def __call__(self, line: bytes) -> bytes:
+        """Return a linked line of a notice with what is to be behind its link."""
+        return seal(line if self.seal_key is None else self.seal_key.seal(line), self.key)
 
 
 class Chained:
@@ -65,6 +84,7 @@ class Chained:
         self._between = spanning(ZEROS)
         self._lines_between = 0
         self._previous = ""
+        self._seals = SealRanges()
 
     @property
     def is_linked(self) -> bool:
@@ -86,6 +106,7 @@ class Chained:
             self.is_signed |= found.signature is not None
             if is_sealed(bare, found, self._keys) is False:
                 raise _not_as_linked(self._number, "is not what its seal says")
+            self._seals.add(found)
         if found is not None and not found.is_unlinked and self._fits(found):
             if self._number == 1:
                 self._replaces = statement_of(bare)
@@ -148,7 +169,7 @@ class Chained:
             told["span"] = self._span._asdict()
         if self._first.span is not None:
             told["first_span"] = self._first.span._asdict()
-        return told
+        return told | self._seals.told()
 
 
 def _not_as_linked(number: int, reason: str) -> NotAsLinkedError:
@@ -169,7 +190,7 @@ def relinked(
     statement: dict[str, Any],
     lines: Iterable[bytes],
     chain: str,
-    key: JWK | None,
+    sealing: Sealing,
     changed: Callable[[bytes], bytes],
 ) -> Iterator[bytes]:
     """
@@ -181,10 +202,10 @@ def relinked(
         statement: What the first line says.
         lines: The lines of the file, with their newlines.
         chain: The id of the new chain.
-        key: What signs; without it, seals are digests.
+        sealing: What signs and seals.
         changed: Returns what is to be written of a line, which comes without newline and link.
     """
-    first = seal(link(line_of_notice(statement), chain, 0, ZEROS), key)
+    first = sealing(link(line_of_notice(statement), chain, 0, ZEROS))
     yield first + b"\n"
     seq, prev = 0, sha256(first)
     between, count = spanning(prev), 0
@@ -200,11 +221,11 @@ def relinked(
             seq += 1
             bare = link(changed(bare[: found.begin] + b"}"), chain, seq, prev, span)
             if has_seal(found):
-                bare = seal(bare, key)
+                bare = sealing(bare)
             between, count = spanning(sha256(bare)), 0
         yield bare + b"\n"
         prev = sha256(bare)
     span = Span(count, between.hexdigest()) if count else None
     last = {"kind": "checkpoint", "chain": chain, "seq": seq + 1, "head": prev}
     told = {**last, "at": timestamp(), "reason": "rewritten"}
-    yield seal(link(line_of_notice(told), chain, seq + 1, prev, span), key) + b"\n"
+    yield sealing(link(line_of_notice(told), chain, seq + 1, prev, span)) + b"\n"

@@ -17,10 +17,12 @@ from typing import Any
 from ..io.files import LONGEST
 from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
 from ..safeguards.jwk import JWK
+from ..safeguards.sealing import SealKey
 from ._chains import Chain, Gap, Stray, Strays, is_json
 from ._explaining import Explanations, is_heir, named, numbers
 from ._findings import Finding, Findings, Kind, Place
 from ._notices import Notices, Range
+from ._seals import Seals
 
 
 __all__ = ["Walk"]
@@ -30,6 +32,7 @@ _NEW = hashlib.sha256()
 _TAIL = 4096
 _MOST_CHAINS = 1000
 _MOST_DOUBTED = 2000
+_MOST_LATE = 1000
 _SIGNS = (b'"integrity":{"chain":"', b',"prev":"')
 _TOLD: dict[str, tuple[Kind, str]] = {
     "foreign": ("foreign", "it is in no chain; it stood here when the next line was written"),
@@ -50,6 +53,7 @@ class Walk(Explanations):
         findings: Where findings go.
         chains: The chains that are known, by their ids.
         keys: The public keys that were given.
+        first_keys: The first keys of seals that were given, by their names.
         is_whole: Whether what is missing at the begin was to be there.
     """
 
@@ -59,12 +63,14 @@ class Walk(Explanations):
         findings: Findings,
         chains: dict[str, Chain],
         keys: Mapping[str, JWK],
+        first_keys: Mapping[str, SealKey],
         is_whole: bool,
     ) -> None:
         super().__init__(findings, is_whole)
         self.log = log
         self.chains = chains
-        self.notices = Notices(findings, keys)
+        self.seals = Seals(findings, first_keys, is_whole)
+        self.notices = Notices(findings, keys, self.seals)
         self.lines = self.bytes = 0
         self._strays: Strays | None = None
         self._doubted: Strays | None = None
@@ -72,6 +78,7 @@ class Walk(Explanations):
         self._above = b""
         self._number = 0
         self._long: _Long | None = None
+        self._late: dict[str, tuple[Place, bytes, Link]] = {}
 
     # Files and lines.
 
@@ -105,6 +112,7 @@ class Walk(Explanations):
         """Remember that the present file could not be read to its end."""
         self._long = None
         self._unread = reason
+        self.seals.missed()
 
     def _finish_long(self, ended: bool) -> None:
         assert self._long is not None
@@ -167,6 +175,7 @@ class Walk(Explanations):
             doubted.add(stray)
         else:
             self._doubted = None
+            self.seals.release()
 
     def _sorted(self, line: bytes, own: str, ended: bool, span: Any) -> Stray:
         place = Place(self._file, self._number)
@@ -197,6 +206,11 @@ class Walk(Explanations):
         if stray.kind == "linked" and span is None and not is_json(stray.line):
             stray = stray._replace(kind="glued")
         self._strays.add(stray, span)
+        is_sealed = (
+            stray.kind == "linked" and stray.link is not None and stray.link.seal is not None
+        )
+        if stray.link is not None and is_sealed and len(self._late) < _MOST_LATE:
+            self._late[stray.own] = stray.place, stray.line, stray.link
         if self.chain is not None and stray.link is not None and stray.kind != "unlinked":
             is_own = stray.link.chain == self.chain.id
             self._strays.has_heir |= is_own and is_heir(self.chain, stray.link)
@@ -238,6 +252,8 @@ class Walk(Explanations):
 
     def _accept(self, chain: Chain, stray: Stray, link: Link) -> None:
         self._strays = None
+        if self._doubted is None:
+            self._late.clear()
         self._unread = ""
         chain.accept(link.seq, stray.own, stray.place)
         chain.is_ended = False
@@ -277,6 +293,10 @@ class Walk(Explanations):
         """Take back what was said of lines that were written in one, and came too late."""
         self._strays, self._doubted = self._doubted, None
         self.findings.withdraw(self._accused)
+        late = {each[0]: (chain, *each) for each in self._late.values()}
+        late |= {each[1]: each for each in self.seals.held}
+        self._late.clear()
+        self.seals.release(sorted(late.values(), key=lambda each: each[3].seq))
         return self._covered(chain, stray, link)
 
     def _covered(self, chain: Chain, stray: Stray, link: Link) -> Link:
@@ -298,6 +318,8 @@ class Walk(Explanations):
             if each.kind == "linked" and each.link is not None and each.link.chain != chain.id:
                 kind, message = "foreign", "a line of another chain"
             self._tell(kind, message, each.place, each.link)
+            if each.own in self._late:
+                self.seals.read(chain, *self._late[each.own])
         return link
 
     def _went_astray(self, chain: Chain, some: list[Stray], index: int, last: Stray) -> None:
@@ -318,6 +340,10 @@ class Walk(Explanations):
         assert last.link is not None
         self._strays.is_doubted = self._strays.astray is None
         self._doubted = self._strays if self._strays.is_doubted else None
+        if self._doubted is not None:
+            self.seals.hold()
+        else:
+            self.seals.release()
         with self.findings.noting() as self._accused:
             if is_heir(chain, last.link):
                 self._intruded(chain, some[:index], last)

@@ -16,7 +16,7 @@ from ..errors import ConfigurationError, ReadError
 from ..io.files import files_of, open_lines
 from ..safeguards.keystore import Erasure, KeyStore, open_store
 from ..snapshot import clean_text
-from ._live import signing_key, state
+from ._live import Keys, keys_of, state
 from ._persons import subject_of
 
 
@@ -57,6 +57,7 @@ def erase(
     log: str | os.PathLike[str] | None = None,
     by: str = "",
     sign_key: str | os.PathLike[str] | None = None,
+    seal_key: str | os.PathLike[str] | None = None,
     shared_key_file: bool = False,
     shared_sign_key: bool = False,
 ) -> ErasureReport:
@@ -73,6 +74,7 @@ def erase(
         log: The live file in which it is put on record.
         by: Who does it; this is put on record.
         sign_key: The JWK file of the key that signs the log's checkpoints, if they are signed.
+        seal_key: The file of the key that seals the log, if it is sealed.
         shared_key_file: Take a key store that others can read, too.
         shared_sign_key: Take a signing key that others can read, too.
 
@@ -89,7 +91,7 @@ def erase(
         raise ConfigurationError("kind of a subject", kind, "This key store erases by subject only")
     live = None if log is None else os.path.realpath(os.fspath(log))
     files = files_of([*paths] or ([] if live is None else [live]))
-    key = None if live is None else signing_key(live, sign_key, shared_sign_key)
+    keys = Keys() if live is None else keys_of(live, sign_key, shared_sign_key, seal_key)
     done: Erasure | None = (store.erase_key if kind == "key" else store.erase)(subject, by=by)
     report = ErasureReport(None, timestamp(), by)
     if done is not None:
@@ -103,7 +105,7 @@ def erase(
     report.unread = found.unread
     if live is not None:
         for each in untold:
-            state(live, key, _notice(each, found.events[each.key_id]))
+            state(live, keys, _notice(each, found.events[each.key_id]))
             if hasattr(store, "mark_told"):
                 store.mark_told(each.key_id)
         report.log = live if untold else None

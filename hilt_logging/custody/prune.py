@@ -19,7 +19,7 @@ from ..io.files import LogFile, files_of, open_lines
 from ..schema import is_timestamp
 from ..snapshot import clean_text
 from ..storage.chaining import summary_of
-from ._live import signing_key, state
+from ._live import keys_of, state
 from ._swapping import BusyError, alone_with, check_own, clear, sync_folder
 
 
@@ -82,6 +82,7 @@ def prune(
     *,
     by: str = "prune",
     sign_key: str | os.PathLike[str] | None = None,
+    seal_key: str | os.PathLike[str] | None = None,
     shared_sign_key: bool = False,
     dry_run: bool = False,
     wait_s: float = 1.0,
@@ -96,6 +97,7 @@ def prune(
         older_than: The time.
         by: Who does it; this is put on record.
         sign_key: The JWK file of the key that signs the log's checkpoints, if they are signed.
+        seal_key: The file of the key that seals the log, if it is sealed.
         shared_sign_key: Take a key that others can read, too.
         dry_run: Only tell what would be deleted.
         wait_s: How long to wait for those who have a file open.
@@ -111,7 +113,7 @@ def prune(
     path = os.path.realpath(os.fspath(log))
     cutoff = timestamp(max(0, time.time_ns() - older_than // timedelta(microseconds=1) * 1000))
     report = PruneReport(path, cutoff, dry_run)
-    key = signing_key(path, sign_key, shared_sign_key)
+    keys = keys_of(path, sign_key, shared_sign_key, seal_key)
     old = [(file, until) for file in _rotated(path) if (until := _until(file, report)) < cutoff]
     with contextlib.ExitStack() as claims:
         for file, until in old:
@@ -128,7 +130,7 @@ def prune(
         if report.files and not dry_run:
             summaries = [summary_of(each.path) for each in report.files]
             if any("chain" in each for each in summaries):
-                state(path, key, {"kind": "pruned", "files": summaries, "by": clean_text(by)})
+                state(path, keys, {"kind": "pruned", "files": summaries, "by": clean_text(by)})
                 report.is_on_record = True
             for each in report.files:
                 os.unlink(each.path)

@@ -18,13 +18,12 @@ import msgspec
 from .._ids import timestamp
 from ..errors import ReadError
 from ..io.files import LogFile, files_of, open_blocks, open_lines
-from ..safeguards.jwk import JWK
 from ..snapshot import clean_text
 from ..storage.notices import line_of_notice
 from ..storage.rotation import ENDINGS
-from ._live import begin_new, signing_key
+from ._live import Keys, begin_new, keys_of
 from ._persons import Belongings, glance, subject_of, tombstone
-from ._relinking import Chained, NotAsLinkedError, relinked
+from ._relinking import Chained, NotAsLinkedError, Sealing, relinked
 from ._swapping import (
     BusyError,
     alone_with,
@@ -107,6 +106,7 @@ def rewrite(
     kind: str = "user",
     by: str = "",
     sign_key: str | os.PathLike[str] | None = None,
+    seal_key: str | os.PathLike[str] | None = None,
     shared_sign_key: bool = False,
     keep_old: bool = False,
     dry_run: bool = False,
@@ -124,7 +124,10 @@ def rewrite(
         subject: The id of a user, as in `actor.id` and `user_id`, or of a session.
         kind: `user` or `session`.
         by: Who does it; it is put on record.
-        sign_key: The JWK file of the key that signs the log's checkpoints, if they are signed.
+        sign_key: The JWK file of the key that signs the log's checkpoints, if they are signed. In a
+            sealed log that is not signed, it signs the statements: `verify` believes those that
+            are signed with a key that is given to it.
+        seal_key: The file of the key that seals the log, if it is sealed.
         shared_sign_key: Take a key that others can read, too.
         keep_old: Move the old files to the folder `LOG.erased` rather than delete them.
         dry_run: Only count.
@@ -137,14 +140,14 @@ def rewrite(
     """
     subject_of(subject, kind)
     path = os.path.realpath(os.fspath(log))
-    key = signing_key(path, sign_key, shared_sign_key)
+    keys = keys_of(path, sign_key, shared_sign_key, seal_key)
     report = RewriteReport(path, _token(), clean_text(by), timestamp(), dry_run)
     work = _Work(
-        report, Belongings(subject, kind), key, kept_in(path) if keep_old else None, wait_s
+        report, Belongings(subject, kind), keys, kept_in(path) if keep_old else None, wait_s
     )
     if not dry_run:
         work.finish()
-        begin_new(path, key)
+        begin_new(path, keys)
         work.wait()
         report.at = timestamp()
     files = [file for file in files_of(path) if dry_run or not file.is_live]
@@ -163,13 +166,14 @@ class _Work:
         self,
         report: RewriteReport,
         belongings: Belongings,
-        key: JWK | None,
+        keys: Keys,
         kept: str | None,
         wait_s: float,
     ) -> None:
         self.report = report
         self.belongings = belongings
-        self.key = key
+        self.key = keys.sign
+        self.seal = keys.seal
         self.kept = kept
         self.wait_s = wait_s
 
@@ -255,7 +259,9 @@ class _Work:
     def _lines(self, path: str, statement: dict[str, Any], is_linked: bool) -> Iterator[bytes]:
         if is_linked:
             chain = secrets.token_hex(16)
-            yield from relinked(statement, open_lines(path), chain, self.key, self._left_of)
+            seal = None if self.seal is None else self.seal.read()[0]
+            seals = Sealing(self.key, seal)
+            yield from relinked(statement, open_lines(path), chain, seals, self._left_of)
             return
         yield line_of_notice(statement) + b"\n"
         for line in open_lines(path):

@@ -14,6 +14,7 @@ from ..errors import ReadError
 from ..io.files import DamagedFileError, LogFile, files_of, open_blocks, open_lines
 from ..safeguards.chain import keys_by_id, link_of
 from ..safeguards.jwk import JWK, load_public
+from ..safeguards.sealing import SealKey, load
 from ._chains import Chain
 from ._explaining import named
 from ._findings import ChainSummary, Finding, Findings, Place, Verdict
@@ -34,12 +35,13 @@ def verify(
     paths: Paths,
     *,
     public_keys: Iterable[str | os.PathLike[str] | JWK] = (),
+    seal_keys: Iterable[str | os.PathLike[str]] = (),
     checkpoints: Paths = (),
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """
-    Return what became of a log since it was written with `evidence=True`.
+    Return what became of a log since it was written with `evidence`.
 
     The files are read once, in constant memory, and nothing is written.
 
@@ -47,6 +49,9 @@ def verify(
         paths: The log, or several: files, plain or compressed, directories, patterns. A log means
             its rotated files, too.
         public_keys: Files of keys (JWK) that the log has to be signed with.
+        seal_keys: Files of the first keys of logs that have to be sealed, as `hilt-log keygen
+            --seal` gave them out. The file of the key at the host shows, beside them, whether the
+            end was cut off.
         checkpoints: Files of events of the logger `hilt.integrity` that were kept elsewhere.
         strict: Have the exit code 1 also for what happens without tampering, e.g. crashes.
         progress: Is told how many bytes are done, of how many.
@@ -55,7 +60,7 @@ def verify(
         ConfigurationError: for a key that can't be read.
         MissingDependencyError: where there is a signature to check, without `cryptography`.
     """
-    return _Verification(public_keys, strict, progress).of(paths, checkpoints)
+    return _Verification(public_keys, seal_keys, strict, progress).of(paths, checkpoints)
 
 
 class _Verification:
@@ -64,6 +69,7 @@ class _Verification:
     def __init__(
         self,
         public_keys: Iterable[str | os.PathLike[str] | JWK],
+        seal_keys: Iterable[str | os.PathLike[str]],
         strict: bool,
         progress: Callable[[int, int], None] | None,
     ) -> None:
@@ -72,6 +78,14 @@ class _Verification:
             key if isinstance(key, JWK) else load_public("public_keys", key, ["Ed25519"])
             for key in given
         )
+        self.first_keys: dict[str, SealKey] = {}
+        self.keys_of_hosts: dict[str, tuple[SealKey, str]] = {}
+        for path in _listed(seal_keys):
+            key, is_of_host = load("seal_keys", path)
+            if is_of_host:
+                self.keys_of_hosts[key.name] = key, os.fspath(path)
+            else:
+                self.first_keys[key.name] = key
         self.strict = strict
         self.progress = progress
         self.findings = Findings()
@@ -122,7 +136,7 @@ class _Verification:
     # Reading.
 
     def _walk(self, group: list[LogFile], is_whole: bool) -> None:
-        walk = Walk(group[-1].log, self.findings, self.chains, self.keys, is_whole)
+        walk = Walk(group[-1].log, self.findings, self.chains, self.keys, self.first_keys, is_whole)
         self.walks.append(walk)
         known = {file.stem for file in group}
         for file in group:
@@ -184,21 +198,63 @@ class _Verification:
         if not found:
             message = "there is no line that is linked: the log was written without evidence"
             self.findings.add("nothing to verify", "unchecked", message)
+        for walk in self.walks:
+            walk.seals.judge(walk.notices.sealed_ranges())
+        self._judge_seals(found)
         for chain in found:
             self._judge_signatures(chain)
         self._judge_unsigned(found)
         self._judge_previous({chain.id for chain in found})
         self._judge_saved(found)
         if not has_saved and found:
-            self.limits.append(
-                "Whether lines were cut off at the end, or all was written anew by who has the key, "
-                "can be shown only with checkpoints that were kept elsewhere."
-            )
+            self._limit_of_the_end(found)
 
     def _not_chained(self, walk: Walk, others: bool) -> None:
         if others:
             message = "no line of the log is linked"
             self.findings.add("not covered", "unchecked", message, Place(walk.log))
+
+    def _limit_of_the_end(self, found: list[Chain]) -> None:
+        if not all(chain.seals for chain in found):
+            self.limits.append(
+                "Whether lines were cut off at the end, or all was written anew by who has the key, "
+                "can be shown only with checkpoints that were kept elsewhere."
+            )
+        elif not self.keys_of_hosts:
+            self.limits.append(
+                "Whether lines were cut off at the end can be shown only with the file of the key "
+                "at the host, or with checkpoints that were kept elsewhere."
+            )
+
+    def _judge_seals(self, found: list[Chain]) -> None:
+        add = self.findings.add
+        rows = [row for walk in self.walks for row in walk.seals.rows.values()]
+        if self.first_keys and found and not any(walk.seals.is_sealing for walk in self.walks):
+            message = "no line is sealed with a key that was given"
+            add("seals missing", "tampering", message, found[0].place, found[0].id, found[0].seq)
+        for name, (key, path) in self.keys_of_hosts.items():
+            last, place = max(
+                ((row.reach, row.place) for row in rows if row.name == name),
+                key=lambda each: each[0],
+                default=(-1, found[0].place if found else None),
+            )
+            first = self.first_keys.get(name)
+            then = None if first is None else first.at(key.number)
+            if self.first_keys and (then is None or not then.is_same(key)):
+                message = "it does not hold what the first key becomes"
+                add("bad seal", "tampering", message, Place(path))
+            if last < key.number - 1:
+                ends = "has no seal" if last < 0 else f"ends with the seal {last}"
+                message = (
+                    f"the log {ends}, and its key has moved on: it is that of the seal {key.number}"
+                )
+                add("cut off", "tampering", message, place)
+        for chain in found:
+            if chain.last_sealed is not None and chain.last_sealed[0] < chain.seq:
+                self.limits.append(
+                    f"The last {chain.seq - chain.last_sealed[0]} lines of the chain {chain.id} are "
+                    "not sealed yet: who can write the files can have written them anew."
+                )
 
     def _judge_signatures(self, chain: Chain) -> None:
         add, place = self.findings.add, chain.place
@@ -208,6 +264,8 @@ class _Verification:
             add("signatures missing", "tampering", message, where, chain.id, seq)
         if not self.keys and not chain.is_declared and not chain.unchecked:
             return
+        if chain.seals and not chain.is_declared and not chain.signatures:
+            return  # the keys are of those who signed statements
         if chain.last_signed is not None and chain.last_signed[0] < chain.seq:
             count = chain.seq - chain.last_signed[0]
             self.limits.append(
@@ -225,7 +283,9 @@ class _Verification:
             add("signatures not checked", "unchecked", message, place, chain.id, chain.seq)
 
     def _judge_unsigned(self, found: list[Chain]) -> None:
-        unsigned = [each for each in found if not each.signatures and not each.unchecked]
+        unsigned = [
+            each for each in found if not each.signatures and not each.unchecked and not each.seals
+        ]
         if unsigned:
             more = f" and {len(unsigned) - 1} more" if len(unsigned) > 1 else ""
             self.limits.append(
@@ -297,6 +357,8 @@ class _Verification:
                 chain.digests,
                 chain.last_signed[0] if chain.last_signed else None,
                 all(notices.is_closed(chain) for notices in closed),
+                chain.seals,
+                chain.last_sealed[0] if chain.last_sealed else None,
             )
             for chain in self.chains.values()
             if chain.lines

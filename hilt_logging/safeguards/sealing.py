@@ -30,6 +30,7 @@ __all__ = [
     "generate",
     "load",
     "open_file",
+    "text_of",
     "write_new",
 ]
 
@@ -275,8 +276,11 @@ def load(option: str, path: object) -> tuple[SealKey, bool]:
     name = name_of(option, path, "the first key of a seal")
     try:
         fd = os.open(name, os.O_RDONLY | _FLAGS)
-        with open(fd, "rb") as file:
-            data = file.read(_MOST_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        try:
+            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+            data = os.read(fd, _MOST_BYTES) if is_file else b""
+        finally:
+            os.close(fd)
     except OSError as error:
         raise ConfigurationError(option, name, f"It can't be read: {error.strerror}") from None
     try:

@@ -241,6 +241,7 @@ class Appender:
     def _close(self) -> None:
         if self.links is not None and self.links.is_opened:
             self._put_notice(closes=True)
+            self.links.clock.stop()
         self._drop()
         self._exclusion.forget()
 

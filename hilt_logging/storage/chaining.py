@@ -18,7 +18,7 @@ import time
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ from ..safeguards.chain import UNKNOWN, ZEROS, link, seal, sha256, unlinked, wit
 from .notices import line_of_notice, process
 from .options import Evidence
 from .rotation import Files
+from .sealing import Clock, Seals
 from .tails import (
     START,
     Tail,
@@ -42,9 +43,14 @@ from .tails import (
 )
 
 
-__all__ = ["Block", "Links", "is_chained", "misfit", "summary_of"]
+if TYPE_CHECKING:
+    from ..safeguards.sealing import SealKey
+
+
+__all__ = ["Block", "Links", "hint_of", "is_chained", "misfit", "summary_of"]
 
 _MARK = 128
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # where it is a pipe
 _OWN = b',"integrity":'
 _NEW = hashlib.sha256()
 
@@ -58,12 +64,14 @@ class Item(NamedTuple):
         number: Which of the given lines it is; -1 for a notice.
         tail: How the log ends with it.
         told: What the notice says.
+        key: What seals it; None where nothing does.
     """
 
     line: bytes
     number: int
     tail: Tail
     told: dict[str, Any] | None = None
+    key: SealKey | None = None
 
 
 class Block(NamedTuple):
@@ -100,9 +108,11 @@ class Links:
             what comes with it or stands between, as `time.monotonic` counts.
         checkpoint_at: When there is to be one at the latest, as `time.monotonic` counts.
         end: Where the file ended when it was last looked at; -1 where that is not known.
+        seals: What seals the checkpoints; None where they are not.
+        clock: What has them written in time where they are.
     """
 
-    ROOM = 1200
+    ROOM = 1400
     """How many bytes a file has to leave for the checkpoint that is its last line."""
 
     def __init__(
@@ -123,6 +133,8 @@ class Links:
         self._hint_path = os.path.join(folder, f".{name}.chain")
         self._permissions = permissions
         self._files = Files(path, namer)
+        self.seals = None if evidence.seal is None else Seals(path, evidence.seal)
+        self.clock = Clock()
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -140,8 +152,12 @@ class Links:
         self._written = 0
         self._since = 0
         self._previous = ""
+        self._own = -1
         self.quick_until = float("-inf")
         self.checkpoint_at = float("inf")
+        self.clock.begin_anew()
+        if self.seals is not None:
+            self.seals.begin_anew()
 
     # How the log ends.
 
@@ -246,12 +262,7 @@ class Links:
         return [path for path in dict.fromkeys(found) if path and path != self.path]
 
     def _hint(self) -> dict[str, Any] | None:
-        try:
-            with open(self._hint_path, "rb") as file:
-                found = msgspec.json.decode(file.read(4096))
-        except (OSError, ValueError):
-            return None
-        return found if type(found) is dict else None
+        return hint_of(self.path)
 
     def _note(self, inode: tuple[int, int]) -> None:
         """Write down where the chain is; who begins with an empty file finds it so."""
@@ -262,9 +273,11 @@ class Links:
             "head": self.tail.last,
             "inode": inode,
         }
+        if self.seals is not None and self.seals.last is not None:
+            told["seal"] = self.seals.last
         part = f"{self._hint_path}.part"
         try:
-            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._permissions)
+            fd = os.open(part, os.O_WRONLY | os.O_TRUNC | os.O_CREAT | _NO_WAIT, self._permissions)
             try:
                 os.write(fd, msgspec.json.encode(told))
             finally:
@@ -293,6 +306,7 @@ class Links:
         digest.update(data[:-1])
         self._last = digest.hexdigest()
         self._seq += 1
+        self._own = self._seq
         self._tail = None
         self.end += len(data)
         self._bytes = data
@@ -325,6 +339,8 @@ class Links:
         """
         items: list[Item] = []
         tail, since = self.tail, self._since
+        if self.seals is not None:
+            self.seals.begin()
         if not tail.chain:
             tail = Tail(secrets.token_hex(16), -1, tail.last)
         if not self.is_opened and (lines or not closes) and reason != "rotation":
@@ -340,7 +356,7 @@ class Links:
             items.append(self._sealed(line_of_notice(notice), tail, notice))
             tail = items[-1].tail
         if reason is None and since and time.monotonic() >= self.checkpoint_at:
-            reason = "seconds"
+            reason = "seconds" if lines or self.is_waiting() else None
         if closes:
             items.append(self._checkpoint(tail, len(lines), "close", closes))
         elif reason is not None:
@@ -358,6 +374,8 @@ class Links:
         }
         if self._previous:
             told["previous_chain"] = self._previous
+        if self.seals is not None:
+            told["seal_key"] = self.seals.file.name
         if self.evidence.key is not None:
             told["sign_key"] = self.evidence.kid
             told["public_key"] = self.evidence.key.public()
@@ -382,9 +400,21 @@ class Links:
         return self._sealed(line_of_notice(told), tail, told)
 
     def _sealed(self, line: bytes, tail: Tail, told: dict[str, Any]) -> Item:
-        linked = link(line, tail.chain, tail.seq + 1, tail.last or ZEROS, tail.span)
+        linked, key = link(line, tail.chain, tail.seq + 1, tail.last or ZEROS, tail.span), None
+        if self.seals is not None:
+            linked, key = self.seals.sealed(linked, tail.chain)
         line = seal(linked, self.evidence.key)
-        return Item(line + b"\n", -1, Tail(tail.chain, tail.seq + 1, sha256(line)), told)
+        return Item(line + b"\n", -1, Tail(tail.chain, tail.seq + 1, sha256(line)), told, key)
+
+    def is_waiting(self) -> bool:
+        """Whether there are lines of this process that no checkpoint seals, nor another process."""
+        if self._since == 0 or self.seals is None:
+            return self._since > 0
+        if not self.seals.covers(self.tail.chain, self._own):
+            return True
+        self._since = 0
+        self.checkpoint_at = time.monotonic() + self.evidence.checkpoint_seconds
+        return False
 
     def without(self, line: bytes) -> bytes:
         """Return a line that is to be written without a link, because the lock can't be had."""
@@ -440,11 +470,14 @@ class Links:
     def _take(self, items: Sequence[Item]) -> None:
         """Count lines that are in the file."""
         for item in items:
+            self._own = item.tail.seq
             if item.told is None:
                 self._written += 1
                 self._since += 1
             else:
                 self._take_notice(item, item.told)
+            if item.key is not None and self.seals is not None:
+                self.seals.stands(item.key, item.tail.chain, item.tail.seq)
 
     def _take_notice(self, item: Item, told: dict[str, Any]) -> None:
         kind = told["kind"]
@@ -466,9 +499,47 @@ class Links:
         self.quick_until = float("-inf")
         self.inode, self.end = (-1, -1), -1
 
+    def stats(self) -> dict[str, Any]:
+        """Return where the chain is, and what this process did."""
+        found: dict[str, Any] = {
+            "chain": self.tail.chain,
+            "seq": self.tail.seq,
+            "checkpoints": self.checkpoints,
+            "unlinked": self.unlinked,
+        }
+        if self.seals is not None:
+            found["seals"] = self.seals.made
+            found["seal_failures"] = self.seals.troubles.by_cause()
+        return found
+
+    def settle(self, fd: int | None) -> None:
+        """
+        Have the key of the last seal move on.
+
+        Args:
+            fd: The file.
+        """
+        if self.seals is not None and fd is not None:
+            self.seals.settle(fd)
+
     def summary_of(self, path: str) -> dict[str, Any]:
         """Return `summary_of` a file."""
         return summary_of(path)
+
+
+def hint_of(path: str) -> dict[str, Any] | None:
+    """Return what was written down of the chain of a log; None where nothing was."""
+    folder, name = os.path.split(path)
+    try:
+        fd = os.open(os.path.join(folder, f".{name}.chain"), os.O_RDONLY | _NO_WAIT)
+        try:
+            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+            found = msgspec.json.decode(os.read(fd, 4096)) if is_file else None
+        finally:
+            os.close(fd)
+    except (OSError, ValueError):
+        return None
+    return found if type(found) is dict else None
 
 
 def _item(line: bytes, number: int, tail: Tail, told: dict[str, Any] | None = None) -> Item:

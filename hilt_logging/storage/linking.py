@@ -142,6 +142,8 @@ def write_linked(
         file._end = -1  # nobody goes the short way here
         if links.facts:
             file.tell_listeners()
+        if links.seals is not None and links.is_opened:
+            links.clock.start(file, links)
     if not lines:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), file.path)
     return _write_unlinked(file, links, lines)
@@ -284,10 +286,15 @@ def _put(fd: int, end: int, data: bytes, begun: int = -1) -> _Put:
 
 def _take_over(file: Appender, links: Links, block: Block, put: _Put, end: int) -> list[int] | None:
     """Have it known what was written; return what is to be written again, None if all is well."""
+    again: list[int] | None = None
     if put.written == len(block.data) and put.begin == end:
         links.done(block, file._inode, end + put.written)
-        return None
-    return links.partly(block, put.written, is_misplaced=put.begin != end, is_glued=put.is_glued)
+    else:
+        again = links.partly(
+            block, put.written, is_misplaced=put.begin != end, is_glued=put.is_glued
+        )
+    links.settle(file._fd)
+    return again
 
 
 def _end(file: Appender, links: Links) -> int:

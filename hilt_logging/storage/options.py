@@ -19,6 +19,7 @@ from .compression import require
 
 if TYPE_CHECKING:
     from ..safeguards.jwk import JWK
+    from ..safeguards.sealing import SealFile
 
 
 __all__ = ["Evidence", "FileOptions", "Period", "evidence_options", "file_options"]
@@ -27,6 +28,7 @@ _DAY_S = 86_400
 _UNITS = {"m": 60, "h": 3600, "d": _DAY_S}
 _LONGEST_S = 3650 * _DAY_S
 _LONGEST_KID = 256
+_SEALED_S = 10.0
 _WHEN = 'Must be midnight, hourly, or up to 24 hours or whole days, as in "30m", "6h", "7d"'
 
 
@@ -64,12 +66,16 @@ class Evidence:
         checkpoint_seconds: After how many seconds there is one, with the next line.
         kid: The name of the key that signs checkpoints; None where they are not signed.
         key: That key.
+        seal_key: The file of the key that seals checkpoints, and moves on; None where none does.
+        seal: That file.
     """
 
     checkpoint_every: int = 1000
     checkpoint_seconds: float = 300.0
     kid: str | None = None
     key: JWK | None = dataclasses.field(default=None, compare=False, repr=False)
+    seal_key: str | None = None
+    seal: SealFile | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 class FileOptions(msgspec.Struct, frozen=True):
@@ -170,6 +176,7 @@ def evidence_options(
     shared_sign_key: Any,
     checkpoint_every: Any,
     checkpoint_seconds: Any,
+    seal_key: Any = None,
 ) -> Evidence | None:
     """
     Return how lines are linked, as it stands in a configuration; None where they are not.
@@ -178,31 +185,55 @@ def evidence_options(
         ConfigurationError: for a wrong value, and a key that is missing or that others can read.
         MissingDependencyError: if what signs is not installed.
     """
-    for option, value in {"evidence": evidence, "shared_sign_key": shared_sign_key}.items():
-        if type(value) is not bool:
-            raise ConfigurationError(option, value, "Must be true or false")
+    if type(evidence) is not bool and evidence != "sealed":
+        raise ConfigurationError("evidence", evidence, 'Must be true, false or "sealed"')
+    if type(shared_sign_key) is not bool:
+        raise ConfigurationError("shared_sign_key", shared_sign_key, "Must be true or false")
     if type(checkpoint_every) is not int or checkpoint_every < 1:
         raise ConfigurationError(
             "checkpoint_every", checkpoint_every, "Must be a number of lines from 1"
         )
-    if type(checkpoint_seconds) not in (int, float) or not 0 < checkpoint_seconds <= _LONGEST_S:
-        raise ConfigurationError(
-            "checkpoint_seconds", checkpoint_seconds, "Must be a number of seconds above 0"
-        )
+    seconds = _checkpoint_seconds(checkpoint_seconds, evidence)
+    if not evidence and sign_key is not None:
+        raise ConfigurationError("sign_key", sign_key, "Must be left out without evidence: true")
+    if evidence != "sealed" and seal_key is not None:
+        raise ConfigurationError("seal_key", seal_key, "Must be left out without evidence: sealed")
     if not evidence:
-        if sign_key is not None:
-            raise ConfigurationError(
-                "sign_key", sign_key, "Must be left out without evidence: true"
-            )
         return None
-    if sign_key is None:
-        return Evidence(checkpoint_every, float(checkpoint_seconds))
+    made = Evidence(checkpoint_every, seconds)
+    if sign_key is not None:
+        made = _signing(made, sign_key, shared_sign_key)
+    return _sealing(made, seal_key) if evidence == "sealed" else made
+
+
+def _checkpoint_seconds(given: Any, evidence: Any) -> float:
+    if given is None:
+        return _SEALED_S if evidence == "sealed" else Evidence.checkpoint_seconds
+    if type(given) not in (int, float) or not 0 < given <= _LONGEST_S:
+        raise ConfigurationError("checkpoint_seconds", given, "Must be a number of seconds above 0")
+    return float(given)
+
+
+def _signing(evidence: Evidence, sign_key: Any, shared: bool) -> Evidence:
     from ..safeguards.jwk import load_private
 
-    key = load_private("sign_key", sign_key, ("Ed25519",), shared=shared_sign_key)
+    key = load_private("sign_key", sign_key, ("Ed25519",), shared=shared)
     if len(key.kid) > _LONGEST_KID or not key.kid.isascii():
         raise ConfigurationError("sign_key", sign_key, "The name (kid) of the key is too long")
-    return Evidence(checkpoint_every, float(checkpoint_seconds), key.kid, key)
+    return dataclasses.replace(evidence, kid=key.kid, key=key)
+
+
+def _sealing(evidence: Evidence, seal_key: Any) -> Evidence:
+    from ..safeguards.sealing import open_file
+
+    if seal_key is None:
+        raise ConfigurationError(
+            "seal_key",
+            None,
+            "A sealed log needs the file of a key: make NAME.seal with hilt-log keygen NAME --seal",
+        )
+    file = open_file("seal_key", seal_key)
+    return dataclasses.replace(evidence, seal_key=file.path, seal=file)
 
 
 def _sync_every(durability: Any) -> int:

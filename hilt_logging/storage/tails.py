@@ -22,6 +22,7 @@ from .rotation import ENDINGS
 
 __all__ = [
     "START",
+    "SealRanges",
     "Tail",
     "covered",
     "is_chained",
@@ -38,7 +39,7 @@ _FIRST_READ = 64 * 1024
 _MOST_READ = 256 * 1024 * 1024
 _WINDOW = 4 * 1024 * 1024
 _SIGN = b'"integrity":{"chain":"'
-_RANGE = ("chain", "first_seq", "last_seq", "head")
+_RANGE = ("chain", "first_seq", "last_seq", "head", "seals")
 _KINDS = {ending: kind for kind, ending in ENDINGS.items()}
 
 
@@ -276,6 +277,28 @@ def _misfit_of(last: bytes) -> str | None:
     return "It ends in a chain whose bytes were changed: move the file away to begin a new one"
 
 
+class SealRanges:
+    """The seals of a file, by the names of their keys, as a statement tells them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, int]] = {}
+
+    def add(self, found: Link) -> None:
+        """Take a line."""
+        if found.seal is not None:
+            name, number, _ = found.seal
+            first, last = self._found.get(name, (number, number))
+            self._found[name] = min(first, number), max(last, number)
+
+    def told(self) -> dict[str, Any]:
+        """Return what a statement says of them; nothing where there are none."""
+        found = [
+            {"key": name, "first": first, "last": last}
+            for name, (first, last) in self._found.items()
+        ]
+        return {"seals": found} if found else {}
+
+
 def summary_of(path: str) -> dict[str, Any]:
     """
     Return what a notice says of a file that is to be deleted: its links, from the first to the last.
@@ -285,20 +308,21 @@ def summary_of(path: str) -> dict[str, Any]:
     """
     first: Link | None = None
     last: Link | None = None
-    line = b""
+    line, seals = b"", SealRanges()
     told: dict[str, Any] = {"name": os.path.basename(path)}
     try:
         for number, line in enumerate(_lines(path)):
             if number == 0 and (replaces := _replaces(line)) is not None:
-                told["replaces"] = {name: replaces.get(name) for name in _RANGE}
+                told["replaces"] = {name: replaces[name] for name in _RANGE if name in replaces}
             found = link_of(line) if _SIGN in line else None
             if found is not None and not found.is_unlinked:
                 first, last = first or found, found
+                seals.add(found)
     except DamagedError:
         line = b""
     if first is not None and last is not None:
         told |= {"chain": last.chain, "first_seq": first.seq, "last_seq": last.seq}
-    return told | {"head": sha256(line)}
+    return told | seals.told() | {"head": sha256(line)}
 
 
 def _lines(path: str) -> Iterator[bytes]:

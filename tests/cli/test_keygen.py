@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from hilt_logging.safeguards import jwk
+from hilt_logging.safeguards import jwk, sealing
 
 
 def mode(path):
@@ -108,3 +108,58 @@ def test_nothing_is_left_of_a_pair_that_fails(hilt_log, tmp_path, monkeypatch):
     monkeypatch.setattr(jwk, "write_new", once)
     assert 2 == hilt_log("keygen", "a").code
     assert [] == os.listdir(tmp_path)
+
+
+class TestSeal:
+    def test_shown_once(self, hilt_log, tmp_path):
+        """The file of the key is made; the first key is on stdout, one line, and nowhere else."""
+        done = hilt_log("keygen", "app", "--seal")
+        (tmp_path / "first.jwk").write_text(done.out)
+        first, is_of_host = sealing.load("seal_keys", "first.jwk")
+        assert (0, 1, False) == (done.code, done.out.count("\n"), is_of_host)
+        assert first.is_same(sealing.open_file("seal_key", "app.seal").read()[0])
+        assert first.name in done.err
+        assert first.secret() not in done.err
+        assert 0o600 == mode("app.seal")
+
+    def test_into_a_file(self, hilt_log, tmp_path):
+        """With -o the first key is in a file, and on no terminal."""
+        done = hilt_log("keygen", "app", "--seal", "-o", "first.jwk")
+        first, _ = sealing.load("seal_keys", "first.jwk")
+        assert (0, "") == (done.code, done.out)
+        assert first.secret() not in done.err
+        assert 0o600 == mode("first.jwk")
+        assert ["app.seal", "first.jwk"] == sorted(os.listdir(tmp_path))
+
+    def test_json(self, hilt_log):
+        """--json tells name, type and files; the first key itself only where it has no file."""
+        shown = hilt_log("keygen", "a", "--seal", "--json").json
+        filed = hilt_log("keygen", "b", "--seal", "--json", "-o", "b.jwk").json
+        assert ("seal", "a.seal", shown["kid"]) == (
+            shown["type"],
+            shown["seal_key"],
+            shown["first_key"]["kid"],
+        )
+        assert "b.jwk" == filed["first_key"]
+        assert filed["kid"] == sealing.load("seal_keys", "b.jwk")[0].name
+
+    @pytest.mark.parametrize("there", ["app.seal", "first.jwk"])
+    def test_there_already(self, hilt_log, tmp_path, there):
+        """Nothing is made where one of the files is there, unless with --force."""
+        (tmp_path / there).write_text("")
+        done = hilt_log("keygen", "app", "--seal", "-o", "first.jwk")
+        assert 2 == done.code
+        assert there in done.err
+        assert [there] == os.listdir(tmp_path)
+        assert 0 == hilt_log("keygen", "app", "--seal", "-o", "first.jwk", "--force").code
+
+    def test_first_key_that_can_not_be_given_out(self, hilt_log, tmp_path, monkeypatch):
+        """Without a first key that somebody has, there is no key."""
+        monkeypatch.setattr(sealing, "text_of", lambda key: "no bytes")
+        hilt_log("keygen", "app", "--seal", "-o", "first.jwk")
+        assert [] == os.listdir(tmp_path)
+
+    def test_output_of_a_pair(self, hilt_log, tmp_path):
+        """A pair has two files of its own."""
+        assert 2 == hilt_log("keygen", "app", "-o", "first.jwk").code
+        assert [] == os.listdir(tmp_path)

@@ -183,3 +183,46 @@ def test_hostile_texts(hilt_log, log, keys):
     assert 1 == done.code
     assert "\x1b" not in done.out
     assert "\x9b" not in done.out
+
+
+class TestSealed:
+    @pytest.fixture
+    def sealed(self, written, hilt_log, tmp_path):
+        """A sealed log; the file of its key and the first key are beside it."""
+        hilt_log("keygen", tmp_path / "app", "--seal", "-o", tmp_path / "first.jwk")
+        return written("one", "two", evidence="sealed", seal_key=str(tmp_path / "app.seal"))
+
+    def test_nothing_is_wrong(self, hilt_log, sealed, tmp_path):
+        """With the first key and the key of the host all is shown."""
+        keys = "--seal-key", tmp_path / "first.jwk", "--seal-key", tmp_path / "app.seal"
+        done = hilt_log("verify", sealed, *keys)
+        assert (0, "") == (done.code, done.err)
+        assert "1 with a valid seal" in done.out
+        assert "Not shown" not in done.out
+
+    def test_without_the_first_key(self, hilt_log, sealed):
+        """Without it, the seals could not be checked."""
+        done = hilt_log("verify", sealed)
+        assert 2 == done.code
+        assert "seals not checked" in done.out
+
+    def test_cut_off(self, hilt_log, sealed, tmp_path):
+        """The key of the host shows that the end was cut off."""
+        sealed.write_bytes(b"".join(sealed.read_bytes().splitlines(keepends=True)[:2]))
+        done = hilt_log("verify", sealed, "--seal-key", tmp_path / "app.seal")
+        assert 1 == done.code
+        assert "cut off: the log has no seal, and its key has moved on" in done.out
+
+    def test_pruned(self, hilt_log, sealed, tmp_path):
+        """What changes a sealed log asks for the file of its key."""
+        done = hilt_log("prune", sealed, "--older-than", "1d")
+        assert 2 == done.code
+        assert "is sealed: give the file of the key that seals it" in done.err
+        done = hilt_log("prune", sealed, "--older-than", "1d", "--seal-key", tmp_path / "app.seal")
+        assert 0 == done.code
+
+    def test_no_key(self, hilt_log, sealed, tmp_path):
+        """What is no key is told by its name."""
+        done = hilt_log("verify", sealed, "--seal-key", sealed)
+        assert 2 == done.code
+        assert "--seal-key" in done.err

@@ -13,7 +13,7 @@ from hilt_logging import HILTFileHandler, HILTFormatter, events
 from hilt_logging.config import set_privacy
 from hilt_logging.errors import ConfigurationError
 from hilt_logging.handlers import _OPTIONS
-from hilt_logging.safeguards import jwk
+from hilt_logging.safeguards import jwk, sealing
 from hilt_logging.safeguards.keystore import open_store
 
 
@@ -39,7 +39,11 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "shared.secret").write_text("k" * 40)
     (tmp_path / "text").write_text("this is no key and no key store " * 40)
     os.chmod("text", 0o600)
-    for name in ("shared.key.jwk", "shared.db", "shared.secret"):
+    for name in ("app.seal", "shared.seal"):
+        sealing.write_new(name, sealing.generate())
+    (tmp_path / "first.jwk").write_bytes(sealing.text_of(sealing.generate()))
+    os.chmod("first.jwk", 0o600)
+    for name in ("shared.key.jwk", "shared.db", "shared.secret", "shared.seal"):
         os.chmod(name, 0o644)
     return tmp_path
 
@@ -47,6 +51,7 @@ def files(tmp_path, monkeypatch):
 KEYED = {"redact": "email", "redact_with": "token"}
 PERSON = {"erasable_by": "user_id"}
 SIGNED = {"evidence": True}
+SEALED = {"evidence": "sealed"}
 CASES = [
     # option, what is given, what the error says besides, other options
     ("content", "some", "one of: full", {}),
@@ -79,7 +84,13 @@ CASES = [
     ("key_store", "shared.db", "chmod 600", PERSON),
     ("key_store", "text", "", PERSON),
     ("key_store", 7, "path of a file", PERSON),
-    ("evidence", "yes", "true or false", {}),
+    ("evidence", "yes", "true, false or", {}),
+    ("seal_key", "app.seal", "evidence: sealed", SIGNED),
+    ("seal_key", None, "hilt-log keygen NAME --seal", SEALED),
+    ("seal_key", "not.there", "hilt-log keygen NAME --seal", SEALED),
+    ("seal_key", "first.jwk", "not the file of a key that seals", SEALED),
+    ("seal_key", "shared.seal", "chmod 600", SEALED),
+    ("seal_key", "text", "damaged", SEALED),
     ("sign_key", "signing.key.jwk", "evidence", {}),
     ("sign_key", "not.there", "hilt-log keygen", SIGNED),
     ("sign_key", "signing.pub.jwk", "give the private one", SIGNED),
@@ -90,7 +101,14 @@ CASES = [
     ("checkpoint_every", 0, "from 1", SIGNED),
     ("checkpoint_seconds", -1, "number", SIGNED),
 ]
-OF_CHAINS = {"evidence", "sign_key", "shared_sign_key", "checkpoint_every", "checkpoint_seconds"}
+OF_CHAINS = {
+    "evidence",
+    "seal_key",
+    "sign_key",
+    "shared_sign_key",
+    "checkpoint_every",
+    "checkpoint_seconds",
+}
 
 
 def written(path, **options):

@@ -526,6 +526,22 @@ class TestMisfits:
             links = Links(str(path), 0o600, Evidence())
             assert links._before((0, 0)).chain == ""
 
+    @pytest.mark.parametrize("name", [".log.chain", ".log.chain.part"])
+    @pytest.mark.parametrize("make", [lambda path: os.mkfifo(path, 0o600), os.mkdir])
+    def test_no_file_in_the_place_of_the_hint(self, path, opened, follow, name, make):
+        """A pipe there is not waited for, a folder is no error, and no descriptor is left open."""
+        make(path.with_name(name))
+        before = len(os.listdir("/proc/self/fd"))
+        for number in range(3):
+            appender = opened()
+            put(appender, number)
+            release(appender)
+            path.rename(path.with_name(f"log-{number}"))
+            appender.users += 1
+        assert before == len(os.listdir("/proc/self/fd"))
+        _, between, strays = follow(*(path.with_name(f"log-{number}") for number in range(3)))
+        assert ([], []) == (between, strays)
+
     def test_summary(self, path, opened):
         """What is told of a file that is deleted can be had of any."""
         put(opened(), 0, 1)
