@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 
 if TYPE_CHECKING:
     from ..analysis.search import Wanted
 
 
-__all__ = ["filters", "keys", "wanted"]
+__all__ = ["conditions", "filters", "keys", "wanted"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,6 +76,31 @@ def keys(function: F) -> F:
     for option in reversed(_KEYS):
         function = option(function)
     return function
+
+
+def conditions(given: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """
+    Return what fields must have, as for `io.reader.read`, by the values of `filters`.
+
+    A value that is no text is compared as JSON. Models, users and times are not among them.
+    """
+    where: dict[str, list[Any]] = {}
+    if given["actions"]:
+        where["action"] = list(given["actions"])
+    if given["sessions"]:
+        where["session_id"] = list(given["sessions"])
+    for path, value in given["fields"].items():
+        allowed = [value, *_as_json(value)]
+        where[path] = [each for each in where.get(path, allowed) if each in allowed]
+    return where
+
+
+def _as_json(text: str) -> list[Any]:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return []
+    return [] if isinstance(value, str | list | dict) else [value]
 
 
 def wanted(given: Mapping[str, Any], text: str = "", **options: Any) -> Wanted:

@@ -37,6 +37,7 @@ COMMANDS = {
     "import": "Make a log of what hilt-python or llm left behind.",
     "keygen": "Make a pair of keys.",
     "prune": "Delete rotated files that are too old.",
+    "report": "Make a page of what a log says, for a browser.",
     "reprice": "Tell what calls cost at other prices, and make a log of it.",
     "schema": "Tell what an event looks like.",
     "search": "Find what was said.",
