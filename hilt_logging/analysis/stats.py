@@ -175,6 +175,9 @@ def _question(
     for name in (name for names in groupings for name in names):
         if name not in GROUPINGS:
             raise ConfigurationError("by", name, f"Must be one of: {', '.join(GROUPINGS)}")
+    for names in groupings:
+        if not names or len(set(names)) < len(names):
+            raise ConfigurationError("by", names, "Must name something, and nothing twice")
     try:
         zoneinfo.ZoneInfo(tz)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -43,6 +43,7 @@ COMMANDS = {
     "search": "Find what was said.",
     "show": "Show a conversation as it was.",
     "sql": "Ask a log in SQL.",
+    "stats": "Tell in figures what a log says.",
     "tail": "Show the last events of a log, and those that come.",
     "validate": "Tell whether each line of a log is an event.",
     "verify": "Tell whether a log was changed.",

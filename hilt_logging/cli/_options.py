@@ -12,6 +12,7 @@ import click
 
 
 __all__ = [
+    "STDIN",
     "age",
     "as_json",
     "force",
@@ -22,7 +23,7 @@ __all__ = [
     "sign_key",
 ]
 
-_STDIN = "/dev/stdin"
+STDIN = "/dev/stdin"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 force = click.option("--force", is_flag=True, help="Take the place of files that are there.")
@@ -31,7 +32,7 @@ paths = click.argument(
     nargs=-1,
     required=True,
     type=click.Path(),
-    callback=lambda ctx, param, paths: tuple(_STDIN if each == "-" else each for each in paths),
+    callback=lambda ctx, param, paths: tuple(STDIN if each == "-" else each for each in paths),
 )
 shared_key_file = click.option(
     "--shared-key-file", is_flag=True, help="Take keys that others can read, too."
