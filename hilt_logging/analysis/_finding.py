@@ -275,25 +275,30 @@ def lines_with(
 def _spans(block: bytes, needles: Needles, begin: int) -> Iterator[tuple[int, int]]:
     """Where in a block the lines are that have the needles."""
     if not needles.any_of:
-        while begin < len(block):
-            end = block.find(b"\n", begin) + 1 or len(block)
-            yield begin, end
-            begin = end
-        return
+        return _every_line(block, begin)
     text = block.lower() if needles.folds else block
     contains = containing()
-    spans: set[tuple[int, int]] = set()
+    ways: list[tuple[bytes, Callable[[int], int]]] = []
     has_escapes = contains(block, b"\\u")
     for needle in needles.any_of:
         if needle[:2] == b"\\u" and not has_escapes:
             continue
-        if needle[0] > 0x7F and needle[:1] not in text:  # one byte is found much faster than several
+        if needle[0] > 0x7F and needle[:1] not in text:  # one byte is found sooner than several
             continue
         if contains(text, needle):
-            spans.update(_lines_of(text, begin, functools.partial(text.find, needle)))
+            ways.append((text, functools.partial(text.find, needle)))
     if has_escapes and needles.is_ascii and contains(block, _ESCAPED):
-        spans.update(_lines_of(block, begin, functools.partial(_escape, block)))
-    yield from sorted(spans) if len(spans) > 1 else spans
+        ways.append((block, functools.partial(_escape, block)))
+    if len(ways) == 1:
+        return _lines_of(*ways[0], begin)
+    return iter(sorted({span for way in ways for span in _lines_of(*way, begin)}))
+
+
+def _every_line(block: bytes, begin: int) -> Iterator[tuple[int, int]]:
+    while begin < len(block):
+        end = block.find(b"\n", begin) + 1 or len(block)
+        yield begin, end
+        begin = end
 
 
 def _escape(block: bytes, begin: int) -> int:
@@ -301,9 +306,9 @@ def _escape(block: bytes, begin: int) -> int:
     return -1 if found is None else found.start()
 
 
-def _lines_of(text: bytes, begin: int, find: Callable[[int], int]) -> Iterator[tuple[int, int]]:
+def _lines_of(text: bytes, find: Callable[[int], int], begin: int) -> Iterator[tuple[int, int]]:
     while (place := find(begin)) >= 0:
-        first = text.rfind(b"\n", 0, place) + 1
+        first = text.rfind(b"\n", begin, place) + 1 or begin
         begin = text.find(b"\n", place) + 1 or len(text)
         yield first, begin
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigurationError, ReadError
+from ..events import encode
 from ..io._decoding import reporter
 from ..io._selection import selection_of
 from ..io.files import LogFile
@@ -24,6 +25,7 @@ from ._finding import (
     Found,
     Needles,
     Report,
+    as_it_stands,
     event_in,
     files_meant,
     lines_of_log,
@@ -32,11 +34,13 @@ from ._finding import (
 )
 from ._index import session_in
 from ._opening import ENCRYPTED, Open, opening
+from ._said import Said, said_in
 
 
 __all__ = ["Hit", "Place", "Wanted", "search"]
 
 _LEFT_OUT = ("hilt_version", "integrity")
+_TEXT = "content.text"
 _MOST_PLACES = 20
 _encode = msgspec.json.Encoder().encode
 
@@ -61,23 +65,61 @@ class Place(msgspec.Struct, frozen=True):
     end: int
 
 
-class Hit(msgspec.Struct):
+class Hit(msgspec.Struct, eq=False):
     """
-    An event that was looked for.
+    An event that was looked for. What is not asked for is not decoded.
 
     Attributes:
         path: Its file.
-        event: The event; opened where a key opens it.
-        places: Where in it the text is, the first place in each field; none without a text.
         before: Events of its session before it.
         after: Events of its session after it.
     """
 
     path: str
-    event: dict[str, Any]
-    places: list[Place] = []
+    _offset: int
+    _line: bytes
+    _wanted: Any
+    _said: Said | None = None
+    _event: dict[str, Any] | None = None
+    _places: list[Place] | None = None
     before: list[dict[str, Any]] = []
     after: list[dict[str, Any]] = []
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The event; opened where a key opens it."""
+        if self._event is None:
+            self._event = msgspec.json.decode(self._line)
+        return self._event
+
+    @property
+    def json(self) -> bytes:
+        """The event as JSON, on one line."""
+        return self._line.strip() if self._said is not None else encode(self.event)
+
+    @property
+    def timestamp(self) -> str:
+        """The time of the event."""
+        return str(self.event["timestamp"]) if self._said is None else self._said.timestamp
+
+    @property
+    def session_id(self) -> str:
+        """The session of the event."""
+        return str(self.event["session_id"]) if self._said is None else self._said.session_id
+
+    @property
+    def action(self) -> str:
+        """The action of the event."""
+        return str(self.event["action"]) if self._said is None else self._said.action
+
+    @property
+    def places(self) -> list[Place]:
+        """Where in the event the text is, the first place in each field; none without a text."""
+        if self._places is None:
+            wanted: Wanted = self._wanted
+            only = wanted.only_place(self._line, self._said) if self._said else None
+            self._places = wanted.places(self.event) if only is None else [only]
+        return self._places
 
 
 class Wanted:
@@ -123,7 +165,11 @@ class Wanted:
         self._sessions = set(sessions)
         self._times = selection_of(since, until, None)
         self._pattern = _pattern(text, regex, ignore_case) if text else None
-        self._span = _span_of(None if regex or ignore_case else text, self._pattern)
+        self._span = _span_of("" if regex else text, ignore_case, self._pattern)
+        self._plain = None if regex or ignore_case else as_it_stands(text)
+        is_asked_more = bool(self._fields or self._models or self._users)
+        self._says = self._pattern is not None and self._is_within(_TEXT) and not is_asked_more
+        self._narrows = bool(self._actions or self._sessions or self._times)
         self.needles = self._needles(text, regex, ignore_case)
 
     def _needles(self, text: str, regex: bool, ignore_case: bool) -> Needles:
@@ -156,13 +202,37 @@ class Wanted:
         """Return where in an event the text is; None where it is not, or the event is not wanted."""
         if not self.takes(event):
             return None
-        if self._pattern is None:
-            return []
-        return list(self._places(event)) or None
+        return [] if self._pattern is None else self.places(event) or None
 
-    def _places(self, event: dict[str, Any]) -> Iterator[Place]:
+    def places(self, event: dict[str, Any]) -> list[Place]:
+        """Return where in an event the text is."""
         shown = {name: value for name, value in event.items() if name not in _LEFT_OUT}
-        return islice(self._places_below(shown, ""), _MOST_PLACES)
+        return list(islice(self._places_below(shown, ""), _MOST_PLACES))
+
+    def said_in(self, line: bytes) -> Said | None:
+        """Return what a line says if its own text shows that it is wanted; None says nothing."""
+        if not self._says or (said := said_in(line)) is None:
+            return None
+        if self._span(said.content.text) is None or (self._narrows and not self._takes(said)):
+            return None
+        return said
+
+    def _takes(self, said: Said) -> bool:
+        return not (
+            (self._actions and said.action not in self._actions)
+            or (self._sessions and said.session_id not in self._sessions)
+            or (self._times is not None and not self._times.takes({"timestamp": said.timestamp}))
+        )
+
+    def only_place(self, line: bytes, said: Said) -> Place | None:
+        """Return where a line has the text, if that is in what it says and nowhere else for sure."""
+        text, plain = said.content.text, self._plain
+        if plain is None or (b"\\" in line and b"\\u" in line):
+            return None
+        if line.count(plain) != text.count(plain.decode()):
+            return None
+        found = self._span(text)
+        return None if found is None else Place(_TEXT, text, *found)
 
     def _places_below(self, value: Any, path: str) -> Iterator[Place]:
         """The places in a value, the first one of each text."""
@@ -195,16 +265,29 @@ def _pattern(text: str, regex: bool, ignore_case: bool) -> re.Pattern[str]:
 
 
 def _span_of(
-    text: str | None, pattern: re.Pattern[str] | None
+    text: str, ignore_case: bool, pattern: re.Pattern[str] | None
 ) -> Callable[[str], tuple[int, int] | None]:
-    """What tells where in a text the first match begins and ends."""
+    """What tells where in a text the first match begins and ends; *text* is empty for expressions."""
     if pattern is None:
         return lambda value: None
-    if text is None:
-        search = pattern.search
-        return lambda value: found.span() if (found := search(value)) is not None else None
-    size = len(text)
-    return lambda value: (begin, begin + size) if (begin := value.find(text)) >= 0 else None
+    search, size = pattern.search, len(text)
+
+    def matched(value: str) -> tuple[int, int] | None:
+        return found.span() if (found := search(value)) is not None else None
+
+    if not text or (ignore_case and not text.isascii()):
+        return matched
+    if not ignore_case:
+        return lambda value: (begin, begin + size) if (begin := value.find(text)) >= 0 else None
+    small = text.lower()
+
+    def folded(value: str) -> tuple[int, int] | None:
+        if not value.isascii():
+            return matched(value)
+        begin = value.lower().find(small)
+        return (begin, begin + size) if begin >= 0 else None
+
+    return folded
 
 
 def _value(event: dict[str, Any], path: list[str]) -> Any:
@@ -293,18 +376,20 @@ def search(
         raise ConfigurationError("context", context, "Standard input can't be read twice")
     has_keys = bool(private) or key_store is not None
     hits = _hits(files, query, opened if has_keys else None, told)
-    if not context:
-        return (hit for _, hit in hits)
-    return _with_context(files, hits, context)
+    return _with_context(files, hits, context) if context else hits
 
 
 def _hits(
     files: list[LogFile], query: Wanted, opened: Open | None, report: Report
-) -> Iterator[tuple[Found, Hit]]:
+) -> Iterator[Hit]:
     needles = query.needles
     if opened is not None and needles.any_of:
         needles = needles._replace(any_of=(*needles.any_of, ENCRYPTED))
     for found in lines_of_log(files, needles, report):
+        said = query.said_in(found.data) if opened is None else None
+        if said is not None:
+            yield Hit(*found, query, said)
+            continue
         event = event_in(found, report)
         if event is None:
             continue
@@ -312,7 +397,7 @@ def _hits(
             event, _ = opened(event)
         places = query.places_in(event)
         if places is not None:
-            yield found, Hit(found.path, event, places)
+            yield Hit(*found, query, None, event, places)
 
 
 class _Waiting:
@@ -323,11 +408,9 @@ class _Waiting:
         self.wanted = wanted
 
 
-def _with_context(
-    files: list[LogFile], found_hits: Iterator[tuple[Found, Hit]], context: int
-) -> Iterator[Hit]:
-    hits = {(found.path, found.offset): hit for found, hit in found_hits}
-    sessions = {hit.event["session_id"] for hit in hits.values()}
+def _with_context(files: list[LogFile], found_hits: Iterator[Hit], context: int) -> Iterator[Hit]:
+    hits = {(hit.path, hit._offset): hit for hit in found_hits}
+    sessions = {hit.session_id for hit in hits.values()}
     before: dict[str, deque[Found]] = {each: deque(maxlen=context) for each in sessions}
     open_: dict[str, list[_Waiting]] = {each: [] for each in sessions}
     queue: deque[_Waiting] = deque()

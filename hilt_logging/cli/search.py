@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from . import _options
 from ._filters import filters, keys, wanted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _AROUND = 60
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 @click.command(
@@ -104,7 +106,7 @@ def command(
         if count:
             continue
         if as_json:
-            json_line(_told(hit, context))
+            sys.stdout.write(f"{printable(_encode(_told(hit, context)).decode())}\n")
         else:
             _show(hit, context, number)
     if count:
@@ -115,7 +117,7 @@ def command(
 
 def _told(hit: Hit, context: int) -> dict[str, Any]:
     places = [{"field": each.field, "begin": each.begin, "end": each.end} for each in hit.places]
-    told: dict[str, Any] = {"path": hit.path, "places": places, "event": hit.event}
+    told: dict[str, Any] = {"path": hit.path, "places": places, "event": msgspec.Raw(hit.json)}
     return {**told, "before": hit.before, "after": hit.after} if context else told
 
 
@@ -124,16 +126,16 @@ def _show(hit: Hit, context: int, number: int) -> None:
         say("--", dim=True)
     for event in hit.before:
         say(f"  {_line(event)}", dim=True)
-    event = hit.event
-    head = f"{_time(event)}  {event['session_id']}  {event['action']}"
-    if not hit.places:
-        _print(head, f"  {_text(event)}", "", "")
-    for place in hit.places[:1]:
-        more = len(hit.places) - 1
+    head = f"{_time(hit.timestamp)}  {hit.session_id}  {hit.action}"
+    places = hit.places
+    if places:
+        place, more = places[0], len(places) - 1
         before, found, after = _cut(place)
-        tail = f"{after}{f'  (+{more} fields)' if more else ''}"
         shown = "" if place.field == "content.text" else f" {place.field}:"
+        tail = f"{after}  (+{more} fields)" if more else after
         _print(f"{head}{shown}", f"  {before}", found, tail)
+    else:
+        _print(head, f"  {_text(hit.event)}", "", "")
     for event in hit.after:
         say(f"  {_line(event)}", dim=True)
 
@@ -161,15 +163,17 @@ def _cut(place: Place) -> tuple[str, str, str]:
 
 
 def _flat(text: str) -> str:
+    if text.isprintable():
+        return text
     return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
 
 
 def _line(event: dict[str, Any]) -> str:
-    return f"{_time(event)}  {event['action']}  {_text(event)}"
+    return f"{_time(event['timestamp'])}  {event['action']}  {_text(event)}"
 
 
-def _time(event: dict[str, Any]) -> str:
-    return f"{event['timestamp'][:10]} {event['timestamp'][11:19]}"
+def _time(timestamp: str) -> str:
+    return f"{timestamp[:10]} {timestamp[11:19]}"
 
 
 def _text(event: dict[str, Any]) -> str:

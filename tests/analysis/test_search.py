@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from hilt_logging import HILTFileHandler, emit
 from hilt_logging.analysis._finding import EVERY_LINE, needles_of, needles_of_pattern
+from hilt_logging.analysis._said import said_in
 from hilt_logging.analysis.search import Wanted, search
 from hilt_logging.errors import ConfigurationError, ReadError
+from hilt_logging.events import encode
 from hilt_logging.safeguards import jwk
+from hilt_logging.schema import ACTIONS, ACTOR_TYPES
 
 
 ESCAPE = re.compile(r"\\(?:u[0-9a-f]{4}|.)|[g-z<]")
@@ -89,6 +92,62 @@ def test_any_text(said, texts, text, spelling, ignore_case):
     path = said(*texts, spelling=spelling)
     wanted = Wanted(text, ignore_case=ignore_case, within=["content.text"])
     assert expected == found(path, wanted)
+
+
+LETTERS = st.text(st.sampled_from('anrtu0: é\u0130\u212a\n\\"/'), max_size=8)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    texts=st.lists(st.tuples(LETTERS, LETTERS), min_size=1, max_size=4),
+    text=st.text(st.sampled_from("anrtu0: k"), min_size=1, max_size=2),
+    spelling=st.sampled_from(list(SPELLINGS)),
+    ignore_case=st.booleans(),
+)
+def test_hits_are_those_of_a_close_look(tmp_path, an_event, texts, text, spelling, ignore_case):
+    """What is told of an event is what is found where all of it is decoded, in the same places."""
+    events = [
+        an_event(event_id=f"x{n}", content={"text": said}, extensions={"n": n, "unit": other})
+        for n, (said, other) in enumerate(texts)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes("".join(f"{SPELLINGS[spelling](event)}\n" for event in events).encode())
+    wanted = Wanted(text, ignore_case=ignore_case)
+    expected = [(event, places) for event in events if (places := wanted.places_in(event))]
+    hits = list(search(path, wanted))
+    assert expected == [(json.loads(hit.json), hit.places) for hit in hits]
+    assert [event for event, _ in expected] == [hit.event for hit in hits]
+    assert [(each["timestamp"], each["session_id"], each["action"]) for each, _ in expected] == [
+        (hit.timestamp, hit.session_id, hit.action) for hit in hits
+    ]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("kind", ACTOR_TYPES)
+def test_said(an_event, action, kind):
+    """Of every event that has a text it is known without the rest what it says."""
+    event = an_event(action=action, actor={"type": kind, "id": "x"}, content={"text": "moon"})
+    said = said_in(encode(event))
+    assert ("moon", action, kind) == (said.content.text, said.action, said.actor.type)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"action": "shout"},
+        {"actor": {"type": "cat", "id": "x"}},
+        {"session_id": ""},
+        {"timestamp": "2026-01-02"},
+        {"hilt_version": "2"},
+        {"content": {"text": 5}},
+        {"content": None},
+    ],
+)
+def test_said_by_what_is_no_event(an_event, fields):
+    """What is not as we write it takes a closer look."""
+    event = {**an_event(content={"text": "moon"}), **fields}
+    assert said_in(encode(event)) is None
+    assert said_in(encode(an_event(content={"text": "moon"}))[:-1]) is None
 
 
 @pytest.mark.parametrize("letter", "isk")

@@ -1,0 +1,71 @@
+"""
+Of an event what it says, decoded without the rest of it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+
+__all__ = ["Said", "said_in"]
+
+_TIMESTAMP_SIZE = 27
+
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Actor(msgspec.Struct, gc=False):
+    type: Literal["human", "agent", "tool", "system"]
+    id: _Name
+
+
+class _Content(msgspec.Struct, gc=False):
+    text: str
+
+
+class Said(msgspec.Struct, gc=False):
+    """
+    The fields of an event without which it is none, and its text.
+
+    Attributes:
+        hilt_version: As in the event.
+        event_id: As in the event.
+        timestamp: As in the event, and as we write it.
+        session_id: As in the event.
+        actor: As in the event.
+        action: As in the event.
+        content: As in the event, without what is not its text.
+    """
+
+    hilt_version: Literal["1.0.0"]
+    event_id: _Name
+    timestamp: str
+    session_id: _Name
+    actor: _Actor
+    action: Literal[
+        "prompt",
+        "completion",
+        "completion_chunk",
+        "tool_call",
+        "tool_result",
+        "feedback",
+        "retrieval",
+        "rerank",
+        "embedding",
+        "system",
+    ]
+    content: _Content
+
+
+_decode = msgspec.json.Decoder(Said).decode
+
+
+def said_in(line: bytes) -> Said | None:
+    """Return what the event of a line says; None where that takes a closer look, for whatever reason."""
+    try:
+        said = _decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return said if len(said.timestamp) == _TIMESTAMP_SIZE and said.timestamp[-1] == "Z" else None
