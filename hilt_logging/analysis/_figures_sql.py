@@ -38,8 +38,6 @@ __all__ = ["Ask", "figures_by_duckdb", "tally_of"]
 
 Ask = Callable[[str], Iterable[Sequence[Any]]]
 _TOTAL: tuple[str, ...] = ()
-_BY_TOOL = ("tool",)
-_PARTS = Tokens.__struct_fields__
 _SPREAD = 5  # values of each
 
 
@@ -129,38 +127,46 @@ def tally_of(question: Question, ask: Ask) -> Tally:
         question: The question.
         ask: Gives the rows of what is asked in DuckDB's SQL of `_questions.LINES` and `FACTS`.
     """
-    groupings = list(dict.fromkeys([_TOTAL, _BY_TOOL, *question.groupings]))
+    groupings = list(dict.fromkeys([_TOTAL, *question.groupings]))
     groups = _groups(groupings, question.tz, ask)
     ((notices, unread, first, last),) = ask(_questions.overview())
-    total = groups[_TOTAL][0][1] if groups[_TOTAL] else {}
     stats = Stats(
         first=_time(first),
         last=_time(last),
         notices=notices,
         unread=unread,
-        total=_figures(total),
+        total=next((figures for _, figures in groups[frozenset(_TOTAL)]), Figures()),
         counts=_counts(ask),
-        tools=_tools(groups[_BY_TOOL]),
+        tools=_tools(ask),
         top=_top(question.top, ask),
     )
-    return Tally(stats, [_in_order(groups[names]) for names in question.groupings])
+    return Tally(stats, [_in_order(groups, names) for names in question.groupings])
 
 
-_Values = dict[str, Any]
-_Rows = list[tuple[tuple[str | None, ...], _Values]]
+_Groups = dict[frozenset[str], list[tuple[dict[str, str | None], Figures]]]
 
 
-def _groups(groupings: list[tuple[str, ...]], tz: str, ask: Ask) -> dict[tuple[str, ...], _Rows]:
-    width = max(map(len, groupings))
-    found: dict[tuple[str, ...], _Rows] = {names: [] for names in groupings}
-    for number, *row in ask(_questions.figures(groupings, tz)):
-        names, values = groupings[number], iter(row[width:])
-        key = tuple(map(_key, names, row))
-        made = {name: next(values) for name in _questions.SUMS}
-        for name in _questions.SPREADS:
-            made[name] = _spread(*itertools.islice(values, _SPREAD))
-        found[names].append((key, made))
+def _groups(groupings: list[tuple[str, ...]], tz: str, ask: Ask) -> _Groups:
+    """The groups of each grouping, whose names may stand in any order."""
+    found: _Groups = {frozenset(names): [] for names in groupings}
+    distinct = [tuple(sorted(names)) for names in found]
+    names = _questions.names_in(distinct)
+    for row in ask(_questions.figures(distinct, tz)):
+        keys = _keys(names, row)
+        figures = _figures(row[2 * len(names) :])
+        if figures.events:
+            found[frozenset(keys)].append((keys, figures))
     return found
+
+
+def _keys(names: Sequence[str], row: Sequence[Any]) -> dict[str, str | None]:
+    """What a row is grouped by, by name."""
+    marks, values = row[: 2 * len(names) : 2], row[1 : 2 * len(names) : 2]
+    return {
+        name: _key(name, value)
+        for name, mark, value in zip(names, marks, values, strict=True)
+        if not mark
+    }
 
 
 _PERIODS: dict[str, Callable[[datetime.datetime], str]] = {
@@ -190,37 +196,50 @@ def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _figures(values: _Values) -> Figures:
-    if not values:
-        return Figures()
-    taken = {name: values[name] for name in Figures.__struct_fields__ if name in values}
-    prompt, cached = values["prompt"], values["cached_of_prompts"] or 0
+def _figures(values: Sequence[Any]) -> Figures:
+    rest = iter(values)
+    sums = {name: next(rest) for name in _questions.SUMS}
+    spreads = {name: _spread(*itertools.islice(rest, _SPREAD)) for name in _questions.SPREADS}
+    taken = {name: sums[name] for name in Figures.__struct_fields__ if name in sums}
+    prompt, cached = sums["prompt"], sums["cached_of_prompts"] or 0
     return Figures(
         **taken,
-        tokens=Tokens(*(_whole(values[part]) for part in _PARTS)),
+        **spreads,
+        tokens=Tokens(*(_whole(sums[part]) for part in Tokens.__struct_fields__)),
         cache_hit_rate=int(cached) / int(prompt) if prompt else None,
     )
 
 
-def _in_order(rows: _Rows) -> list[Group]:
-    return sorted((Group(key, _figures(values)) for key, values in rows), key=order_of_group)
+def _in_order(groups: _Groups, names: tuple[str, ...]) -> list[Group]:
+    made = (
+        Group(tuple(keys[name] for name in names), figures)
+        for keys, figures in groups[frozenset(names)]
+    )
+    return sorted(made, key=order_of_group)
 
 
-def _tools(rows: _Rows) -> list[Tool]:
-    tools = [
-        Tool(name, values["tool_calls"], values["tool_failures"], values["tool_latency_ms"])
-        for (name,), values in rows
-        if name is not None and values["tool_events"]
-    ]
+def _tools(ask: Ask) -> list[Tool]:
+    rows = ask(_questions.tools())
+    tools = [Tool(name, calls, failures, _spread(*rest)) for name, calls, failures, *rest in rows]
     return sorted(tools, key=lambda tool: (-tool.calls, tool.name))
 
 
 def _counts(ask: Ask) -> Counts:
-    counts = Counts(*({} for _ in Counts.__struct_fields__))
-    rows = sorted(ask(_questions.counts()), key=lambda row: (-row[2], row[1]))
-    for field, name, number in rows:
-        getattr(counts, field)[name] = number
-    return counts
+    found: dict[str, dict[str, int]] = {field: {} for field in _questions.COUNTED}
+    fields = {frozenset(names): field for field, (names, _) in _questions.COUNTED.items()}
+    columns = _questions.names_in(names for names, _ in _questions.COUNTED.values())
+    for *row, events, calls in ask(_questions.counts()):
+        keys = _keys(columns, row)
+        field = fields[frozenset(keys)]
+        number = events if _questions.COUNTED[field][1] == "events" else calls
+        first, *more = keys.values()
+        if first is not None and number:
+            found[field][f"{first} ({more[0]})" if more else first] = number
+    return Counts(**{field: _by_count(counted) for field, counted in found.items()})
+
+
+def _by_count(counted: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _top(most: int, ask: Ask) -> Top:

@@ -19,6 +19,7 @@ from .tables import COLUMNS, IS_EVENT, IS_NOTICE, IS_NOTICE_IN_LINE
 
 
 __all__ = [
+    "COUNTED",
     "FACTS",
     "FROM_FIELDS",
     "FROM_STORED",
@@ -32,7 +33,9 @@ __all__ = [
     "facts",
     "figures",
     "lines",
+    "names_in",
     "overview",
+    "tools",
 ]
 
 LINES = "log_lines"
@@ -132,7 +135,8 @@ def lines(source: str, question: Question, passed: Iterable[str] = ()) -> str:
 SELECT
   {others}is_event, is_notice,
   is_event AND coalesce({_is_wanted(question)}, false) AS is_wanted,
-  event_id, timestamp, session_id, action, actor_type, actor_id, who, provider, served AS model,
+  CASE WHEN state <> 'retried' THEN event_id END AS event_id,
+  timestamp, session_id, action, actor_type, actor_id, who, provider, served AS model,
   tool_name AS tool, finish_reason, error_type, state,
   CASE WHEN state IS NOT NULL THEN ending END AS outcome,
   CASE WHEN {_IS_SUMMED} THEN prompt_tokens END AS prompt,
@@ -234,9 +238,6 @@ SUMS: Mapping[str, str] = {
     },
     "tool_calls": "count(*) FILTER (WHERE action = 'tool_call')",
     "tool_failures": "count(*) FILTER (WHERE is_tool_failure)",
-    "tool_events": (
-        "count(*) FILTER (WHERE action = 'tool_call' OR action = 'tool_result' OR is_tool_failure)"
-    ),
     "unpriced": (
         "count(*) FILTER (WHERE state <> 'retried' AND total IS NOT NULL AND cost IS NULL)"
     ),
@@ -256,6 +257,17 @@ SPREADS: Mapping[str, str] = {
 }
 """What is spread, and the column of it."""
 
+COUNTED: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "actions": (("action",), "events"),
+    "actors": (("actor_type", "actor_id"), "events"),
+    "providers": (("provider",), "calls"),
+    "models": (("model",), "calls"),
+    "outcomes": (("outcome",), "events"),
+    "finish_reasons": (("finish_reason",), "calls"),
+    "error_types": (("error_type",), "events"),
+}
+"""Of each of `Counts` the columns that it is counted by, and what is counted."""
+
 _PERIODS = ("hour", "day", "week", "month")
 _KEYS = {"user": "who", "session": "session_id"}
 
@@ -267,32 +279,32 @@ def _spread(column: str) -> str:
     )
 
 
+def names_in(groupings: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return all names in groupings, each once."""
+    return list(dict.fromkeys(name for names in groupings for name in names))
+
+
 def figures(groupings: Sequence[tuple[str, ...]], tz: str) -> str:
     """
     Return the query of the figures of groups.
 
     Args:
-        groupings: By what; () is all events.
+        groupings: By what; () is all events. Each has other names.
         tz: The time zone of periods.
 
     Returns:
-        Rows of the number of the grouping, as many keys as the longest has (texts; of a period when it
-        begins), the values of `SUMS`, and of each of `SPREADS` how many, the mean, the least, the most
-        and percentiles. There is no row for no events.
+        Rows of each of `names_in` whether the group is not made by it, and the key (a text; of a period
+        when it begins); the values of `SUMS`; and of each of `SPREADS` how many, the mean, the least,
+        the most and percentiles.
     """
-    width = max(map(len, groupings))
-    values = ", ".join(f"{sql} AS {name}" for name, sql in SUMS.items())
-    spreads = ", ".join(map(_spread, SPREADS.values()))
-    queries = []
-    for number, names in enumerate(groupings):
-        keys = [_key(name, tz) for name in names]
-        empty = ["CAST(NULL AS VARCHAR)"] * (width - len(keys))
-        chosen = "".join(f"{key} AS key_{n}, " for n, key in enumerate([*keys, *empty]))
-        grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count(*) > 0"
-        queries.append(
-            f"SELECT {number} AS number, {chosen}{values}, {spreads} FROM {FACTS}{grouped}"  # noqa: S608
-        )
-    return _together(queries)
+    names = names_in(groupings)
+    keys = "".join(f", {_key(name, tz)} AS key_{name}" for name in names)
+    return _grouped(
+        [f"key_{name}" for name in names],
+        [*SUMS.values(), *map(_spread, SPREADS.values())],
+        f"(SELECT *{keys} FROM {FACTS}) AS keyed",  # noqa: S608 -- our own words
+        [tuple(f"key_{name}" for name in each) for each in groupings],
+    )
 
 
 def _key(name: str, tz: str) -> str:
@@ -304,27 +316,38 @@ def _key(name: str, tz: str) -> str:
     return f"CAST(CAST(date_trunc('{name}', {local}) AS TIMESTAMP) AS VARCHAR)"
 
 
-def _together(queries: Iterable[str]) -> str:
-    return " UNION ALL ".join(f"({query})" for query in queries)
+def _grouped(
+    keys: Iterable[str], values: Iterable[str], source: str, sets: Iterable[tuple[str, ...]]
+) -> str:
+    chosen = "".join(f"grouping({key}), {key}, " for key in keys)
+    by = ", ".join(f"({', '.join(each)})" for each in sets)
+    return f"SELECT {chosen}{', '.join(values)} FROM {source} GROUP BY GROUPING SETS ({by})"  # noqa: S608
 
 
 def counts() -> str:
-    """Return the query of `Counts`: rows of the name of a field of it, a key, and how many."""
-    is_call = "state <> 'retried'"
-    fields = {
-        "actions": ("action", "true"),
-        "actors": ("actor_type || ' (' || actor_id || ')'", "true"),
-        "providers": ("provider", is_call),
-        "models": ("model", is_call),
-        "outcomes": ("outcome", "true"),
-        "finish_reasons": ("finish_reason", is_call),
-        "error_types": ("error_type", "true"),
-    }
-    return _together(
-        f"SELECT '{name}' AS field, {key} AS name, count(*) AS number FROM {FACTS} "  # noqa: S608
-        f"WHERE {key} IS NOT NULL AND {condition} GROUP BY {key}"
-        for name, (key, condition) in fields.items()
+    """
+    Return the query of `Counts`.
+
+    Returns:
+        Rows of each of the columns in `COUNTED` whether it is not counted by, and the key; how many
+        events, and how many calls.
+    """
+    sets = [columns for columns, _ in COUNTED.values()]
+    values = ["count(*)", "count(*) FILTER (WHERE state <> 'retried')"]
+    return _grouped(names_in(sets), values, FACTS, sets)
+
+
+def tools() -> str:
+    """Return the query of `Stats.tools`: rows of a name, calls, failures, and as in `SPREADS`."""
+    return (
+        f"SELECT tool, {SUMS['tool_calls']}, {SUMS['tool_failures']}, {_spread('tool_latency')} "  # noqa: S608
+        f"FROM {FACTS} WHERE tool IS NOT NULL "
+        "AND (action = 'tool_call' OR action = 'tool_result' OR is_tool_failure) GROUP BY tool"
     )
+
+
+def _together(queries: Iterable[str]) -> str:
+    return " UNION ALL ".join(f"({query})" for query in queries)
 
 
 def busy(most: int) -> str:
