@@ -88,13 +88,14 @@ def _environment(tz: str) -> jinja2.Environment:
         "compact": compact,
         "count": _count,
         "counted": counted,
-        "minute": functools.partial(_when, zone=zone, form="%Y-%m-%d %H:%M"),
+        "day": functools.partial(_when, zone=zone, characters=10),
+        "minute": functools.partial(_when, zone=zone, characters=16),
         "ms": ms,
         "named": _named,
         "percent": _percent,
         "period": _period,
         "raw": _raw,
-        "second": functools.partial(_when, zone=zone, form="%Y-%m-%d %H:%M:%S"),
+        "second": functools.partial(_when, zone=zone, characters=19),
         "short": _shortened,
         "usd": usd,
     }
@@ -197,12 +198,12 @@ def _period(key: str, unit: str) -> str:
     return f"{int(key[8:10])} {_MONTHS[int(key[5:7]) - 1]}{key[10:]}"
 
 
-def _when(timestamp: str | None, zone: datetime.tzinfo, form: str) -> str:
+def _when(timestamp: str | None, zone: datetime.tzinfo, characters: int) -> str:
+    """A time in a zone: its day, and its hour and minute, or second, as far as so many characters go."""
     if not timestamp:
         return _NONE
     try:
-        at = datetime.datetime.fromisoformat(timestamp).astimezone(zone)
-    except (ValueError, OverflowError):
-        return timestamp[: 16 if form.endswith("%M") else 19].replace("T", " ")
-    told = at.strftime(form)
-    return told.rjust(len("0000-00-00 00:00") if form.endswith("%M") else 19, "0")
+        told = datetime.datetime.fromisoformat(timestamp).astimezone(zone).isoformat(" ")
+    except (ValueError, OverflowError):  # at the ends of what can be counted
+        told = timestamp.replace("T", " ")
+    return told[:characters]

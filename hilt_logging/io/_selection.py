@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from ..events import to_timestamp
 __all__ = ["Selection", "selection_of"]
 
 _SEVERAL = (list, tuple, set, frozenset)
+_FEW = 8
 
 
 def selection_of(
@@ -108,8 +109,22 @@ class Selection:
         return True
 
 
-def _allowed(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, _SEVERAL) else (values,)
+class _Many:
+    """Many values, among which one is found at once."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        several = list(values)
+        self._texts = frozenset(each for each in several if type(each) is str)
+        self._others = tuple(each for each in several if type(each) is not str)
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self._texts if type(value) is str else value in self._others
+
+
+def _allowed(values: Any) -> Container[Any]:
+    if not isinstance(values, _SEVERAL):
+        return (values,)
+    return tuple(values) if len(values) <= _FEW else _Many(values)
 
 
 def _value(event: dict[str, Any], path: list[str]) -> Any:

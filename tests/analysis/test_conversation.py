@@ -13,7 +13,13 @@ import hilt_logging
 
 from hilt_logging import turn
 from hilt_logging.analysis import _index
-from hilt_logging.analysis.conversation import conversation, index, session_ids, sessions
+from hilt_logging.analysis.conversation import (
+    conversation,
+    conversations,
+    index,
+    session_ids,
+    sessions,
+)
 from hilt_logging.errors import ReadError
 from hilt_logging.integrations import _calls
 from hilt_logging.integrations._conversations import Conversations
@@ -181,6 +187,24 @@ def test_answer_that_never_ended(write, event):
     whole = event("completion", "Hello!", reply_to="e10")
     found = conversation(write("b.jsonl", asked, *pieces, whole), "conv-1")
     assert ["prompt", "completion"] == [entry.kind for entry in found.entries]
+
+
+def test_several(talk):
+    """Several sessions are as each of them is by itself, in the order that is asked for."""
+    for session in ("conv-1", "conv-2", "conv-3"):
+        path = talk([("Hi", f"Hello {session}"), ("And?", "So.")], session)
+    wanted = ["conv-3", "conv-1", "none"]
+    assert [conversation(path, each) for each in wanted] == list(conversations(path, wanted))
+
+
+def test_several_that_are_large(talk):
+    """What is held at once is bounded: the last of those asked for are left out."""
+    for session in ("conv-1", "conv-2", "conv-3"):
+        path = talk([("Hi", "Hello")], session)
+    wanted, less = ["conv-2", "conv-3", "conv-1"], path.stat().st_size - 1
+    found = list(conversations(path, wanted, most_bytes=less))
+    assert [*wanted[:2], None] == [each and each.session_id for each in found]
+    assert [None] == list(conversations(path, ["conv-2"], most_bytes=1))
 
 
 def test_encrypted(talk, tmp_path):

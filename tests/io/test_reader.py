@@ -486,6 +486,8 @@ class TestSelection:
          lambda n: False),
         ({"since": "2026-01-03", "until": "2026-01-04"}, lambda n: 20 <= n < 30),
         ({"where": {"event_id": ["3", "5", "none"]}}, lambda n: n in (3, 5)),
+        ({"where": {"event_id": [*map(str, range(50)), None, []]}}, lambda n: n < 50),
+        ({"where": {"metrics.tokens.prompt": [*map(str, range(9)), 7, None]}}, lambda n: n == 7),
         ({"where": {"extensions.user_id": "u1"}}, lambda n: n % 5 and n % 3 == 1),
         ({"where": {"extensions.user_id": None}}, lambda n: n % 5 == 0),
         ({"where": {"extensions.user_id": {"u1", None}, "action": "prompt"}},
