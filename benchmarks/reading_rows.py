@@ -20,8 +20,9 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 
-READ, ASK, CONVERT, FIND = "read and validate", "ask in SQL", "convert", "find and show"
-GROUPS = [READ, ASK, CONVERT, FIND]
+READ, COUNT, ASK = "read and validate", "statistics", "ask in SQL"
+CONVERT, FIND = "convert", "find and show"
+GROUPS = [READ, COUNT, ASK, CONVERT, FIND]
 
 
 class Row(NamedTuple):
@@ -147,6 +148,80 @@ def one_conversation(path: str) -> int:
     from hilt_logging.io.reader import read
 
     return sum(1 for _ in read(path, where={"session_id": "conv-000001"}))
+
+
+@row("msgspec-two", COUNT, "a loop over two fields, decoded by msgspec")
+def msgspec_two(path: str) -> int:
+    import msgspec
+
+    tokens = msgspec.defstruct("Tokens", [("total", int, 0)], gc=False)
+    metrics = msgspec.defstruct(
+        "Metrics",
+        [
+            ("latency_ms", int | None, None),
+            ("tokens", tokens | None, None),
+            ("cost_usd", float, 0.0),
+        ],
+        gc=False,
+    )
+    event = msgspec.defstruct(
+        "Event", [("action", str), ("metrics", metrics | None, None)], gc=False
+    )
+    decode = msgspec.json.Decoder(event).decode
+    actions: dict[str, int] = {}
+    total, cost = 0, 0.0
+    latencies: list[int] = []
+    with open(path, "rb", buffering=1 << 18) as file:
+        for found in map(decode, file):
+            actions[found.action] = actions.get(found.action, 0) + 1
+            if found.metrics is not None:
+                total += found.metrics.tokens.total
+                cost += found.metrics.cost_usd
+                latencies.append(found.metrics.latency_ms)
+    latencies.sort()
+    return sum(actions.values())
+
+
+@row("duckdb-two", COUNT, "bare DuckDB, two columns named", counts_events=False)
+def duckdb_two(path: str) -> None:
+    import duckdb
+
+    fields = "latency_ms BIGINT, tokens STRUCT(total BIGINT), cost_usd DOUBLE"
+    columns = f"{{action: 'VARCHAR', metrics: 'STRUCT({fields})'}}"
+    source = f"read_json('{path}', format = 'newline_delimited', columns = {columns})"
+    values = (
+        "count(*), sum(metrics.tokens.total), sum(metrics.cost_usd), "
+        "quantile_cont(metrics.latency_ms, [0.5, 0.95])"
+    )
+    duckdb.execute(f"SELECT action, {values} FROM {source} GROUP BY action").fetchall()
+
+
+def _counted(path: str, engine: str, **asked: Any) -> int:
+    from hilt_logging.analysis import stats
+
+    found = stats(path, engine=engine, **asked)
+    assert found.unread == 0
+    return found.total.events
+
+
+@row("stats-duckdb", COUNT, "**`stats`**, by DuckDB")
+def stats_by_duckdb(path: str) -> int:
+    return _counted(path, "duckdb")
+
+
+@row("stats-python", COUNT, "**`stats`**, in Python")
+def stats_in_python(path: str) -> int:
+    return _counted(path, "python")
+
+
+@row("groups-duckdb", COUNT, "**`stats`** by day and model, by DuckDB")
+def groups_by_duckdb(path: str) -> int:
+    return _counted(path, "duckdb", by=("day", "model"), tz="Europe/Berlin")
+
+
+@row("groups-python", COUNT, "**`stats`** by day and model, in Python")
+def groups_in_python(path: str) -> int:
+    return _counted(path, "python", by=("day", "model"), tz="Europe/Berlin")
 
 
 _BY_MODEL = "count(*), sum(cost_usd), sum(prompt_tokens), quantile_cont(latency_ms, 0.95)"

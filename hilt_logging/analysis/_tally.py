@@ -162,8 +162,7 @@ def _stored(inputs: Inputs, report: Report) -> Iterator[Line]:
 
 def _events_of(file: LogFile, fields: Selection | None, report: Report) -> Iterator[list[_Event]]:
     """The events of a file, some at a time."""
-    for number, block in _blocks_of(file, report):
-        lines = io.BytesIO(block).readlines()
+    for number, block, lines in _blocks_of(file, report):
         events = _decoded(block, lines, fields)
         if events is not None:
             yield events
@@ -173,8 +172,8 @@ def _events_of(file: LogFile, fields: Selection | None, report: Report) -> Itera
         yield [_converted(event) for event in wanted if _takes(fields, event)]
 
 
-def _blocks_of(file: LogFile, report: Report) -> Iterator[tuple[int, bytes]]:
-    """Blocks of whole lines, each with the number of the first one."""
+def _blocks_of(file: LogFile, report: Report) -> Iterator[tuple[int, bytes, list[bytes]]]:
+    """Blocks of whole lines: the number of the first one, the block, and the lines."""
     number, is_amid_line = 1, False
     for block in open_blocks(file, size=BLOCK):
         is_whole = block.endswith(b"\n")
@@ -185,9 +184,9 @@ def _blocks_of(file: LogFile, report: Report) -> Iterator[tuple[int, bytes]]:
                 number += 1
             is_amid_line = not is_whole
             block = block[block.index(b"\n") + 1 :] if is_whole else b""
-        if block:
-            yield number, block
-            number += block.count(b"\n")
+        lines = io.BytesIO(block).readlines()
+        yield number, block, lines
+        number += len(lines)
 
 
 def _batches(items: Iterator[T]) -> Iterator[list[T]]:
@@ -519,24 +518,25 @@ class _Periods:
 
     A clock that is put forward or back is so at full ten minutes; what is not alike through all of
     them is looked at by itself.
+
+    Attributes:
+        known: The keys of ten minutes, by how their times begin.
     """
 
     def __init__(self, tz: str) -> None:
         self._zone = zoneinfo.ZoneInfo(tz)
-        self._known: dict[str, tuple[str | None, ...]] = {"": (None,) * 4}
+        self.known: dict[str, tuple[str | None, ...]] = {"": (None,) * 4}
 
-    def __call__(self, when: str) -> tuple[str | None, ...]:
-        """Return the keys of a time as we write it."""
-        return self._known.get(when[:15]) or self._new(when)
-
-    def _new(self, when: str) -> tuple[str | None, ...]:
+    def new(self, when: str) -> tuple[str | None, ...]:
+        """Return the keys of a time as we write it, which is not among those that are known."""
         piece = when[:15]
         begin, end = self._of(f"{piece}0:00Z"), self._of(f"{piece}9:59.999999Z")
         if begin != end:
             return self._of(when)
-        if len(self._known) >= _MOST_PERIODS:
-            self._known = {"": (None,) * 4}
-        self._known[piece] = begin
+        if len(self.known) >= _MOST_PERIODS:
+            self.known.clear()
+            self.known[""] = (None,) * 4
+        self.known[piece] = begin
         return begin
 
     def _of(self, when: str) -> tuple[str | None, ...]:
@@ -596,8 +596,8 @@ _Part = Callable[[_Event, str | None], str | None]
 
 def _part(name: str, periods: _Periods) -> _Part:
     if name in _PERIODS:
-        place = _PERIODS.index(name)
-        return lambda event, user: periods(event.timestamp)[place]
+        place, known, new = _PERIODS.index(name), periods.known, periods.new
+        return lambda event, user: (known.get(event.timestamp[:15]) or new(event.timestamp))[place]
     return _PARTS[name]
 
 
@@ -685,18 +685,17 @@ class _Counted:
             kind = _PROMPT if action == "prompt" else _kind_of(action, event)
             if groupings:
                 sums = [grouping.sums_of(event, user) for grouping in groupings]
+            metrics = None if action == "completion_chunk" else event.metrics
+            total = None if metrics is None else _total(metrics.tokens)
             for each in sums:
                 each.kinds[kind] += 1
                 each.people.add(who)
-            metrics = event.metrics
-            if metrics is not None and action != "completion_chunk":
-                total = _total(metrics.tokens)
-                for each in sums:
+                if metrics is not None:
                     each.take(metrics, total, kind)
-                if total is not None:
-                    share.tokens = (share.tokens or 0) + total
-                if metrics.cost_usd is not None:
-                    share.cost_usd = (share.cost_usd or 0.0) + metrics.cost_usd
+            if total is not None:
+                share.tokens = (share.tokens or 0) + total
+            if metrics is not None and metrics.cost_usd is not None:
+                share.cost_usd = (share.cost_usd or 0.0) + metrics.cost_usd
             if kind > _RETRIED:
                 share.calls += 1
                 self._take_call(event, user, kind)
