@@ -162,14 +162,16 @@ class HILTFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> bytes:
         """Return the line of a record as bytes, without its newline."""
+        line = record.hilt_line if type(record) is HILTRecord else None
         if self._sealing is not None:
-            line = record.hilt_line if type(record) is HILTRecord else None
             if line is None or self._rules is not None:
                 return self._sealed_line(self._sealing, record)
             return self._sealing.line(line, self._most, ascii=self._ascii)
         if self._rules is not None:
+            made = None if line is None or self._ascii else self._rules.line(line)
+            if made is not None and len(made) <= self._most:
+                return made
             return self.serialize(self._shown(self._rules, record)[0])
-        line = record.hilt_line if type(record) is HILTRecord else None
         if line is None:
             event, line = complete_with_line(record)
         else:

@@ -6,14 +6,24 @@ The two have the same paths. Where they come together again, fields stand in the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..schema import FIELDS
 from ._parts import COUNTED, KNOWN, Tree, is_count, is_left, with_paths
 
 
-__all__ = ["KEPT_EMPTY", "PERSON", "Divided", "Order", "divided", "joined", "known_with", "placed"]
+__all__ = [
+    "KEPT_EMPTY",
+    "PERSON",
+    "Divided",
+    "Order",
+    "divided",
+    "joined",
+    "known_extensions",
+    "known_with",
+    "placed",
+]
 
 Order = list[tuple[list[str], list[str]]]
 """Paths of dicts, and the names in them in their order."""
@@ -47,6 +57,13 @@ def known_with(public_fields: Iterable[str]) -> Tree:
         content = {name: rule for name, rule in content.items() if name != "text_encrypted"}
     tree["content"] = content
     return {name: rule for name, rule in tree.items() if rule != {}}
+
+
+def known_extensions(known: Tree, public_fields: Sequence[str]) -> Tree | None:
+    """Return what everybody may read of the extensions, where the rest of a tree is the usual one."""
+    extensions = known.get("extensions")
+    is_usual = all(path.startswith("extensions.") for path in public_fields)
+    return extensions if is_usual and type(extensions) is dict else None
 
 
 def divided(

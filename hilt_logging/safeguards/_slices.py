@@ -10,7 +10,7 @@ result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from ._division import KEPT_EMPTY, divided
 from ._parts import KNOWN, WORD, Tree, is_count, is_word
 
 
-__all__ = ["Means", "MeansOf", "quick_line"]
+__all__ = ["Means", "MeansOf", "quick_line", "withheld_line"]
 
 _Scalar = str | int | float | bool | None
 _Number = int | float | None
@@ -57,8 +57,8 @@ class _Metrics(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     hilt_version: str
     event_id: msgspec.Raw
-    timestamp: str
-    session_id: str
+    timestamp: msgspec.Raw
+    session_id: msgspec.Raw
     actor: msgspec.Raw
     action: msgspec.Raw
     content: msgspec.Raw = msgspec.Raw()
@@ -82,6 +82,13 @@ class _Privacy(msgspec.Struct, forbid_unknown_fields=True):
     consent: msgspec.Raw = msgspec.Raw()
 
 
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    text: str = ""
+    text_hash: str = ""
+    media: list[msgspec.Raw] = []
+    messages: list[msgspec.Raw] = []
+
+
 # the members of extensions that are texts and numbers
 _Scalars: Any = msgspec.defstruct(
     "_Scalars",
@@ -97,6 +104,7 @@ _line = msgspec.json.Decoder(_Line).decode
 _scalars = msgspec.json.Decoder(_Scalars).decode
 _actor = msgspec.json.Decoder(_Actor).decode
 _privacy = msgspec.json.Decoder(_Privacy).decode
+_content = msgspec.json.Decoder(_Content).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.encode
@@ -105,14 +113,14 @@ _BEGIN = b'{"hilt_version":"%b","event_id":' % HILT_VERSION.encode()
 _ACTOR, _ACTION, _CONTENT = b',"actor":', b',"action":', b',"content":'
 _PRIVACY, _EXTENSIONS = b',"privacy":', b',"extensions":'
 _HUMAN = b'{"type":"human","id":'
-_OPEN, _QUOTE = b'{"'
+_QUOTE, _BRACE, _BRACKET = b'"{['
 _CONTAINERS, _CONSTANTS = b"{[", b"tfn"
 _USER = b'"user_id":'
-_MOST_ACTORS = 1000
-_humans: dict[bytes, Any] = {}
-_UNSEEN = object()
+_WITHHELD = b',"privacy":{"content":"none","redaction_applied":true}'
+_MOST_KNOWN = 1000
 _BEGIN_SIZE, _ACTOR_SIZE, _ACTION_SIZE = len(_BEGIN), len(_ACTOR), len(_ACTION)
 _CONTENT_SIZE, _EXTENSIONS_SIZE, _HUMAN_SIZE = len(_CONTENT), len(_EXTENSIONS), len(_HUMAN)
+_BEFORE_ACTOR = len(b'%b,"timestamp":,"session_id":%b' % (_BEGIN, _ACTOR))
 
 
 Means = tuple[Callable[[bytes], tuple[bytes, ...]], bytes, bytes, bytes]
@@ -120,8 +128,8 @@ Means = tuple[Callable[[bytes], tuple[bytes, ...]], bytes, bytes, bytes]
 What one event is sealed with: what makes the token of a text, as it stands in a JSON string, in
 pieces; in quotes what stands for a human actor, what stands for the user and the id of the subject's key.
 """
-MeansOf = Callable[[str | None, str | None, str], Means]
-"""Returns that, given a human actor's id, the user's id and the session's."""
+MeansOf = Callable[[str | None, str | None, bytes | msgspec.Raw], Means]
+"""Returns that, given a human actor's id, the user's id and the session's, this in quotes."""
 
 
 class _NotQuickError(Exception):
@@ -138,68 +146,137 @@ def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
         means: Tells what to seal with.
     """
     try:
-        found = _line(line)
-        a = line.find(_ACTOR) + _ACTOR_SIZE
-        b = a + len(found.actor)
-        c = d = b + _ACTION_SIZE + len(found.action)
-        if not (line.startswith(_BEGIN) and line.startswith(_ACTION, b) and line[c - 1] == _QUOTE):
-            return None
-        if line[_BEGIN_SIZE] != _QUOTE or line.find(b"{", 1, a) >= 0:  # the actor of another object
-            return None
-        actor = line[a:b]
-        human = _humans.get(actor, _UNSEEN)
-        if human is _UNSEEN:
-            human = _human(actor)
-        hidden = [] if human is None else [b'"actor":{"id":' + actor[_HUMAN_SIZE:]]
-        if size := len(found.content):
-            d += _CONTENT_SIZE + size
-            if not line.startswith(_CONTENT, c):
-                return None
+        found, a, b, c = _opened(line)
+        human, person = _people.get(actor := line[a:b]) or _person(actor)
+        hidden = [] if human is None else [person]
+        d, content, extensions = c, found.content, found.extensions
+        if content:
+            d += _CONTENT_SIZE + len(content)
             hidden.append(line[c + 1 : d])
-        if found.provenance is not None and found.provenance.params:
-            _check_counts(found.provenance.params)
         f = e = len(line) - 1
         before, after, order, user = line[e:], b"", b"", None
-        if size := len(found.extensions):
-            f = e = e - _EXTENSIONS_SIZE - size
-            if not line.startswith(_EXTENSIONS, e):
-                return None
-            before, after, kept, order, user = _extensions(line, e, found.extensions, known)
+        if extensions:
+            f = e = e - _EXTENSIONS_SIZE - len(extensions)
+            before, after, kept, order, user = _extensions(line[e:], extensions, known)
             if kept:
                 hidden.append(kept)
-        if size := len(found.privacy):
+        if found.privacy:
             f = _checked_privacy(line, e, found.privacy)
         if not hidden:
             return line
         seal, actor_id, user_id, key_id = means(human, user, found.session_id)
-        event_id = line[_BEGIN_SIZE : _BEGIN_SIZE + len(found.event_id)]
+        event_id = found.event_id
         told = (b'{"event_id":', event_id, b',"parts":{', b",".join(hidden), b"}", order, b"}")
+        token = seal(b"".join(told))
         out = [line[:c]] if human is None else [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
         out.append(b',"content":{"text_encrypted":"')
-        out += seal(b"".join(told))
-        out.append(b'"}')
+        out += token
         if not key_id:
-            out += (line[d:e], before, user_id, after)
+            out += (b'"}', line[d:e])
         elif f == e:
-            out += (line[d:e], b',"privacy":{"key_id":', key_id, b"}", before, user_id, after)
+            out += (b'"}', line[d:e], b',"privacy":{"key_id":', key_id, b"}")
         else:
-            out += (line[d : e - 1], b',"key_id":', key_id, b"}", before, user_id, after)
+            out += (b'"}', line[d : e - 1], b',"key_id":', key_id, b"}")
+        out += (before, user_id, after)
         return b"".join(out)
     except (_NotQuickError, msgspec.DecodeError):
         return None
 
 
-def _human(actor: bytes) -> str | None:
-    """A human actor's id; None for other actors."""
+def withheld_line(line: bytes, known: Tree) -> bytes | None:
+    """
+    Return the line as `content="none"` leaves it; None if it takes the long way.
+
+    Args:
+        line: The line of a complete event.
+        known: What everybody may read of the extensions.
+    """
+    try:
+        found, a, b, c = _opened(line)
+        if found.privacy:
+            return None
+        if line[a:b] not in _people:
+            _person(line[a:b])
+        d, content, extensions = c, found.content, found.extensions
+        if content:
+            d += _CONTENT_SIZE + len(content)
+            if len(content) == len(b"{}"):
+                return None
+            _content(content)
+        e = len(line) - 1
+        end, is_less = line[e:], d > c
+        if extensions:
+            e -= _EXTENSIONS_SIZE + len(extensions)
+            end = line[e:]
+            if _has_containers(end) or not _are_scalars(extensions):
+                public, hidden, user, _ = _divided(_members(extensions), known)
+                is_less |= len(hidden) > bool(user)
+                end = _joined([each + user if each == _USER else each for each in public])
+        return b"".join((line[:c], line[d:e], _WITHHELD, end)) if is_less else line
+    except (_NotQuickError, msgspec.DecodeError):
+        return None
+
+
+def _opened(line: bytes) -> tuple[_Line, int, int, int]:
+    """The members of a line, where the actor begins and ends, and where the action ends."""
+    found = _line(line)
+    # slices, because methods that are told where to look take twice the time
+    a = _BEFORE_ACTOR + len(found.event_id) + len(found.timestamp) + len(found.session_id)
+    b = a + len(found.actor)
+    c = b + _ACTION_SIZE + len(found.action)
+    e = len(line) - 1 - _EXTENSIONS_SIZE - len(found.extensions)
+    head = line[1:a]
+    if (
+        head[: _BEGIN_SIZE - 1] != _BEGIN[1:]
+        or head[-_ACTOR_SIZE:] != _ACTOR
+        or line[b : b + _ACTION_SIZE] != _ACTION
+        or _BRACE in head  # it may be the actor of another object
+        or _BRACKET in head
+        or (found.content and line[c : c + _CONTENT_SIZE] != _CONTENT)
+        or (found.extensions and line[e : e + _EXTENSIONS_SIZE] != _EXTENSIONS)
+    ):
+        raise _NotQuickError
+    if found.provenance is not None and found.provenance.params:
+        _check_counts(found.provenance.params)
+    return found, a, b, c
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_people: dict[bytes, tuple[str | None, bytes]] = {}
+_users: dict[str, tuple[bytes, bytes]] = {}
+
+
+def _are_scalars(extensions: msgspec.Raw) -> bool:
+    """Whether all of them are such as everybody may read."""
+    try:
+        _scalars(extensions)
+    except msgspec.ValidationError:  # a field of one's own
+        return False
+    return True
+
+
+def _person(actor: bytes) -> tuple[str | None, bytes]:
+    """A human actor's id, None for other actors, and the member that is protected."""
     found = _actor(actor)
     human = found.id if found.type == "human" else None
     is_bare = found.name is found.did is msgspec.UNSET and actor.startswith(_HUMAN)
     if human is not None and not (human and is_bare):
         raise _NotQuickError
-    if len(_humans) >= _MOST_ACTORS:
-        _humans.clear()
-    _humans[actor] = human
-    return human
+    return _remember(_people, actor, (human, b'"actor":{"id":' + actor[_HUMAN_SIZE:]))
+
+
+def _user(user: str) -> tuple[bytes, bytes]:
+    """A user's id in quotes, and the member that is protected."""
+    quoted = b'"%b"' % user.encode()
+    return _remember(_users, user, (quoted, b'"extensions":{%b%b}' % (_USER, quoted)))
+
+
+def _remember(known: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = value
+    return value
 
 
 def _check_counts(params: dict[str, Any]) -> None:
@@ -219,46 +296,55 @@ def _checked_privacy(line: bytes, end: int, privacy: msgspec.Raw) -> int:
 
 
 def _extensions(
-    line: bytes, begin: int, given: msgspec.Raw, known: Tree
+    end: bytes, given: msgspec.Raw, known: Tree
 ) -> tuple[bytes, bytes, bytes, bytes, str | None]:
     """The end of a line before and after the user's id, what is hidden, its order, and the user."""
-    inner = begin + _EXTENSIONS_SIZE + 1
-    if line.find(b"{", inner) < 0 and line.find(b"[", inner) < 0:
+    if not _has_containers(end):
         try:
             user = _scalars(given).user_id
         except msgspec.ValidationError:  # a field of one's own
             user = 0
         if user is None:
-            return line[begin:], b"", b"", b"", None
-        if type(user) is str:
-            member = b'"user_id":"%b"' % user.encode()
-            at = line.find(member, inner)
-            if at >= 0 and user:
-                end = at + len(member)
-                kept = b'"extensions":{%b}' % member
-                return line[begin : at + len(_USER)], line[end:], kept, b"", user
+            return end, b"", b"", b"", None
+        if type(user) is str and user:
+            quoted, kept = _users.get(user) or _user(user)
+            before, name, after = end.partition(_USER)
+            if after[: len(quoted)] == quoted:
+                return before + name, after[len(quoted) :], kept, b"", user
     members = _members(given)
-    public, hidden, user, is_mixed = _divided(members, known)
+    public, hidden, quoted, is_mixed = _divided(members, known)
     if not hidden:
-        return line[begin:], b"", b"", b"", None
+        return end, b"", b"", b"", None
     order = b',"order":[[["extensions"],%b]]' % _encode(list(members)) if is_mixed else b""
     kept = b'"extensions":{%b}' % b",".join(hidden)
     if not public:
         return b"}", b"", kept, order, None
-    if user is None:
-        return b"%b{%b}}" % (_EXTENSIONS, b",".join(public)), b"", kept, order, None
+    if not quoted:
+        return _joined(public), b"", kept, order, None
     at = public.index(_USER) + 1
     before = b"%b{%b" % (_EXTENSIONS, b",".join(public[:at]))
-    return before, b"%b}}" % b"".join([b"," + each for each in public[at:]]), kept, order, user
+    after = b"%b}}" % b"".join([b"," + each for each in public[at:]])
+    return before, after, kept, order, _text(quoted)
+
+
+def _has_containers(end: bytes) -> bool:
+    """Whether there is an object or a list in the extensions."""
+    inner = end[_EXTENSIONS_SIZE + 1 :]
+    return _BRACE in inner or _BRACKET in inner
+
+
+def _joined(public: list[bytes]) -> bytes:
+    """The end of a line with these extensions."""
+    return b"%b{%b}}" % (_EXTENSIONS, b",".join(public)) if public else b"}"
 
 
 def _divided(
     members: dict[str, msgspec.Raw], known: Tree
-) -> tuple[list[bytes], list[bytes], str | None, bool]:
-    """What is public, what is not, the user, and whether their order would be lost."""
+) -> tuple[list[bytes], list[bytes], bytes, bool]:
+    """What is public, what is not, the user in quotes, and whether their order would be lost."""
     public: list[bytes] = []
     hidden: list[bytes] = []
-    user, is_hiding, is_mixed = None, False, False
+    user, is_hiding, is_mixed = b"", False, False
     for name, value in members.items():
         rule, text = known.get(name), bytes(value)
         if rule is None and not (name.isidentifier() and name.isascii()):
@@ -266,14 +352,13 @@ def _divided(
         member = b'"%b":%b' % (name.encode(), text)
         if _is_shown(rule, text):
             if name == "user_id" and text != b"null":
-                user = _text(text)
-                if not user:
+                if len(text) <= len(b'""') or text[0] != _QUOTE:
                     raise _NotQuickError
-                hidden.append(member)
-                member = _USER
+                user, member = text, _USER
+                hidden.append(_USER + text)
             public.append(member)
             is_mixed |= is_hiding
-        elif type(rule) is dict and text[0] == _OPEN:
+        elif type(rule) is dict and text[0] == _BRACE:
             shown, kept = _halves(name, text, rule)
             public += shown
             hidden += kept

@@ -24,7 +24,7 @@ from .._diagnostics import Troubles, to_stderr
 from ..context import current
 from ..errors import ConfigurationError, HILTError
 from ..events import encode
-from ._division import PERSON, Order, divided, joined, known_with, placed
+from ._division import PERSON, Order, divided, joined, known_extensions, known_with, placed
 from ._jwe import DIRECT, Parts, Seal, agreed, cipher, direct, is_known, parsed, unwrapped
 from ._people import NOBODY, name_of
 from ._slices import Means, MeansOf, quick_line
@@ -108,9 +108,7 @@ class Sealing:
         self._erasable_by = erasable_by
         self._tokens = tokens if store is None else None  # a name that is guessed is not erased
         self._known = known_with(public_fields)
-        extensions = self._known.get("extensions")
-        is_usual = all(path.startswith("extensions.") for path in public_fields)
-        self._quick = extensions if is_usual and type(extensions) is dict else None
+        self._quick = known_extensions(self._known, public_fields)
         self._troubles = Troubles(to_stderr)
         self._period: _Period | None = None
         self._held: dict[str, _Held] = {}
@@ -129,7 +127,7 @@ class Sealing:
         people, actor = _people(event), event.get("actor")
         human = name_of(people.get("actor", {}).get("id"))
         user = name_of(people.get("extensions", {}).get("user_id"))
-        subject = self._subject(human, user, str(event.get("session_id")))
+        subject = self._subject(human, user, encode(str(event.get("session_id"))))
         if is_foreign and subject.name.startswith("session:") and current().session_id is None:
             name = actor.get("id") if type(actor) is dict else None
             return Subject(f"log:{name}", False, False)  # such a session has one record
@@ -150,7 +148,10 @@ class Sealing:
             ascii: Escape every character that is not ASCII.
         """
         try:
-            made = self._sealed(line, subject)
+            means = self._means if subject is None else partial(self._means_of, subject)
+            made = None if self._quick is None else quick_line(line, self._quick, means)
+            if made is None:
+                made = self._long_way(line, means)
             if ascii:
                 made = encode(msgspec.json.decode(made), ascii=True)
             return made if len(made) <= most else self._within(line, most, subject, ascii, made)
@@ -200,7 +201,7 @@ class Sealing:
                 protected.setdefault(name, {})
         human = name_of(people.get("actor", {}).get("id"))
         user = name_of(people.get("extensions", {}).get("user_id"))
-        seal, actor_id, user_id, key_id = means(human, user, str(event["session_id"]))
+        seal, actor_id, user_id, key_id = means(human, user, encode(str(event["session_id"])))
         told = {"event_id": event["event_id"], "parts": joined(protected, people)}
         token = b"".join(seal(encode({**told, "order": order} if order else told)))
         public = joined(public, self._stand_ins(people, actor_id, user_id, key_id))
@@ -219,12 +220,14 @@ class Sealing:
             out["extensions"] = {"user_id": _unquoted(user_id)}
         return out
 
-    def _means(self, human: str | None, user: str | None, session_id: str) -> Means:
+    def _means(self, human: str | None, user: str | None, session_id: bytes | msgspec.Raw) -> Means:
         """What an event is sealed with, and what stands for those who are named in it."""
         if self._store is not None:
             subject = self._subject(human, user, session_id)
             return self._means_of(subject, human, user, session_id)
-        period = self._current()
+        period = self._period
+        if period is None or period.next() >= _MOST_EVENTS or time.monotonic() >= period.until:
+            period = self._renewed()
         assert period.seal is not None
         return (
             period.seal.pieces,
@@ -234,29 +237,41 @@ class Sealing:
         )
 
     def _means_of(
-        self, subject: Subject, human: str | None, user: str | None, session_id: str
+        self,
+        subject: Subject,
+        human: str | None,
+        user: str | None,
+        session_id: bytes | msgspec.Raw,
     ) -> Means:
         assert self._store is not None
         key_id, key = (found := self._store.key_for(subject.name)).id, found.key
         held = self._held.get(key_id)
         if held is None or held.key != key:
             held = self._hold(key_id, key)
-        seal, outer = held.pieces, self._current().seal
         return (
-            seal if outer is None else lambda text: (outer.sealed(b"".join(seal(text))),),
+            partial(self._sealed_twice, held.pieces) if self._recipients else held.pieces,
             b"" if human is None else held.quoted if subject.is_actor else self._name(human),
             b"" if user is None else held.quoted if subject.is_user else self._name(user),
             held.quoted,
         )
 
-    def _subject(self, human: str | None, user: str | None, session_id: str) -> Subject:
+    def _sealed_twice(
+        self, inner: Callable[[bytes], tuple[bytes, ...]], text: bytes
+    ) -> tuple[bytes, ...]:
+        outer = self._current().seal
+        assert outer is not None
+        return (outer.sealed(b"".join(inner(text))),)
+
+    def _subject(
+        self, human: str | None, user: str | None, session_id: bytes | msgspec.Raw
+    ) -> Subject:
         human = None if human == NOBODY else human or None
         if self._erasable_by == "session":
-            return Subject(f"session:{session_id}", False, False)
+            return Subject(f"session:{_unquoted(session_id)}", False, False)
         first, other = (human, user) if self._erasable_by == "actor" else (user, human)
         found = first or other
         if not found:
-            return Subject(f"session:{session_id}", False, False)
+            return Subject(f"session:{_unquoted(session_id)}", False, False)
         return Subject(f"user:{found}", found == user, found == human)
 
     def _hold(self, key_id: str, key: bytes) -> _Held:
@@ -269,8 +284,12 @@ class Sealing:
     def _current(self) -> _Period:
         period = self._period
         if period is None or period.next() >= _MOST_EVENTS or time.monotonic() >= period.until:
-            # two threads may make one each: both are good
-            period = self._period = _Period(self._new_seal() if self._recipients else None)
+            return self._renewed()
+        return period
+
+    def _renewed(self) -> _Period:
+        # two threads may make one each: both are good
+        period = self._period = _Period(self._new_seal() if self._recipients else None)
         return period
 
     def _new_seal(self) -> Seal:
@@ -333,7 +352,7 @@ def _with_token(
     return made
 
 
-def _unquoted(text: bytes) -> str:
+def _unquoted(text: bytes | msgspec.Raw) -> str:
     value: str = msgspec.json.decode(text, type=str)
     return value
 

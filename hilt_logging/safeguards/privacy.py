@@ -16,6 +16,7 @@ from typing import Any
 from .._diagnostics import Troubles, to_stderr
 from ..errors import ConfigurationError
 from ..schema import FIELDS
+from ._division import known_extensions
 from ._parts import (
     KNOWN,
     UNTOUCHED,
@@ -29,6 +30,7 @@ from ._parts import (
     without,
     without_digests,
 )
+from ._slices import withheld_line
 from .detectors import Detector, PatternDetector, detectors_of
 from .hashing import Tokens
 from .keys import secret_key
@@ -125,14 +127,18 @@ class Rules:
         self._content = content
         self._changes = bool(detectors) and not detect_only
         self._redactor = self._made_redactor(detectors, redact_with) if detectors else None
-        self._known = with_paths(KNOWN, paths_of("public_fields", public_fields))
+        public = paths_of("public_fields", public_fields)
+        self._known = with_paths(KNOWN, public)
         self._kept, self._dropped = _selection(fields)
         self._pseudonyms = _pseudonym_paths(pseudonymize)
         if self._pseudonyms:
             self._need_key("pseudonymize", list(self._pseudonyms))
         self._tokens = Tokens(self._key) if self._key is not None else None
         selects = self._kept is not None or bool(self._dropped)
-        self.does_something = bool(detectors or content != "full" or selects or self._pseudonyms)
+        others = bool(detectors or selects or self._pseudonyms)
+        self.does_something = others or content != "full"
+        is_quick = content == "none" and not others
+        self._quick = known_extensions(self._known, public) if is_quick else None
 
     def _need_key(self, option: str, value: object) -> None:
         if self._key is None:
@@ -151,6 +157,10 @@ class Rules:
     def failures(self) -> dict[str, int]:
         """Return how often something failed, from the name of the exception's class to the count."""
         return self._troubles.by_cause()
+
+    def line(self, line: bytes) -> bytes | None:
+        """Return what may be read of a line, if that can be told without reading all of it."""
+        return None if self._quick is None else withheld_line(line, self._quick)
 
     def applied(self, event: dict[str, Any]) -> dict[str, Any]:
         """

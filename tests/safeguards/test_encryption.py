@@ -30,6 +30,7 @@ from hilt_logging.safeguards._division import divided, joined, known_with
 from hilt_logging.safeguards._parts import KNOWN, withheld
 from hilt_logging.safeguards._slices import quick_line
 from hilt_logging.safeguards.encryption import Opener, OpeningError, sealing_of
+from hilt_logging.safeguards.privacy import rules_of
 from hilt_logging.schema import FIELDS
 
 
@@ -1155,3 +1156,13 @@ class TestAnyEvent:
         slow = sealing._long_way(line, sealing._means)
         assert without_token(slow) == without_token(quick)
         assert _in_order(event) == _in_order(opener.open(msgspec.json.decode(quick)))
+
+    @given(event=_EVENTS)
+    @settings(max_examples=150, deadline=None)
+    def test_two_ways_without_content(self, event):
+        """So it is where all that is protected is left out."""
+        event = {name: event[name] for name in FIELDS[:-1] if name in event}
+        rules = rules_of(content="none")
+        quick = rules.line(encode(event))
+        if quick is not None:
+            assert encode(rules.applied(event)) == quick
