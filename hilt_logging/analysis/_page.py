@@ -74,6 +74,7 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
+@functools.lru_cache(4)
 def _environment(tz: str) -> jinja2.Environment:
     zone = zoneinfo.ZoneInfo(tz)
     made = jinja2.Environment(

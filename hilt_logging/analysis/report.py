@@ -21,6 +21,7 @@ from ..errors import ConfigurationError, ReadError
 from ..io.reader import Faults, Path, Time
 from ._charts import Range, bars, periods_between, ranges, unit_of
 from ._figures import Figures, Group, Report, Spread, Tally
+from ._inputs import inputs_of
 from ._listed import Listed, Listing, listing
 from ._opening import opening
 from ._outputs import whole
@@ -147,6 +148,7 @@ def report(
     faults = Faults(report, keep=_MOST_UNREAD)
     target = os.fspath(output)
     with whole(target, force=force) as part, _at_rest(paths, faults) as (at_rest, seen):
+        _only_logs(at_rest, rotated)
         asked = _Asked(
             paths=at_rest,
             report=seen,
@@ -226,6 +228,13 @@ def _copied(path: str, copy: str) -> str:
     with open(path, "rb") as source, open(copy, "xb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     return copy
+
+
+def _only_logs(paths: list[str], rotated: bool) -> None:
+    inputs = inputs_of(paths, _unheard, rotated=rotated)
+    for path in (*inputs.parquet, *inputs.sqlite):
+        told = "A report is made of logs: `hilt-log convert` makes one of it"
+        raise ConfigurationError("paths", path, told)
 
 
 class _Asked(msgspec.Struct, kw_only=True):
@@ -326,9 +335,14 @@ class _Made:
         self.listing = self._listing(most)
         self.unit = _unit(self.listing)
         period = "month" if self.unit == "year" else self.unit
-        counted = asked.tally((period, "model"), ("model",), report=asked.report)
+        groupings = [(period, "model"), ("model",)]
+        self.latest = _bounded(self.listing.latest)
+        is_all = len(self.latest) == self.listing.count
+        counted = asked.tally(*groupings, *([("session",)] if is_all else []), report=asked.report)
         self.stats = counted.stats
-        self._over_time, self._models = counted.groups
+        self._over_time, self._models = counted.groups[:2]
+        sessions = counted.groups[2] if is_all else self._sessions()
+        self._figures = {group.key[0]: group.figures for group in sessions}
         self._gaps: Gaps = gaps(
             asked.paths,
             since=asked.since,
@@ -336,8 +350,6 @@ class _Made:
             rotated=asked.rotated,
             report=_unheard,
         )
-        self.latest = _bounded(self.listing.latest)
-        self._figures = self._figures_of_latest()
         self._transcripts: Iterator[Any] | None = None
         self._told_characters = 0
         self.transcripts = 0
@@ -356,12 +368,10 @@ class _Made:
             report=_unheard,
         )
 
-    def _figures_of_latest(self) -> dict[str | None, Figures]:
-        if not self.latest:
-            return {}
+    def _sessions(self) -> list[Group]:
+        """The figures of the conversations that are listed, where there are others."""
         where = {**self._asked.where, "session_id": [each.session_id for each in self.latest]}
-        counted = self._asked.tally(("session",), report=_unheard, where=where, top=0)
-        return {group.key[0]: group.figures for group in counted.groups[0]}
+        return self._asked.tally(("session",), report=_unheard, where=where, top=0).groups[0]
 
     def tell(self, keys: list[Any], key_store: Any, shared_key_file: bool) -> None:
         """Have transcripts in the list."""

@@ -15,7 +15,7 @@ import msgspec
 from click.shell_completion import CompletionItem
 
 from . import _options
-from ._filters import filters
+from ._filters import conditions, filters
 from ._frame import DONE, UNREAD, Command
 from ._output import counted, json_line, printable, say
 from ._unread import Unread
@@ -138,7 +138,7 @@ def command(
         groupings,
         tz=tz,
         top=top,
-        where=_where(given),
+        where=conditions(given),
         models=given["models"],
         users=given["users"],
         since=given["since"],
@@ -155,27 +155,6 @@ def command(
     else:
         _show(found, shown, tz, top)
     return UNREAD if unread.count else DONE
-
-
-def _where(given: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What fields must have; a value that is no text is compared as JSON."""
-    where: dict[str, list[Any]] = {}
-    if given["actions"]:
-        where["action"] = list(given["actions"])
-    if given["sessions"]:
-        where["session_id"] = list(given["sessions"])
-    for path, value in given["fields"].items():
-        allowed = [value, *_as_json(value)]
-        where[path] = [each for each in where.get(path, allowed) if each in allowed]
-    return where
-
-
-def _as_json(text: str) -> list[Any]:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return []
-    return [] if isinstance(value, str | list | dict) else [value]
 
 
 def _told(found: Stats, paths: Sequence[str], periods: Sequence[Group]) -> dict[str, Any]:

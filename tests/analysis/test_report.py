@@ -19,7 +19,7 @@ import pytest
 import hilt_logging
 
 from hilt_logging import turn
-from hilt_logging.analysis import _charts, _page, report
+from hilt_logging.analysis import _charts, _page, convert, report
 from hilt_logging.analysis.stats import stats
 from hilt_logging.errors import ConfigurationError, ReadError
 from hilt_logging.safeguards import jwk
@@ -36,6 +36,7 @@ HOSTILE = (
 )
 NAMES = ["javascript:window.pwned=1", HOSTILE, "a\u202egnp.exe\x00\x1b[2J", "x" * 5000, "0", "]]>"]
 
+pytestmark = pytest.mark.once
 in_browser = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium on this machine")
 _VOID = {"br", "img", "input", "link", "meta", "hr"}
 
@@ -461,6 +462,13 @@ def test_whole_or_not_at_all(log, tmp_path, monkeypatch):
     assert ["app.jsonl"] == os.listdir(tmp_path)
 
 
+def test_what_is_no_log(write, calls, tmp_path):
+    """What was made of a log is none: it has to be made one again."""
+    convert(write("app.jsonl", *calls(1)), output=tmp_path / "app.db")
+    with pytest.raises(ConfigurationError, match="hilt-log convert"):
+        report([tmp_path / "app.jsonl", tmp_path / "app.db"], tmp_path / "report.html")
+
+
 def test_no_such_log(tmp_path):
     """A log that is not there is an error, and no report."""
     with pytest.raises(ReadError):
@@ -552,7 +560,6 @@ ROWS = "Array.from(document.querySelectorAll('.list > li')).filter((row) => row.
 
 
 @in_browser
-@pytest.mark.once
 class TestInBrowser:
     def test_is_quiet_and_asks_nobody(self, opened, tmp_path):
         """Nothing is said in the console, and nothing is asked for but the page."""
