@@ -486,9 +486,7 @@ def open_shared(
     Raises:
         ConfigurationError: if it can't be opened, or is in use here with other options.
     """
-    _check_chain(path, options)
-    if options is not None and options.evidence is not None:
-        _check_seal(path, options.evidence)
+    check_log(path, options)
     try:
         appender = acquire(path, permissions, create_dirs, options)
     except ValueError as error:
@@ -508,6 +506,18 @@ def open_shared(
     if appender.links is not None:
         appender.links.clock.told = functools.partial(_checkpoints.tell, appender)
     return appender
+
+
+def check_log(path: str, options: FileOptions | None) -> None:
+    """
+    Ask whether the lines and the key of a log that is there fit its options; nothing is opened.
+
+    Raises:
+        ConfigurationError: if they don't.
+    """
+    _check_chain(path, options)
+    if options is not None and options.evidence is not None:
+        _check_seal(path, options.evidence)
 
 
 def _check_lock(path: str, appender: Appender) -> None:

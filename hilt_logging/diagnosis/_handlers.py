@@ -20,7 +20,6 @@ from ..handlers import BackgroundHandler, HILTFileHandler, absolute, mode_bits
 from ._findings import Destination, Writes
 from ._parts import Filter, Formatter, Parts, no_list, no_such, section
 from ._places import (
-    look_at_chain,
     look_at_file,
     look_at_key_store,
     look_at_readers,
@@ -352,7 +351,8 @@ class Handlers:
 
     def _look_at_ours(self, handler: Handler, key: str) -> None:
         options, path = handler.options, str(handler.path)
-        look_at_chain(path, options.get("evidence") is True, key, self._problems)
+        if handler.made not in (None, UNKNOWN):
+            self._workshop.look_at_log(options, path, handler.key)
         try:
             mode: int | None = mode_bits(options.get("permissions", 0o600))
         except (ConfigurationError, TypeError):

@@ -9,13 +9,10 @@ import stat
 
 from collections.abc import Iterable
 
-from ..storage.linking import ends_linked
-from ..storage.tails import misfit
 from ._findings import Problems
 
 
 __all__ = [
-    "look_at_chain",
     "look_at_file",
     "look_at_key_store",
     "look_at_readers",
@@ -105,20 +102,6 @@ def look_at_readers(path: str, mode: int | None, key: str, problems: Problems) -
             "every user of this machine can read what was said",
             f"chmod o= {path}" if found is not None else 'Set permissions to "0600" or "0640"',
         )
-
-
-def look_at_chain(path: str, evidence: bool, key: str, problems: Problems) -> None:
-    """Note where the lines of a file, and those to come, are not one chain."""
-    if not os.path.isfile(path) or not os.access(path, os.R_OK):
-        return
-    found = misfit(path) if evidence else None
-    if found is not None:
-        problems.error(
-            "chain", key, f"is {path}", found, "Take another file, or move this one away"
-        )
-    elif not evidence and ends_linked(path):
-        why = "its lines are linked, and evidence is not set: the handler refuses it"
-        problems.error("chain", key, f"is {path}", why, "Set evidence: true, or take another file")
 
 
 def look_at_key_store(path: str, is_shared: bool, key: str, problems: Problems) -> None:

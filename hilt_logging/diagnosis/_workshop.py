@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import HILTError
+from ..handlers import check_log
+from ..storage.options import FileOptions, evidence_options
 from ._files import Configuration
 from ._findings import Problems
 
@@ -26,6 +28,14 @@ __all__ = ["UNKNOWN", "NotKnownError", "Workshop", "is_ours", "package_of"]
 UNKNOWN: Any = object()
 """Stands for what is only known when the code of the configuration runs."""
 
+_EVIDENCE = {
+    "evidence": False,
+    "sign_key": None,
+    "shared_sign_key": False,
+    "checkpoint_every": 1000,
+    "checkpoint_seconds": None,
+    "seal_key": None,
+}
 _HARMLESS = {"hilt_logging", "logging", "os", "queue", "sys"}
 _DEEPEST = 20
 
@@ -157,11 +167,22 @@ class Workshop:
 
     def make_file_handler(self, cls: Any, options: Mapping[str, Any], path: str, key: str) -> Any:
         """Return a `HILTFileHandler` with all options but its file: nothing is opened or made."""
+        given = dict(options)
+        if given.get("evidence") == "sealed":  # the key belongs to the log itself: `look_at_log`
+            given["evidence"] = True
+            given.pop("seal_key", None)
         stands_for = os.path.join(self._nowhere, os.path.realpath(path).lstrip(os.sep))
-        handler = self.make(cls, {**options, "filename": stands_for, "delay": True}, key)
+        handler = self.make(cls, {**given, "filename": stands_for, "delay": True}, key)
         if handler is not UNKNOWN:
             self._made.append(handler)
         return handler
+
+    def look_at_log(self, options: Mapping[str, Any], path: str, key: str) -> None:
+        """Note where lines that are there, or a key that seals, do not fit the options."""
+        given = {**_EVIDENCE, **{name: options[name] for name in _EVIDENCE if name in options}}
+        with self.refusing(key), contextlib.suppress(NotKnownError):
+            given = {name: self.value(value, f"{key}.{name}") for name, value in given.items()}
+            check_log(path, FileOptions(evidence=evidence_options(**given)))
 
     def make_background(self, cls: Any, options: Mapping[str, Any], target: Any, key: str) -> Any:
         """Return a `BackgroundHandler`; it has no thread until the first record."""

@@ -345,11 +345,33 @@ MISTAKES = {
     "a file of linked lines": (
         "handlers: {a: {class: hilt_logging.HILTFileHandler, filename: linked.jsonl}}\n"
         "loggers: {hilt: {level: INFO, handlers: [a]}}",
-        ["error chain handlers.a.filename"],
+        ["error refused handlers.a"],
     ),
     "no key": (
         "handlers:\n  a: {class: hilt_logging.HILTFileHandler, filename: a.jsonl, evidence: true,"
         " sign_key: gone.key.jwk}\nloggers: {hilt: {level: INFO, handlers: [a]}}",
+        ["error refused handlers.a"],
+    ),
+    "a sealed log": (
+        "handlers:\n  a: {class: hilt_logging.HILTFileHandler, filename: a.jsonl, evidence: sealed,"
+        " seal_key: app.seal}\nloggers: {hilt: {level: INFO, handlers: [a]}}",
+        [],
+    ),
+    "a sealed log that is there": (
+        "handlers:\n  a: {class: hilt_logging.HILTFileHandler, filename: sealed.jsonl,"
+        " evidence: sealed, seal_key: used.seal}\n"
+        "loggers: {hilt: {level: INFO, handlers: [a]}}",
+        [],
+    ),
+    "no key that seals": (
+        "handlers:\n  a: {class: hilt_logging.HILTFileHandler, filename: a.jsonl, evidence: sealed,"
+        " seal_key: gone.seal}\nloggers: {hilt: {level: INFO, handlers: [a]}}",
+        ["error refused handlers.a"],
+    ),
+    "a key that seals another log": (
+        "handlers:\n  a: {class: hilt_logging.HILTFileHandler, filename: linked.jsonl,"
+        " evidence: sealed, seal_key: used.seal}\n"
+        "loggers: {hilt: {level: INFO, handlers: [a]}}",
         ["error refused handlers.a"],
     ),
     "a key store that others can read": (
@@ -460,7 +482,6 @@ REFUSED = {"version", "no-mapping", "no-level", "no-list", "no-such-name", "miss
     "not-writable",
     "no-target",
     "circle",
-    "chain",
     "key-store",
     "queue",
 }
