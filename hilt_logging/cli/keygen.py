@@ -104,7 +104,7 @@ def _make_seal(path: str, first_key: str | None, force: bool, as_json: bool) -> 
             "NAME", path, "It is there already, and a log may be sealed with it"
         )
     made, is_shown = sealing.generate(), first_key in (None, "-")
-    text, is_made = sealing.text_of(made), False
+    text, is_made = made.text(), False
     try:
         with output(first_key, force=force) as write:
             sealing.write_new(path, made, force=force)

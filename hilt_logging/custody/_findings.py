@@ -38,6 +38,7 @@ Kind = Literal[
     "signatures not checked",
     "seals missing",
     "bad seal",
+    "sealed late",
     "seals not checked",
     "unreadable",
     "not covered",

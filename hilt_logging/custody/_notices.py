@@ -118,6 +118,7 @@ class Notices:
         self._open: dict[str, tuple[Place, str, str]] = {}
         self._left_open: set[str] = set()
         self._signers: dict[str, bool] = {}
+        self._used: list[Range] = []
 
     def kind_of(self, line: bytes) -> str | None:
         """Return the kind of a notice; None for any other line."""
@@ -331,7 +332,8 @@ class Notices:
         for statement in self.statements:
             if self._counts(statement):
                 for each in statement.ranges:
-                    yield statement.kind, each.original().seals
+                    if statement.kind != "pruned" or each in self._used:
+                        yield statement.kind, each.original().seals
 
     def _pruned(self, chain: Chain, gap: Gap) -> tuple[str, bool] | None:
         """
@@ -341,18 +343,22 @@ class Notices:
             The name, and whether the key of every signature that it took was given.
         """
         wanted, head, by, is_trusted = gap.last, gap.head, None, True
+        used: list[Range] = []
         ranges = [
-            (each, statement)
+            (each, statement, found)
             for statement in self.statements
             if statement.kind == "pruned" and self._counts(statement)
             for found in statement.ranges
             if (each := found.original()).chain == chain.id
         ]
-        for each, statement in sorted(ranges, key=lambda pair: -pair[0].last_seq):
+        for each, statement, found in sorted(ranges, key=lambda pair: -pair[0].last_seq):
             if each.last_seq == wanted and (by is not None or each.head == head):
                 wanted, by = each.first_seq - 1, statement.by
+                used.append(found)
                 is_trusted = is_trusted and statement.is_trusted
         is_all = by is not None and (gap.is_begin or wanted < gap.first)
+        if is_all:
+            self._used.extend(used)
         return (str(by), is_trusted) if is_all else None
 
 

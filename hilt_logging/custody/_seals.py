@@ -9,12 +9,13 @@ with higher numbers, before which numbers are missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..safeguards.chain import Link, Seal, has_seal
-from ..safeguards.sealing import SealKey
+from ..safeguards.sealing import FirstKey, SealKey
 from ._chains import Chain, written_as
 from ._findings import Finding, Findings, Place
 
@@ -22,6 +23,11 @@ from ._findings import Finding, Findings, Place
 __all__ = ["Row", "SealRange", "Seals"]
 
 _MOST_ROWS = 100
+_TIME = b'"timestamp":"'
+_MOST_BEFORE = 256
+_NEVER = b"~"
+_MOST_STEPS = 50_000_000
+_LATE_S = 7200.0
 _MOST_HOLES = 1000
 
 
@@ -68,11 +74,11 @@ class Row:
         place: Where that stands.
     """
 
-    def __init__(self, name: str, first: SealKey | None) -> None:
+    def __init__(self, name: str, first: FirstKey | None) -> None:
         self.name = name
         self.last = self.reach = -1
         self.place: Place | None = None
-        self.key = first
+        self.key = None if first is None else first.key
         self.holes: list[_Hole] = []
 
 
@@ -91,7 +97,7 @@ class Seals:
     """
 
     def __init__(
-        self, findings: Findings, keys: Mapping[str, SealKey], is_whole: bool = True
+        self, findings: Findings, keys: Mapping[str, FirstKey], is_whole: bool = True
     ) -> None:
         self.rows: dict[str, Row] = {}
         self.is_declared = False
@@ -102,14 +108,28 @@ class Seals:
         self._unsealed: tuple[Chain, int, Place] | None = None
         self._rewritten: list[_Rewriting] = []
         self._held: list[tuple[Chain, Place, bytes, Link]] | None = None
-        self._own: dict[tuple[str, int], SealKey | None] = {}
+        self._own: dict[tuple[str, int, int], SealKey | None] = {}
+        self._oldest = _NEVER
+        self._steps_left = _MOST_STEPS
 
     @property
     def is_sealing(self) -> bool:
         """Whether the log is a sealed one, as far as it was read."""
         return self.is_declared or bool(self.rows)
 
+    @property
+    def asks_for_times(self) -> bool:
+        """Whether `note` is to be told of every line."""
+        return bool(self._keys)
+
     # Reading.
+
+    def note(self, lines: Iterable[bytes]) -> None:
+        """Take what lines say of when they were written."""
+        for line in lines:
+            when = _time_in(line)
+            if when < self._oldest:
+                self._oldest = when
 
     def missed(self) -> None:
         """Remember that a file could not be read to its end: seals in it are not missing."""
@@ -157,7 +177,9 @@ class Seals:
             return
         if seal.number > row.last + 1:
             self._missing(row, seal, chain, place, link)
-        elif seal.number == row.last:
+        if row.key is not None:
+            self._check_time(row.key, chain, place, line, link)
+        if seal.number == row.last:
             message = (
                 f"the seal {seal.number} stood before: the key had not moved on, because its "
                 "process was killed or its file could not be written"
@@ -169,7 +191,7 @@ class Seals:
         self._counted(chain, place, link, right)
 
     def _counted(self, chain: Chain, place: Place, link: Link, right: bool | None) -> None:
-        self._unsealed = None
+        self._unsealed, self._oldest = None, _NEVER
         if right:
             chain.seals += 1
             chain.last_sealed = link.seq, place
@@ -184,7 +206,7 @@ class Seals:
     ) -> bool | None:
         """Whether a seal is by the key of its number, and that is not an earlier one."""
         message = None
-        key = None if row.key is None else row.key.at(seal.number)
+        key = None if row.key is None else self._key_of(row.key, seal)
         if seal.number < row.last:
             message = (
                 f"the seal {seal.number} stands behind the seal {row.last}: the file of the key "
@@ -203,6 +225,41 @@ class Seals:
             return False
         row.key = key
         return None if key is None else True
+
+    def _key_of(self, key: SealKey, seal: Seal) -> SealKey | None:
+        """The key that a seal says it has, unless made up numbers have taken too long before."""
+        steps = seal.number - key.number + seal.minute - key.minute
+        if steps > self._steps_left:
+            return None
+        self._steps_left -= max(0, steps)
+        return key.at(seal.number, seal.minute)
+
+    def _check_time(
+        self, key: SealKey, chain: Chain, place: Place, line: bytes, link: Link
+    ) -> None:
+        """Hold what a sealed line and those before it say of their time against that of the key."""
+        said, oldest = _seconds(_time_in(line)), _seconds(self._oldest)
+        minute = -1 if said is None else key.minute_of(said)
+        add = self._findings.add
+        if said is None or minute > key.minute + 1:
+            message = (
+                "it does not say when it was sealed"
+                if said is None
+                else "its key is of an earlier time than it says"
+            )
+            add("bad seal", "tampering", message, place, chain.id, link.seq)
+        elif minute < max(0, key.minute - 1):
+            message = (
+                f"it says a time {key.minute - minute} minutes before that of its key: the clock "
+                "was put back, or it was written later than it says"
+            )
+            add("sealed late", "unchecked", message, place, chain.id, link.seq)
+        elif oldest is not None and key.number and said - oldest > _LATE_S:
+            message = (
+                f"lines that it seals say {self._oldest.decode()}Z, {(said - oldest) / 3600:,.0f} "
+                "hours before: whoever had the host in between can have written them"
+            )
+            add("sealed late", "unchecked", message, place, chain.id, link.seq)
 
     def _missing(self, row: Row, seal: Seal, chain: Chain, place: Place, link: Link) -> None:
         first, last = row.last + 1, seal.number - 1
@@ -254,10 +311,10 @@ class Seals:
         self, chain: Chain, place: Place, line: bytes, link: Link, seal: Seal
     ) -> None:
         """Check a seal that was made when the file was rewritten, with the key of that time."""
-        mark = seal.name, seal.number
+        mark = seal.name, seal.number, seal.minute
         if mark not in self._own:
             first = self._keys.get(seal.name)
-            self._own = {mark: None if first is None else first.at(seal.number)}
+            self._own = {mark: None if first is None else self._key_of(first.key, seal)}
         key = self._own[mark]
         if key is None and not self._keys:
             return self._counted(chain, place, link, None)
@@ -323,6 +380,20 @@ class Seals:
                 f"; who had the key of the log when the seal {seal.number} was next can have "
                 "written anything into it. Give the public key of who signed it, if somebody did"
             )
+
+
+def _time_in(line: bytes) -> bytes:
+    """When a line says that it was written, to the second; `_NEVER` where it does not."""
+    begin = line.find(_TIME, 0, _MOST_BEFORE) + len(_TIME)
+    when = line[begin : begin + 19]
+    return when if begin >= len(_TIME) and when[:4].isdigit() else _NEVER
+
+
+def _seconds(when: bytes) -> float | None:
+    try:
+        return datetime.fromisoformat(f"{when.decode()}+00:00").timestamp()
+    except ValueError:
+        return None
 
 
 def _is_explained(name: str, hole: _Hole, statements: list[tuple[str, list[SealRange]]]) -> bool:

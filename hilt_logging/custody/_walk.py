@@ -17,7 +17,7 @@ from typing import Any
 from ..io.files import LONGEST
 from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
 from ..safeguards.jwk import JWK
-from ..safeguards.sealing import SealKey
+from ..safeguards.sealing import FirstKey
 from ._chains import Chain, Gap, Stray, Strays, is_json
 from ._explaining import Explanations, is_heir, named, numbers
 from ._findings import Finding, Findings, Kind, Place
@@ -63,7 +63,7 @@ class Walk(Explanations):
         findings: Findings,
         chains: dict[str, Chain],
         keys: Mapping[str, JWK],
-        first_keys: Mapping[str, SealKey],
+        first_keys: Mapping[str, FirstKey],
         is_whole: bool,
     ) -> None:
         super().__init__(findings, is_whole)
@@ -162,6 +162,8 @@ class Walk(Explanations):
             chain.place = Place(self._file, self._number)
             chain.highest = max(chain.highest, chain.seq)
             chain.is_ended = False
+            if self.seals.asks_for_times and chain.resumes is None:
+                self.seals.note(lines[begin:index])
         return index
 
     # One line that needs a look.
@@ -257,6 +259,8 @@ class Walk(Explanations):
         self._unread = ""
         chain.accept(link.seq, stray.own, stray.place)
         chain.is_ended = False
+        if self.seals.asks_for_times and chain.resumes is None:
+            self.seals.note([stray.line])
         self._compare(chain, stray, link)
         if _NOTICE in stray.line or link.digest or link.signature:
             self.notices.read(chain, stray.place, stray.line, link)

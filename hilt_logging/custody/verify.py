@@ -14,7 +14,7 @@ from ..errors import ReadError
 from ..io.files import DamagedFileError, LogFile, files_of, open_blocks, open_lines
 from ..safeguards.chain import keys_by_id, link_of
 from ..safeguards.jwk import JWK, load_public
-from ..safeguards.sealing import SealKey, load
+from ..safeguards.sealing import FirstKey, SealKey, load
 from ._chains import Chain
 from ._explaining import named
 from ._findings import ChainSummary, Finding, Findings, Place, Verdict
@@ -78,14 +78,14 @@ class _Verification:
             key if isinstance(key, JWK) else load_public("public_keys", key, ["Ed25519"])
             for key in given
         )
-        self.first_keys: dict[str, SealKey] = {}
+        self.first_keys: dict[str, FirstKey] = {}
         self.keys_of_hosts: dict[str, tuple[SealKey, str]] = {}
         for path in _listed(seal_keys):
-            key, is_of_host = load("seal_keys", path)
-            if is_of_host:
-                self.keys_of_hosts[key.name] = key, os.fspath(path)
-            else:
+            key = load("seal_keys", path)
+            if isinstance(key, FirstKey):
                 self.first_keys[key.name] = key
+            else:
+                self.keys_of_hosts[key.name] = key, os.fspath(path)
         self.strict = strict
         self.progress = progress
         self.findings = Findings()
@@ -239,7 +239,7 @@ class _Verification:
                 default=(-1, found[0].place if found else None),
             )
             first = self.first_keys.get(name)
-            then = None if first is None else first.at(key.number)
+            then = None if first is None else first.key.at(key.number, key.minute)
             if self.first_keys and (then is None or not then.is_same(key)):
                 message = "it does not hold what the first key becomes"
                 add("bad seal", "tampering", message, Place(path))

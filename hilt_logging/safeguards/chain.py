@@ -55,7 +55,7 @@ MEMBER = re.compile(
     rb',"integrity":\{"chain":"([0-9a-f]{32})",'
     rb'(?:"unlinked":true|"seq":(0|[1-9][0-9]{0,18}),"prev":"([0-9a-f]{64})"'
     rb'(?:,"span":\{"lines":([1-9][0-9]{0,18}),"sha256":"([0-9a-f]{64})"\})?'
-    rb'(?:,"seal":"([0-9a-f]{16})\.(0|[1-9][0-9]{0,17})\.([0-9a-f]{64})")?'
+    rb'(?:,"seal":"([0-9a-f]{16})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.([0-9a-f]{64})")?'
     rb'(?:,"digest":"([0-9a-f]{64})"|,"signature":"([\w-]+\.\.[\w-]+)")?)\}\}'
 )
 """A link, up to the end of its line; its groups are those of `Link`, from `chain` on."""
@@ -88,11 +88,13 @@ class Seal(NamedTuple):
     Attributes:
         name: The name of the keys.
         number: The number of the seal.
+        minute: In which minute it was made, counted from when the first key was.
         code: The authentication code of the line.
     """
 
     name: str
     number: int
+    minute: int
     code: str
 
 
@@ -176,7 +178,7 @@ def link_of(line: bytes) -> Link | None:
     found = MEMBER.fullmatch(line, begin) if begin > 0 else None
     if found is None:
         return None
-    chain, seq, prev, lines, digest_of_span, name, number, code, digest, signature = found.groups()
+    chain, seq, prev, lines, digest_of_span, *sealed, digest, signature = found.groups()
     return Link(
         begin,
         chain.decode(),
@@ -185,8 +187,12 @@ def link_of(line: bytes) -> Link | None:
         None if lines is None else Span(int(lines), digest_of_span.decode()),
         None if digest is None else digest.decode(),
         None if signature is None else signature.decode(),
-        None if name is None else Seal(name.decode(), int(number), code.decode()),
+        None if sealed[0] is None else _seal_of(*sealed),
     )
+
+
+def _seal_of(name: bytes, number: bytes, minute: bytes, code: bytes) -> Seal:
+    return Seal(name.decode(), int(number), int(minute), code.decode())
 
 
 def without_integrity(line: bytes) -> bytes:
@@ -233,7 +239,8 @@ def unsealed(line: bytes) -> bytes:
 
 def with_seal(line: bytes, made: Seal) -> bytes:
     """Return a linked line with its seal, before it is signed."""
-    return line[:-2] + f',"seal":"{made.name}.{made.number}.{made.code}"}}}}'.encode()
+    text = f"{made.name}.{made.number}.{made.minute}.{made.code}"
+    return line[:-2] + f',"seal":"{text}"}}}}'.encode()
 
 
 def without_seal(line: bytes) -> bytes:

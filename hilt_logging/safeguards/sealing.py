@@ -1,8 +1,9 @@
 """
 Seals whose key moves on by a one-way function, so that who has it later can't make earlier ones.
 
-Each seal has a number, and a key of its own, from which that of the next one is made; then it is
-overwritten. From the first key, which is kept elsewhere, all of them can be made.
+Two keys make that of a seal: one moves on with each seal, so that none can be left out, and one with
+each minute, so that none can be said to be older than it is. Then they are overwritten. From the
+first key, which is kept elsewhere, all of them can be made.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hmac
 import os
 import secrets
 import stat
+import time
 
 from typing import Any, NamedTuple
 
@@ -24,26 +26,29 @@ from .jwk import from_base64, name_of, to_base64
 
 __all__ = [
     "Bond",
+    "FirstKey",
     "SealFile",
     "SealKey",
     "UnfitError",
     "generate",
     "load",
     "open_file",
-    "text_of",
     "write_new",
 ]
 
-_NEXT, _MAC, _NAME = (
-    b"hilt_logging seal: the next key",
+_COUNT, _CLOCK, _MAC, _NAME = (
+    b"hilt_logging seal: the key of the numbers",
+    b"hilt_logging seal: the key of the minutes",
     b"hilt_logging seal: the key of the code",
     b"hilt_logging seal: the name",
 )
+_NEXT = hashlib.sha256(b"hilt_logging seal: the next key")
 _BYTES = 32
 _SLOT = 512
 _BEGIN = b'{"hilt_seal":1,'
 _MOST_BYTES = 64 * 1024
 _FARTHEST = 10_000_000
+_MINUTE_S = 60
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _MAKE = "Make one with: hilt-log keygen NAME --seal"
 
@@ -54,61 +59,111 @@ class UnfitError(Exception):
     """A file of which no key for a seal can be had; says why."""
 
 
+class FirstKey:
+    """
+    What all keys of a log are made from.
+
+    Args:
+        secret: Its bytes.
+        since: When it was made, as `time.time` counts, in whole seconds.
+
+    Attributes:
+        name: The name of all keys that are made from it.
+    """
+
+    __slots__ = ("_secret", "name", "since")
+
+    def __init__(self, secret: bytes, since: int) -> None:
+        self._secret = secret
+        self.since = since
+        self.name = _derived(secret, b"%b, %d" % (_NAME, since)).hex()[:16]
+
+    @property
+    def key(self) -> SealKey:
+        """The key of the first seal, in the first minute."""
+        count, clock = (_derived(self._secret, purpose) for purpose in (_COUNT, _CLOCK))
+        return SealKey(self.name, self.since, 0, 0, count, clock)
+
+    def text(self) -> bytes:
+        """Return it as it is carried away: a JWK (RFC 7517), on one line."""
+        fields = {"kty": "oct", "kid": self.name, "use": "sig", "alg": "HS256", "iat": self.since}
+        return msgspec.json.encode({**fields, "k": to_base64(self._secret)}) + b"\n"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a key is not pickled")
+
+
 class SealKey:
     """
     The key of one seal.
 
-    Args:
-        key: Its bytes.
+    Attributes:
+        name: The name of all keys that are made from the same first one.
+        since: When that was made.
         number: The number of the seal.
-        name: The name of all keys that are made from the same first one; None for the first.
+        minute: How many minutes it was made after the first key.
     """
 
-    __slots__ = ("_key", "name", "number")
+    __slots__ = ("_clock", "_count", "minute", "name", "number", "since")
 
-    def __init__(self, key: bytes, number: int = 0, name: str | None = None) -> None:
-        self._key = key
+    def __init__(
+        self, name: str, since: int, number: int, minute: int, count: bytes, clock: bytes
+    ) -> None:
+        self.name = name
+        self.since = since
         self.number = number
-        self.name = name or _derived(key, _NAME).hex()[:16]
+        self.minute = minute
+        self._count = count
+        self._clock = clock
+
+    def minute_of(self, when: float) -> int:
+        """Return the minute of a time, as `time.time` counts."""
+        return int(when - self.since) // _MINUTE_S
 
     def next(self) -> SealKey:
-        """Return the key of the next seal."""
-        return SealKey(_derived(self._key, _NEXT), self.number + 1, self.name)
+        """Return the key of the next seal in the same minute."""
+        return self._moved(1, 0)
 
-    def at(self, number: int) -> SealKey | None:
-        """Return the key of a later seal; None for an earlier one, and for one that is too far off."""
-        if not 0 <= number - self.number <= _FARTHEST:
+    def at(self, number: int, minute: int) -> SealKey | None:
+        """Return the key of a later seal; None for an earlier one, and one that is too far off."""
+        more, minutes = number - self.number, minute - self.minute
+        if not 0 <= more <= _FARTHEST or not 0 <= minutes <= _FARTHEST:
             return None
-        key = self._key
-        for _ in range(number - self.number):
-            key = _derived(key, _NEXT)
-        return SealKey(key, number, self.name)
+        return self._moved(more, minutes)
+
+    def _moved(self, more: int, minutes: int) -> SealKey:
+        count, clock = _moved(self._count, more), _moved(self._clock, minutes)
+        number, minute = self.number + more, self.minute + minutes
+        return SealKey(self.name, self.since, number, minute, count, clock)
 
     def seal(self, line: bytes) -> bytes:
         """Return a linked line with its seal, which covers all bytes of it."""
-        return with_seal(line, Seal(self.name, self.number, self._code(line)))
+        return with_seal(line, Seal(self.name, self.number, self.minute, self._code(line)))
 
     def is_right(self, line: bytes, seal: Seal) -> bool:
         """Return whether the seal of a line was made with this key."""
-        if (seal.name, seal.number) != (self.name, self.number):
+        if (seal.name, seal.number, seal.minute) != (self.name, self.number, self.minute):
             return False
         return hmac.compare_digest(self._code(without_seal(line)), seal.code)
 
     def is_same(self, other: SealKey) -> bool:
         """Return whether another key is this one."""
-        same = hmac.compare_digest(self._key, other._key)
-        return same and (self.name, self.number) == (other.name, other.number)
+        mine, others = (".".join(each.secrets()) for each in (self, other))
+        return hmac.compare_digest(mine, others)
 
     def _code(self, line: bytes) -> str:
-        data = b"%b.%d\n%b" % (self.name.encode(), self.number, line)
-        return hmac.digest(_derived(self._key, _MAC), data, "sha256").hex()
+        data = b"%b.%d.%d\n%b" % (self.name.encode(), self.number, self.minute, line)
+        return hmac.digest(_derived(self._count + self._clock, _MAC), data, "sha256").hex()
 
-    def secret(self) -> str:
-        """Return its bytes as base64url."""
-        return to_base64(self._key)
+    def secrets(self) -> tuple[str, str]:
+        """Return its parts as base64url: that of the numbers, and that of the minutes."""
+        return to_base64(self._count), to_base64(self._clock)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} {self.number}>"
+        return f"<{type(self).__name__} {self.name} {self.number} {self.minute}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a key is not pickled")
@@ -150,7 +205,7 @@ class SealFile:
 
     def read(self) -> tuple[SealKey, Bond]:
         """
-        Return the key, and what was sealed last.
+        Return the key of the next seal, in the minute of what was put down last, and that.
 
         Raises:
             OSError: if it can't be read.
@@ -158,7 +213,7 @@ class SealFile:
         """
         fd = self._opened()
         try:
-            key, bond = _held(os.pread(fd, 2 * _SLOT, 0))
+            _, key, bond = _held(os.pread(fd, 2 * _SLOT, 0))
         finally:
             os.close(fd)
         if getattr(self, "name", key.name) != key.name:
@@ -167,23 +222,20 @@ class SealFile:
 
     def move_on(self, key: SealKey, bond: Bond) -> None:
         """
-        Put the next key in the place of one that has sealed, and have it on the disk.
+        Put a later key in the place of the one that is there, and have it on the disk.
 
         Args:
-            key: The one that has sealed.
-            bond: What it has sealed.
+            key: The later one.
+            bond: What was sealed last.
 
         Raises:
             OSError: if it can't be written.
             UnfitError: if the file is not what it has to be.
         """
-        following = key.next()
         fd = self._opened()
         try:
-            for number, slot in (
-                (following.number, _slot(following, bond)),
-                (key.number, b" " * _SLOT),
-            ):
+            turn = _held(os.pread(fd, 2 * _SLOT, 0))[0]
+            for number, slot in ((turn + 1, _slot(turn + 1, key, bond)), (turn, b" " * _SLOT)):
                 if os.pwrite(fd, slot, number % 2 * _SLOT) != _SLOT:
                     raise OSError("written in part")
                 _fdatasync(fd)
@@ -204,18 +256,18 @@ class SealFile:
         return fd
 
 
-def generate() -> SealKey:
+def generate() -> FirstKey:
     """Return a new first key."""
-    return SealKey(secrets.token_bytes(_BYTES))
+    return FirstKey(secrets.token_bytes(_BYTES), int(time.time()))
 
 
-def write_new(path: str, key: SealKey, *, force: bool = False) -> None:
+def write_new(path: str, first: FirstKey, *, force: bool = False) -> None:
     """
     Write the file of a first key, from which it moves on; only its owner can read it.
 
     Args:
         path: The file.
-        key: The key.
+        first: The key.
         force: Replace a file that is there.
 
     Raises:
@@ -226,7 +278,7 @@ def write_new(path: str, key: SealKey, *, force: bool = False) -> None:
         fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
         try:
             with open(fd, "wb") as file:
-                file.write(_slot(key, Bond()) + b" " * _SLOT)
+                file.write(_slot(0, first.key, Bond()) + b" " * _SLOT)
                 file.flush()
                 os.fsync(file.fileno())
             if force:
@@ -240,12 +292,6 @@ def write_new(path: str, key: SealKey, *, force: bool = False) -> None:
         ) from None
     except OSError as error:
         raise ConfigurationError("file", path, f"It can't be written: {error.strerror}") from None
-
-
-def text_of(key: SealKey) -> bytes:
-    """Return a first key as it is carried away: a JWK (RFC 7517), on one line."""
-    fields = {"kty": "oct", "kid": key.name, "use": "sig", "alg": "HS256", "k": key.secret()}
-    return msgspec.json.encode(fields) + b"\n"
 
 
 def open_file(option: str, path: object) -> SealFile:
@@ -266,9 +312,9 @@ def open_file(option: str, path: object) -> SealFile:
     raise ConfigurationError(option, name, reason)
 
 
-def load(option: str, path: object) -> tuple[SealKey, bool]:
+def load(option: str, path: object) -> FirstKey | SealKey:
     """
-    Return a key by which seals are checked, and whether it is that of the host, which moves on.
+    Return the first key of a log; from the file of the host, the key that is there now.
 
     Raises:
         ConfigurationError: for a file that is missing, or holds no such key.
@@ -285,8 +331,8 @@ def load(option: str, path: object) -> tuple[SealKey, bool]:
         raise ConfigurationError(option, name, f"It can't be read: {error.strerror}") from None
     try:
         if _BEGIN in data[: 2 * _SLOT]:
-            return _held(data)[0], True
-        return _first(data), False
+            return _held(data)[1]
+        return _first(data)
     except UnfitError as error:
         raise ConfigurationError(option, name, str(error)) from None
 
@@ -295,9 +341,35 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
     return hmac.digest(key, purpose, "sha256")
 
 
-def _slot(key: SealKey, bond: Bond) -> bytes:
-    said = {"hilt_seal": 1, "name": key.name, "number": key.number, **bond._asdict()}
-    text = msgspec.json.encode({**said, "key": key.secret()})
+def _moved(key: bytes, steps: int) -> bytes:
+    new = _NEXT.copy
+    for _ in range(steps):
+        following = new()
+        following.update(key)
+        key = following.digest()
+    return key
+
+
+class _Slot(msgspec.Struct):
+    hilt_seal: int
+    turn: int
+    name: str
+    since: int
+    number: int
+    minute: int
+    log: str
+    chain: str
+    seq: int
+    count: str
+    clock: str
+
+
+_decoder = msgspec.json.Decoder(_Slot)
+
+
+def _slot(turn: int, key: SealKey, bond: Bond) -> bytes:
+    place = key.name, key.since, key.number, key.minute
+    text = msgspec.json.encode(_Slot(1, turn, *place, *bond, *key.secrets()))
     return (text + b" " + _check(text)).ljust(_SLOT - 1) + b"\n"
 
 
@@ -305,49 +377,38 @@ def _check(text: bytes) -> bytes:
     return hashlib.sha256(text).hexdigest()[:16].encode()
 
 
-class _Slot(msgspec.Struct):
-    name: str
-    number: int
-    log: str
-    chain: str
-    seq: int
-    key: str
-
-
-_decoder = msgspec.json.Decoder(_Slot)
-
-
-def _held(data: bytes) -> tuple[SealKey, Bond]:
-    """The later one of the two keys of a file: the other one is about to be overwritten."""
+def _held(data: bytes) -> tuple[int, SealKey, Bond]:
+    """The later one of the two keys of a file, and its turn: the other is about to be overwritten."""
     found = [each for begin in (0, _SLOT) if (each := _of_slot(data[begin : begin + _SLOT]))]
     if found:
-        return max(found, key=lambda each: each[0].number)
+        return max(found, key=lambda each: each[0])
     if b'"kty"' in data:
         raise UnfitError(f"It is not the file of a key that seals. {_MAKE}")
     raise UnfitError(f"It holds no key that seals, or a damaged one. {_MAKE}")
 
 
-def _of_slot(slot: bytes) -> tuple[SealKey, Bond] | None:
+def _of_slot(slot: bytes) -> tuple[int, SealKey, Bond] | None:
     text, _, check = slot.strip().rpartition(b" ")
     if not text.startswith(_BEGIN) or _check(text) != check:
         return None
     try:
         said = _decoder.decode(text)
-        key = from_base64(said.key)
+        count, clock = from_base64(said.count), from_base64(said.clock)
     except (ValueError, RecursionError):
         return None
-    return SealKey(key, said.number, said.name), Bond(said.log, said.chain, said.seq)
+    key = SealKey(said.name, said.since, said.number, said.minute, count, clock)
+    return said.turn, key, Bond(said.log, said.chain, said.seq)
 
 
-def _first(data: bytes) -> SealKey:
+def _first(data: bytes) -> FirstKey:
     try:
         fields = msgspec.json.decode(data)
         if fields["kty"] != "oct":
             raise UnfitError("It is a key of another type: must be the first key of a seal")
-        key = SealKey(from_base64(fields["k"]))
+        first = FirstKey(from_base64(fields["k"]), int(fields["iat"]))
         kid = fields["kid"]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise UnfitError("It holds no key: must be what hilt-log keygen --seal gave out") from None
-    if kid != key.name:
+    if kid != first.name:
         raise UnfitError("It is a damaged key: its members do not fit")
-    return key
+    return first

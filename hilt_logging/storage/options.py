@@ -29,6 +29,7 @@ _UNITS = {"m": 60, "h": 3600, "d": _DAY_S}
 _LONGEST_S = 3650 * _DAY_S
 _LONGEST_KID = 256
 _SEALED_S = 10.0
+_LONGEST_SEALED_S = 3600
 _WHEN = 'Must be midnight, hourly, or up to 24 hours or whole days, as in "30m", "6h", "7d"'
 
 
@@ -193,7 +194,7 @@ def evidence_options(
         raise ConfigurationError(
             "checkpoint_every", checkpoint_every, "Must be a number of lines from 1"
         )
-    seconds = _checkpoint_seconds(checkpoint_seconds, evidence)
+    seconds = _checkpoint_seconds(checkpoint_seconds, evidence == "sealed")
     if not evidence and sign_key is not None:
         raise ConfigurationError("sign_key", sign_key, "Must be left out without evidence: true")
     if evidence != "sealed" and seal_key is not None:
@@ -206,9 +207,13 @@ def evidence_options(
     return _sealing(made, seal_key) if evidence == "sealed" else made
 
 
-def _checkpoint_seconds(given: Any, evidence: Any) -> float:
+def _checkpoint_seconds(given: Any, is_sealed: bool) -> float:
     if given is None:
-        return _SEALED_S if evidence == "sealed" else Evidence.checkpoint_seconds
+        return _SEALED_S if is_sealed else Evidence.checkpoint_seconds
+    if is_sealed and type(given) in (int, float) and given > _LONGEST_SEALED_S:
+        raise ConfigurationError(
+            "checkpoint_seconds", given, "Must be up to 3600 where the log is sealed"
+        )
     if type(given) not in (int, float) or not 0 < given <= _LONGEST_S:
         raise ConfigurationError("checkpoint_seconds", given, "Must be a number of seconds above 0")
     return float(given)

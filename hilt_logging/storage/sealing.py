@@ -114,7 +114,7 @@ class Seals:
                 key, bond = self.file.read()
                 if not self._is_of(bond, chain):
                     raise UnfitError("It seals another log")
-                self._next = key
+                self._next = _in_time(key)
             except (OSError, UnfitError) as error:
                 self._count(error)
         key_now = self._next
@@ -146,7 +146,17 @@ class Seals:
             if (found.st_dev, found.st_ino) != self._synced:
                 self._sync_folder()
                 self._synced = found.st_dev, found.st_ino
-            self.file.move_on(key, bond)
+            self.file.move_on(key.next(), bond)
+        except (OSError, UnfitError) as error:
+            self._count(error)
+
+    def keep_time(self) -> None:
+        """Have the key of a minute that is over be gone, although nothing is sealed; never raises."""
+        try:
+            key, bond = self.file.read()
+            now = _in_time(key)
+            if now.minute > key.minute:
+                self.file.move_on(now, bond)
         except (OSError, UnfitError) as error:
             self._count(error)
 
@@ -162,9 +172,17 @@ class Seals:
         self.troubles.count(f"{type(error).__name__} of the key that seals", self.file.path)
 
 
+def _in_time(key: SealKey) -> SealKey:
+    """A key as it is in the present minute; where the clock was put back, in that which it was."""
+    found = key.at(key.number, max(key.minute, key.minute_of(time.time())))
+    if found is None:
+        raise UnfitError("The clock is off by years")
+    return found
+
+
 class Clock:
     """
-    Has lines sealed in time although no event comes after them.
+    Has lines sealed in time although no event comes after them, and the key kept up with the time.
 
     A thread is begun by `_thread`, because `threading.Thread.start` takes locks that the code which
     a signal handler interrupted may hold.
@@ -208,6 +226,7 @@ class Clock:
                     wait = seconds  # no line comes before that which is not sealed at once
                 if self._asleep.acquire(timeout=min(wait, seconds)):
                     break
+                _keep_time(file, links)
         except Exception as error:
             file._count_trouble(error)
         finally:
@@ -224,3 +243,12 @@ def _checkpoint(file: Appender, links: Links) -> bool:
         finally:
             while file._joined:
                 file._write_joined(*file._joined.popleft())
+
+
+def _keep_time(file: Appender, links: Links) -> None:
+    with file._lock:
+        try:
+            if links.seals is not None and file._exclusion.take():
+                links.seals.keep_time()
+        finally:
+            file._exclusion.give()

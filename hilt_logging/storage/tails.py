@@ -286,7 +286,7 @@ class SealRanges:
     def add(self, found: Link) -> None:
         """Take a line."""
         if found.seal is not None:
-            name, number, _ = found.seal
+            name, number = found.seal.name, found.seal.number
             first, last = self._found.get(name, (number, number))
             self._found[name] = min(first, number), max(last, number)
 

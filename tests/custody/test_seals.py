@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -21,10 +22,12 @@ from hypothesis import strategies as st
 import hilt_logging
 
 from hilt_logging import ConfigurationError
+from hilt_logging._ids import timestamp
 from hilt_logging.custody import prune, rewrite, verify
 from hilt_logging.safeguards import chain, jwk, sealing
 from hilt_logging.storage import appender as appenders
 from hilt_logging.storage import sealing as storing
+from hilt_logging.storage.notices import line_of_notice
 
 
 pytestmark = [
@@ -43,10 +46,10 @@ class Log:
         self._logger = logger
         self.new_key()
 
-    def new_key(self):
-        key = sealing.generate()
+    def new_key(self, days=0):
+        key = sealing.FirstKey(os.urandom(32), int(time.time()) - 86_400 * days)
         sealing.write_new(str(self.state), key, force=True)
-        self.first.write_bytes(sealing.text_of(key))
+        self.first.write_bytes(key.text())
 
     def open(self, **options):
         options = {"checkpoint_every": 5, **options}
@@ -390,7 +393,7 @@ class TestWhoTakesTheHost:
                 return
         else:
             del lines[place + 1 :]
-        key = here.at(here.number + data.draw(st.integers(0, 3), "later"))
+        key = here.at(here.number + data.draw(st.integers(0, 3), "later"), here.minute)
         numbers = data.draw(
             st.none() | st.just(list(range(10))) | st.just([here.number - 1] * 10), "numbers"
         )
@@ -431,9 +434,10 @@ class TestWhoTakesTheHost:
         present = log.present()
         sealed = [n for n, line in enumerate(log.lines) if b'"seal"' in line]
         log.lines = log.lines[: sealed[1] + 1]
-        made = sealing.SealKey(b"k" * 32, 2, present.name)
+        place = present.name, present.since, 2, present.minute
+        made = sealing.SealKey(*place, b"k" * 32, b"k" * 32)
         bond = sealing.SealFile(str(log.state)).read()[1]
-        log.state.write_bytes(sealing._slot(made, bond) + b" " * 512)
+        log.state.write_bytes(sealing._slot(0, made, bond) + b" " * 512)
         assert "bad seal" == log.verify(log.state).first.kind
         (log.path.parent / ".app.jsonl.chain").unlink()
         log.write(3)
@@ -462,6 +466,48 @@ class TestWhoTakesTheHost:
         log.close(handler)
         assert "seals missing" == log.verify().first.kind
 
+    @pytest.mark.parametrize(
+        ("said", "code", "kind", "message"),
+        [
+            (lambda event: "", 2, "sealed late", "hours before"),
+            (lambda event: event["timestamp"], 2, "sealed late", "before that of its key"),
+            (lambda event: "long ago", 1, "bad seal", "does not say when"),
+            (lambda event: days_ago(-1), 1, "bad seal", "of an earlier time"),
+        ],
+    )
+    def test_another_past_as_if_the_true_one_was_deleted(self, log, said, code, kind, message):
+        """
+        Who deletes all that was, says so in the log, and puts years of other events in its place,
+        has no key for seals of that time, and shows it.
+        """
+        log.new_key(days=100)
+        log.write(60, max_bytes=6_000)
+        key, end = log.present(), chain.link_of(log.lines[-1])
+        shutil.rmtree(log.path.parent)
+        log.path.parent.mkdir()
+        gone = {"name": "x", "chain": end.chain, "first_seq": 0, "last_seq": end.seq}
+        gone |= {"head": "ab" * 32}
+        gone["seals"] = [{"key": key.name, "first": 0, "last": key.number - 1}]
+        lines = [line_of_notice({"kind": "pruned", "files": [gone], "by": "retention"})]
+        for days in range(90, 0, -10):
+            event = {"timestamp": days_ago(days), "action": "prompt"}
+            lines.append(json.dumps(event, separators=(",", ":")).encode())
+            lines.append(line_of_notice({"kind": "checkpoint", "chain": end.chain}))
+            if said(event):
+                time_said = b'"timestamp":"%b"' % said(event).encode()
+                lines[-1] = re.sub(rb'"timestamp":"[^"]*"', time_said, lines[-1])
+        prev, out = "ab" * 32, []
+        for line in lines:
+            line = chain.link(line, end.chain, end.seq + 1 + len(out), prev)
+            if b"notice" in line:
+                line, key = chain.seal(key.seal(line), None), key.next()
+            out.append(line)
+            prev = chain.sha256(line)
+        log.lines = out
+        verdict = log.verify()
+        assert {"pruned by statement": 1, kind: 9} == kinds(verdict, code)
+        assert message in verdict.findings[-1].message
+
     def test_a_file_taken_away(self, log):
         """A rotated file that is gone is found, and its seals are."""
         log.write(100, max_bytes=6_000)
@@ -481,6 +527,81 @@ class TestWhoTakesTheHost:
         verdict = log.verify(log.state)
         assert {"pruned by statement": 1} == kinds(verdict, 2)
         assert "what is older was not" in verdict.first.message
+
+    def test_new_log_as_if_the_true_one_was_deleted(self, log):
+        """A statement excuses no seals where no lines are missing of which it speaks."""
+        log.write(20)
+        key, found = log.present(), chain.link_of(log.lines[-1])
+        gone = {"name": "x", "chain": found.chain, "first_seq": 0, "last_seq": found.seq}
+        gone |= {"head": "ab" * 32}
+        gone["seals"] = [{"key": key.name, "first": 0, "last": key.number - 1}]
+        shutil.rmtree(log.path.parent)
+        handler = log.open()
+        say(2)
+        assert handler.state({"kind": "pruned", "files": [gone], "by": "retention"})
+        log.close(handler)
+        assert {"seals missing": 1} == kinds(log.verify(), 1)
+
+
+def days_ago(days):
+    return timestamp(time.time_ns() - days * 86_400_000_000_000)
+
+
+class TestTime:
+    def test_clock_put_back(self, log):
+        """While the clock is behind the time of the key, nobody can tell when lines were sealed."""
+        log.write()
+        file = sealing.SealFile(str(log.state))
+        key, bond = file.read()
+        file.move_on(key.at(key.number, key.minute + 30), bond)
+        log.write()
+        verdict = log.verify(log.state)
+        assert {"sealed late"} == set(kinds(verdict, 2))
+        assert "the clock was put back" in verdict.first.message
+
+    def test_clock_off_by_a_century(self, log, monkeypatch):
+        """A clock that is far ahead costs seals, no events and no time."""
+        handler = log.open()
+        clock = time.time
+        monkeypatch.setattr(storing.time, "time", lambda: clock() + 3e9)
+        say(6)
+        monkeypatch.setattr(storing.time, "time", clock)
+        assert {"UnfitError of the key that seals": 1} == handler.stats()["evidence"][
+            "seal_failures"
+        ]
+        say(6)
+        log.close(handler)
+        assert {} == kinds(log.verify(log.state))
+
+    def test_lines_that_waited(self, log, forked):
+        """Lines that a killed process left, and of which the seal came days later, are told."""
+        log.write()
+        with open(log.path, "ab") as file:
+            last = log.lines[-1]
+            found = chain.link_of(last)
+            event = b'{"timestamp":"%b","action":"prompt"}' % days_ago(3).encode()
+            file.write(chain.link(event, found.chain, found.seq + 1, chain.sha256(last)) + b"\n")
+        log.write()
+        verdict = log.verify(log.state)
+        assert {"sealed late": 1} == kinds(verdict, 2)
+        assert days_ago(3)[:10] in verdict.first.message
+
+    def test_before_it_was_sealed(self, log):
+        """What stands before the first seal of all is as old as it says."""
+        handler = hilt_logging.HILTFileHandler(log.path, evidence=True)
+        logging.getLogger("hilt").addHandler(handler)
+        event = hilt_logging.events.feedback(1, session_id="s").to_dict()
+        hilt_logging.emit({**event, "timestamp": days_ago(30)})
+        log.close(handler)
+        log.write()
+        assert {} == kinds(log.verify(log.state))
+
+    def test_minutes_that_pass(self, log):
+        """Each seal is by the key of its minute, though nobody wrote for long."""
+        log.new_key(days=100)
+        log.write()
+        assert 100 * 1440 == log.present().minute
+        assert {} == kinds(log.verify(log.state))
 
 
 class TestKeyFile:
@@ -606,7 +727,7 @@ class TestKeysGiven:
     def test_wrong(self, log, tmp_path):
         """With another log's first key, no seal is that of a given key."""
         log.write()
-        (tmp_path / "wrong.jwk").write_bytes(sealing.text_of(sealing.generate()))
+        (tmp_path / "wrong.jwk").write_bytes(sealing.generate().text())
         assert {"bad seal"} == set(kinds(verify(log.path, seal_keys=[tmp_path / "wrong.jwk"]), 1))
 
     def test_that_of_the_host_only(self, log):

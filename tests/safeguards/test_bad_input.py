@@ -41,7 +41,7 @@ def files(tmp_path, monkeypatch):
     os.chmod("text", 0o600)
     for name in ("app.seal", "shared.seal"):
         sealing.write_new(name, sealing.generate())
-    (tmp_path / "first.jwk").write_bytes(sealing.text_of(sealing.generate()))
+    (tmp_path / "first.jwk").write_bytes(sealing.generate().text())
     os.chmod("first.jwk", 0o600)
     for name in ("shared.key.jwk", "shared.db", "shared.secret", "shared.seal"):
         os.chmod(name, 0o644)

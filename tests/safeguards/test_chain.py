@@ -43,7 +43,10 @@ class TestLink:
         seq=st.integers(0, 2**62),
         prev=hexes,
         span=st.none() | st.builds(chain.Span, st.integers(1, 2**40), hexes),
-        seal=st.none() | st.builds(chain.Seal, st.just("ab" * 8), st.integers(0, 2**58), hexes),
+        seal=st.none()
+        | st.builds(
+            chain.Seal, st.just("ab" * 8), st.integers(0, 2**58), st.integers(0, 2**58), hexes
+        ),
     )
     def test_read(self, seq, prev, span, seal):
         """What was linked is read again, and the line is the same object with one member more."""

@@ -24,9 +24,12 @@ LINE = chain.link(b'{"action":"prompt"}', "0123456789abcdef" * 2, 7, chain.ZEROS
 BOND = sealing.Bond("log", "chain", 7)
 
 
+SINCE = 1_700_000_000
+
+
 @pytest.fixture
 def first():
-    return sealing.generate()
+    return sealing.FirstKey(os.urandom(32), SINCE)
 
 
 @pytest.fixture
@@ -41,60 +44,89 @@ def sealed(key):
     return line, chain.link_of(line).seal
 
 
+def is_none_of(key, data):
+    return all(secret.encode() not in data for secret in key.secrets())
+
+
 class TestKey:
-    @given(number=st.integers(0, 200), more=st.integers(0, 50))
-    def test_moves_on(self, number, more):
+    @given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 50), st.integers(0, 50))
+    def test_moves_on(self, number, minute, more, minutes):
         """Later keys are made from earlier ones, in one step or in many, and never the other way."""
-        first = sealing.SealKey(b"k" * 32)
-        key = first.at(number)
-        assert key.at(number + more).is_same(first.at(number + more))
-        assert key.next().is_same(first.at(number + 1))
-        assert key.at(number - 1) is None
-        assert (number, first.name) == (key.number, key.name)
+        first = sealing.FirstKey(b"k" * 32, SINCE)
+        key = first.key.at(number, minute)
+        assert key.at(number + more, minute + minutes).is_same(
+            first.key.at(number + more, minute + minutes)
+        )
+        assert key.next().is_same(first.key.at(number + 1, minute))
+        assert key.at(number - 1, minute + 5) is None
+        assert key.at(number + 5, minute - 1) is None
+        assert (number, minute, first.name) == (key.number, key.minute, key.name)
 
     def test_as_it_is_written_down(self):
-        """Others can make the same seals: HMAC-SHA256, of the key for each purpose."""
+        """Others can make the same seals: HMAC-SHA256 for each purpose, SHA-256 from key to key."""
         secret = bytes(range(32))
 
-        def made(key, data):
+        def made(key, purpose):
+            data = (
+                purpose if isinstance(purpose, bytes) else b"hilt_logging seal: " + purpose.encode()
+            )
             return hmac.new(key, data, hashlib.sha256).digest()
 
-        second = made(secret, b"hilt_logging seal: the next key")
-        name = made(secret, b"hilt_logging seal: the name").hex()[:16]
-        code = made(
-            made(second, b"hilt_logging seal: the key of the code"),
-            name.encode() + b".1\n" + LINE,
-        ).hex()
-        line, seal = sealed(sealing.SealKey(secret).next())
-        assert (name, 1, code) == seal
-        assert f"{name}.1.{code}" == json.loads(line)["integrity"]["seal"]
+        name = made(secret, f"the name, {SINCE}").hex()[:16]
+        step = b"hilt_logging seal: the next key"
+        count = hashlib.sha256(step + made(secret, "the key of the numbers")).digest()
+        clock = made(secret, "the key of the minutes")
+        for _ in range(3):
+            clock = hashlib.sha256(step + clock).digest()
+        key = made(count + clock, "the key of the code")
+        code = made(key, name.encode() + b".1.3\n" + LINE).hex()
+        line, seal = sealed(sealing.FirstKey(secret, SINCE).key.at(1, 3))
+        assert (name, 1, 3, code) == seal
+        assert f"{name}.1.3.{code}" == json.loads(line)["integrity"]["seal"]
 
     @given(data=st.data())
     def test_every_byte(self, data):
-        """A seal is right for its line, its number and its key only; a digest after it is no harm."""
-        key = sealing.SealKey(b"k" * 32, 3)
+        """A seal is right for its line, its number, its minute and its key only."""
+        first = sealing.FirstKey(b"k" * 32, SINCE)
+        key = first.key.at(3, 4)
         line, seal = sealed(key)
         assert key.is_right(line, seal)
-        assert key.is_right(chain.seal(line, None), seal)
+        assert key.is_right(chain.seal(line, None), seal)  # what is behind it is no harm
         place = data.draw(st.integers(0, len(LINE) - 3))
         changed = bytearray(line)
         changed[place] ^= data.draw(st.integers(1, 255))
         assert not key.is_right(bytes(changed), seal)
         assert not key.is_right(line, seal._replace(number=4))
-        assert not key.next().is_right(line, seal._replace(number=4))
-        assert not sealing.SealKey(b"j" * 32, 3).is_right(line, seal)
+        for number, minute in ((4, 4), (3, 5), (2, 4), (3, 3)):
+            other = first.key.at(number, minute)
+            assert not other.is_right(line, seal._replace(number=number, minute=minute))
+        assert not sealing.FirstKey(b"j" * 32, SINCE).key.at(3, 4).is_right(line, seal)
+
+    def test_name(self, first):
+        """The name goes with the time of the first key, which can't be another one."""
+        assert first.name != sealing.FirstKey(b"k" * 32, SINCE).name
+        assert sealing.FirstKey(b"k" * 32, 1).name != sealing.FirstKey(b"k" * 32, 2).name
+
+    def test_minutes(self, first):
+        """Minutes are counted from when the first key was made."""
+        assert [0, 0, 1, 60] == [
+            first.key.minute_of(SINCE + seconds) for seconds in (0, 59.9, 60, 3600)
+        ]
 
     def test_far_off(self, first):
         """A number that somebody made up costs no time."""
         begin = time.process_time()
-        assert first.at(10**17) is None
+        assert first.key.at(10**17, 0) is None
+        assert first.key.at(0, 10**17) is None
         assert time.process_time() - begin < 1
 
     def test_shows_nothing(self, first):
         """A key is not in its repr, and is not pickled."""
-        assert first.secret() not in repr(first)
-        with pytest.raises(TypeError, match="not pickled"):
-            pickle.dumps(first)
+        for key in (first, first.key):
+            secrets = [*first.key.secrets(), json.loads(first.text())["k"]]
+            assert not [secret for secret in secrets if secret in repr(key)]
+            with pytest.raises(TypeError, match="not pickled"):
+                pickle.dumps(key)
 
 
 class TestFile:
@@ -103,17 +135,27 @@ class TestFile:
         file = sealing.SealFile(str(path))
         for number in range(5):
             key, _ = file.read()
-            assert key.is_same(first.at(number))
-            file.move_on(key, BOND._replace(seq=number))
+            assert key.is_same(first.key.at(number, 2 * number))
+            later = key.at(number + 1, 2 * number + 2)
+            file.move_on(later, BOND._replace(seq=number))
             assert BOND._replace(seq=number) == file.read()[1]
-            assert key.secret().encode() not in path.read_bytes()
+            assert is_none_of(key, path.read_bytes())
         assert 1024 == path.stat().st_size
+
+    def test_time_passes(self, path):
+        """The key moves on with the minutes alone, too."""
+        file = sealing.SealFile(str(path))
+        for minute in range(1, 5):
+            key, bond = file.read()
+            file.move_on(key.at(0, minute), bond)
+            assert (0, minute) == (file.read()[0].number, file.read()[0].minute)
+            assert key.secrets()[1].encode() not in path.read_bytes()
 
     def test_in_its_place(self, path):
         """The file stays the same one: no block with an old key is given back to the disk."""
         before = path.stat()
         file = sealing.SealFile(str(path))
-        file.move_on(file.read()[0], BOND)
+        file.move_on(file.read()[0].next(), BOND)
         assert (before.st_ino, 0o100600) == (path.stat().st_ino, path.stat().st_mode)
 
     @pytest.mark.parametrize("call", range(4))
@@ -134,22 +176,22 @@ class TestFile:
         monkeypatch.setattr(sealing, "_fdatasync", counted(sealing._fdatasync))
         file = sealing.SealFile(str(path))
         with pytest.raises(KeyboardInterrupt):
-            file.move_on(file.read()[0], BOND)
-        assert file.read()[0].is_same(first.at(min(call, 1)))
+            file.move_on(file.read()[0].next(), BOND)
+        assert file.read()[0].is_same(first.key.at(min(call, 1), 0))
 
     @given(cut=st.integers(0, 511), noise=st.binary(min_size=1, max_size=512))
     def test_power_lost(self, tmp_path_factory, cut, noise):
         """Of a sector that was written in part the key before is left."""
         path = tmp_path_factory.mktemp("seal") / "a"
-        first = sealing.SealKey(b"k" * 32)
+        first = sealing.FirstKey(b"k" * 32, SINCE)
         sealing.write_new(str(path), first)
         data = bytearray(path.read_bytes())
-        slot = sealing._slot(first.next(), BOND)
+        slot = sealing._slot(1, first.key.next(), BOND)
         half = (slot[:cut] + noise)[:512]
         if half.rstrip() != slot.rstrip():
             data[512 : 512 + len(half)] = half
             path.write_bytes(data)
-            assert sealing.SealFile(str(path)).read()[0].is_same(first)
+            assert sealing.SealFile(str(path)).read()[0].is_same(first.key)
 
     def test_another_key(self, path):
         """A file that got another key meanwhile is not used for the old one."""
@@ -173,7 +215,7 @@ class TestOpen:
             (lambda path: path.chmod(0o602), "chmod 600"),
             (lambda path: path.write_bytes(b""), "damaged"),
             (lambda path: path.write_bytes(path.read_bytes()[:100]), "damaged"),
-            (lambda path: path.write_bytes(sealing.text_of(sealing.generate())), "not the file"),
+            (lambda path: path.write_bytes(sealing.generate().text()), "not the file"),
             (lambda path: (path.unlink(), os.mkfifo(path, 0o600)), "no regular file"),
             (lambda path: (path.unlink(), path.mkdir()), "irectory"),
         ],
@@ -193,30 +235,36 @@ class TestOpen:
 
     def test_key_in_place_of_a_name(self, first):
         """A key that is given in place of a file's name is not in the error."""
-        for text in (first.secret(), sealing.text_of(first).decode()):
+        secret = json.loads(first.text())["k"]
+        for text in (secret, first.text().decode()):
             for load in (sealing.open_file, sealing.load):
                 with pytest.raises(ConfigurationError) as error:
                     load("seal_key", text)
-                assert first.secret() not in str(error.value)
+                assert secret not in str(error.value)
 
 
 class TestLoad:
     def test_first(self, tmp_path, first):
         """The first key is a JWK on one line."""
         path = tmp_path / "first.jwk"
-        path.write_bytes(sealing.text_of(first))
+        path.write_bytes(first.text())
         assert 1 == path.read_bytes().count(b"\n")
-        found, is_of_host = sealing.load("seal_keys", path)
-        assert found.is_same(first)
-        assert not is_of_host
+        found = sealing.load("seal_keys", path)
+        assert isinstance(found, sealing.FirstKey)
+        assert found.key.is_same(first.key)
+        assert (first.name, SINCE) == (found.name, found.since)
 
     def test_of_the_host(self, path, first):
         """The file of the host is told from it."""
-        file = sealing.SealFile(str(path))
-        file.move_on(first, BOND)
-        found, is_of_host = sealing.load("seal_keys", path)
-        assert found.is_same(first.next())
-        assert is_of_host
+        sealing.SealFile(str(path)).move_on(first.key.next(), BOND)
+        assert sealing.load("seal_keys", path).is_same(first.key.next())
+
+    def test_changed_time(self, tmp_path, first):
+        """The time of the first key can't be changed."""
+        fields = json.loads(first.text())
+        (tmp_path / "first.jwk").write_text(json.dumps({**fields, "iat": SINCE + 60}))
+        with pytest.raises(ConfigurationError, match="damaged"):
+            sealing.load("seal_keys", tmp_path / "first.jwk")
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -224,8 +272,9 @@ class TestLoad:
             (b"", "holds no key"),
             (b"[]", "holds no key"),
             (b'{"kty":"OKP","crv":"Ed25519","x":"x"}', "another type"),
-            (b'{"kty":"oct","k":"%"}', "holds no key"),
-            (b'{"kty":"oct","k":"AAAA","kid":"x"}', "damaged"),
+            (b'{"kty":"oct","k":"%","iat":1}', "holds no key"),
+            (b'{"kty":"oct","k":"AAAA","iat":"x","kid":"x"}', "holds no key"),
+            (b'{"kty":"oct","k":"AAAA","iat":1,"kid":"x"}', "damaged"),
             (b"\xff" * 2000, "holds no key"),
         ],
     )
