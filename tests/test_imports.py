@@ -39,6 +39,11 @@ THIRD_PARTY = {
     "backports": ("storage/compression.py",),
     "compression": ("storage/compression.py",),  # of the standard library from 3.14 on
     "duckdb": ("analysis/_duckdb.py", "analysis/sql.py"),
+    "pyspark": ("analysis/_spark.py", "analysis/_spark_answer.py"),
+    "py4j": ("analysis/_spark.py", "analysis/_spark_answer.py"),  # what pyspark is made of
+    "sqlglot": ("analysis/_spark.py",),
+    "jinja2": ("analysis/_page.py",),
+    "markupsafe": ("analysis/_page.py",),
     "yaml": ("diagnosis/_files.py",),
     "click": ("cli/",),
     "rich": ("cli/",),

@@ -199,7 +199,9 @@ def _whole(value: Any) -> int | None:
 def _figures(values: Sequence[Any]) -> Figures:
     rest = iter(values)
     sums = {name: next(rest) for name in _questions.SUMS}
-    spreads = {name: _spread(*itertools.islice(rest, _SPREAD)) for name in _questions.SPREADS}
+    spreads: dict[str, Any] = {
+        name: _spread(*itertools.islice(rest, _SPREAD)) for name in _questions.SPREADS
+    }
     taken = {name: sums[name] for name in Figures.__struct_fields__ if name in sums}
     prompt, cached = sums["prompt"], sums["cached_of_prompts"] or 0
     return Figures(

@@ -38,6 +38,8 @@ _MOST_ROWS = 200
         ),
         "hilt-log sql \"SELECT event->>'$.extensions.team' AS team, count(*) FROM events "
         'GROUP BY team" logs/ -o teams.csv': "by a field of your own, to a file",
+        'hilt-log sql "SELECT count(*) FROM events" "s3a://bucket/hilt/*/" '
+        "--engine spark:spark://host:7077": "on a cluster",
     },
 )
 @click.argument("sql", metavar="QUERY")
@@ -51,6 +53,13 @@ _MOST_ROWS = 200
 @click.option(
     "-o", "--output", "target", type=click.Path(), metavar="FILE", help="The new file for it."
 )
+@click.option(
+    "--engine",
+    default="duckdb",
+    show_default=True,
+    metavar="NAME",
+    help="duckdb, spark, or spark:MASTER, as spark:local[2] or spark:spark://host:7077.",
+)
 @_options.force
 @_options.as_json
 def command(
@@ -58,6 +67,7 @@ def command(
     paths: tuple[str, ...],
     kind: str | None,
     target: str | None,
+    engine: str,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -67,7 +77,8 @@ def command(
     PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files,
     plain or compressed, and so is Parquet that `hilt-log convert` made. QUERY is one SELECT in
     DuckDB's SQL over the views `events` and `conversations`; "DESCRIBE events" tells their columns.
-    It changes no file, and there is no network. Needs the extra `analytics`.
+    It changes no file, and there is no network. Needs the extra `analytics`; with --engine spark the
+    extra `spark`, Java, and a QUERY in Spark's SQL.
     """
     from ..analysis.sql import query
 
@@ -77,7 +88,7 @@ def command(
     if target is not None and kind == "table":
         raise click.UsageError("A table is for the screen: give another --format.")
     unread = Unread()
-    with query(sql, paths, report=unread) as answer:
+    with query(sql, paths, report=unread, engine=engine) as answer:
         if target is not None and target != "-":
             answer.write(target, kind, force=force)
         elif kind in (None, "table"):
