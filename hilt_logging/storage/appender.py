@@ -434,7 +434,8 @@ class Appender:
         try:
             end, size, fd = self._end, len(data), self._fd
             if end < 0 or fd is None or time.monotonic() >= self._look_at:
-                self._write_carefully(data)
+                if self.links is None or not write_quickly(self, self.links, data):
+                    self._write_carefully(data)
             elif 0 <= (end := self._whole_end(fd, end)) <= self._room - size:
                 self._end = -1
                 written = os.write(fd, data)
@@ -494,8 +495,6 @@ class Appender:
         if time.monotonic() < self._retry_at:
             raise _PausedError(self._reason, os.strerror(self._reason))
         if self.links is not None:
-            if write_quickly(self, self.links, data):
-                return
             for error in write_linked(self, self.links, [data[:-1]]).values():
                 raise error
         else:

@@ -98,6 +98,9 @@ def write_quickly(file: Appender, links: Links, line: bytes) -> bool:
             return True
         begun = links.block_of(data), _put(fd, end, data, written)
         failed = _write(file, links, [line[:-1]], end, {}, begun)
+    except OSError:
+        links.quick_until = float("-inf")
+        raise
     finally:
         exclusion.give()
     for error in failed.values():
