@@ -39,6 +39,7 @@ LISTED, TRANSCRIPTS = 1_000, 200
 
 _TITLE = "Record of AI interactions"
 _MOST_TOP = 50
+_MOST_GROUPED = 20_000
 _MOST_MODELS, _MOST_COUNTED, _MOST_UNREAD = 20, 12, 20
 _BYTES_OF_ROW, _MOST_LISTED_BYTES = 350, 480_000
 _MOST_TOLD_CHARACTERS = 16_000_000
@@ -337,12 +338,15 @@ class _Made:
         period = "month" if self.unit == "year" else self.unit
         groupings = [(period, "model"), ("model",)]
         self.latest = _bounded(self.listing.latest)
-        is_all = len(self.latest) == self.listing.count
-        counted = asked.tally(*groupings, *([("session",)] if is_all else []), report=asked.report)
+        are_few = self.listing.count <= _MOST_GROUPED
+        counted = asked.tally(*groupings, *([("session",)] if are_few else []), report=asked.report)
         self.stats = counted.stats
         self._over_time, self._models = counted.groups[:2]
-        sessions = counted.groups[2] if is_all else self._sessions()
-        self._figures = {group.key[0]: group.figures for group in sessions}
+        sessions = counted.groups[2] if are_few else self._sessions()
+        listed = {each.session_id for each in self.latest}
+        self._figures = {
+            group.key[0]: group.figures for group in sessions if group.key[0] in listed
+        }
         self._gaps: Gaps = gaps(
             asked.paths,
             since=asked.since,
@@ -369,7 +373,7 @@ class _Made:
         )
 
     def _sessions(self) -> list[Group]:
-        """The figures of the conversations that are listed, where there are others."""
+        """The figures of the conversations that are listed alone, which costs time, but no memory."""
         where = {**self._asked.where, "session_id": [each.session_id for each in self.latest]}
         return self._asked.tally(("session",), report=_unheard, where=where, top=0).groups[0]
 

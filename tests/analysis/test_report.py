@@ -299,6 +299,18 @@ def test_transcripts(log, made):
     assert "openai gpt-4o-mini · 13 + 5 tokens · $0.25 · 803 ms Answer 3" in found.shown
 
 
+@pytest.mark.parametrize("engine", ["python", "duckdb"])
+def test_more_conversations_than_are_grouped(log, made, monkeypatch, engine):
+    """Of very many conversations those that are listed are counted by themselves, with one result."""
+    if engine == "duckdb":
+        pytest.importorskip("duckdb")
+    path = log(*NAMES)
+    options = {"engine": engine, "max_conversations": 12, "models": ["m", *NAMES, "gpt-4o-mini"]}
+    expected = made(path, **options)
+    monkeypatch.setattr(MODULE, "_MOST_GROUPED", 3)
+    assert expected.shown.split("Unread")[1:] == made(path, **options).shown.split("Unread")[1:]
+
+
 def test_latest_conversations(log, made):
     """Of more conversations than are wanted, the latest are listed, and the rest is counted."""
     found = made(log(), max_conversations=2, transcripts=True)
