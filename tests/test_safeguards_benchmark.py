@@ -31,9 +31,9 @@ def test_small_run(tmp_path):
     head, plain, *rows = ran.stdout.splitlines()
     assert "beyond" in head
     assert "plain" == plain.split()[0]
-    named = {name.strip(): cells for name, *cells in (row.rsplit(maxsplit=6) for row in rows)}
+    named = {name.strip(): cells for name, *cells in (row.rsplit(maxsplit=8) for row in rows)}
     assert {"encrypt_to", "erasable_by", "encrypt_to and erasable_by"} <= named.keys()
     for name, cells in named.items():
-        assert 6 == len(cells)
+        assert 8 == len(cells)
         assert ("encrypt" in name or "erasable" in name) == (float(cells[-1]) > 1.2)
     assert [] == list(tmp_path.iterdir())
