@@ -53,7 +53,7 @@ __all__ = [
 _MEMORY = "1GB"
 _BATCH = 2_000
 _HELD_AT_ONCE = 4 * 1024 * 1024
-_END, _SQLITE = -1, -2
+_END, _SQLITE, _GIVEN = -1, -2, -3
 _ALL, _LINE = "log.every_event", "line_of_the_event"
 _STORED = {"event": "VARCHAR", "tokens": STRUCTURE["metrics"]["tokens"]}
 _OPTIONS = f"ignore_errors = true, maximum_object_size = {LONGEST}"
@@ -112,6 +112,7 @@ class Database:
         paths: Files, folders and patterns, of logs and of Parquet that was made of them.
         report: Is called with the error of each line that is no event, and of what can't be read.
         rotated: Whether a log that is named means its rotated files, too.
+        lines: What is taken in place of the lines that are there: they are held.
 
     Attributes:
         connection: What DuckDB gives.
@@ -121,10 +122,19 @@ class Database:
         MissingDependencyError: if duckdb is not installed.
     """
 
-    def __init__(self, paths: Paths | Inputs, report: Report, *, rotated: bool = True) -> None:
+    def __init__(
+        self,
+        paths: Paths | Inputs,
+        report: Report,
+        *,
+        rotated: bool = True,
+        lines: Iterable[Line] | None = None,
+    ) -> None:
         self._report = report
         self.events = 0
         inputs = paths if isinstance(paths, Inputs) else inputs_of(paths, report, rotated=rotated)
+        if lines is not None:
+            inputs = Inputs([], [], [], inputs.is_divided)
         self._stored = inputs.parquet
         self.is_divided = inputs.is_divided
         self._scratch = tempfile.TemporaryDirectory(prefix="hilt-")
@@ -134,6 +144,9 @@ class Database:
             if inputs.sqlite:
                 self._hold_all(_SQLITE, sqlite_lines(inputs.sqlite, report))
                 self._parts.append(("", _SQLITE))
+            if lines is not None:
+                self._hold_all(_GIVEN, lines)
+                self._parts.append(("", _GIVEN))
             self._has = self._stored_columns()
         except BaseException:
             self.close()
@@ -232,7 +245,7 @@ class Database:
         held = self._hold_all(part, wanted())
         return bare, held
 
-    def _hold_all(self, part: int, lines: Iterator[Line]) -> int:
+    def _hold_all(self, part: int, lines: Iterable[Line]) -> int:
         held, size = 0, 0
         batch: list[str] = []
         for line in lines:

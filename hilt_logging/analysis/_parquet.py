@@ -13,13 +13,14 @@ import os
 import shutil
 import tempfile
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..errors import MissingDependencyError, ReadError
 from ..io.files import LogFile, open_blocks
 from ._duckdb import Database, connect, fields_of, is_readable, quoted
 from ._inputs import Inputs
-from ._lines import Report
+from ._lines import Line, Report
 from .tables import IS_EVENT, select, structure_of
 
 
@@ -81,7 +82,13 @@ class Order(NamedTuple):
         return [f"SET partitioned_write_flush_threshold = {_ROWS}"] if self.is_divided else []
 
 
-def write(inputs: Inputs, order: Order, part: str, report: Report) -> int:
+def write(
+    inputs: Inputs,
+    order: Order,
+    part: str,
+    report: Report,
+    lines: Iterable[Line] | None = None,
+) -> int:
     """
     Write events as Parquet, and return how many there are.
 
@@ -90,16 +97,17 @@ def write(inputs: Inputs, order: Order, part: str, report: Report) -> int:
         order: What is wanted.
         part: The file, or a folder that is there.
         report: Is called with the error of each line that is no event, and of each file that can't be read.
+        lines: What is written in place of the lines that are there.
 
     Raises:
         MissingDependencyError: if duckdb is not installed.
     """
-    if not inputs.parquet and not inputs.sqlite:
+    if lines is None and not inputs.parquet and not inputs.sqlite:
         events = _written_at_once(inputs.logs, order, part)
         if events is not None:
             return events
         _clear(part)
-    with Database(inputs, report) as database:
+    with Database(inputs, report, lines=lines) as database:
         for setting in order.settings():
             database.connection.execute(setting)
         source = database.source(order.needed, order.more)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,9 +15,9 @@ from ..errors import ConfigurationError
 from ..io.reader import Faults
 from . import _csv, _parquet, _sqlite
 from ._inputs import Inputs, Paths, inputs_of
-from ._lines import Report
+from ._lines import Line, Report
 from ._outputs import whole
-from ._stored import stored_lines
+from ._stored import OpenedLines, opened_lines, stored_lines
 from .tables import NAMES
 
 
@@ -29,7 +29,7 @@ _ENDINGS = {"csv": ".csv", "parquet": ".parquet", "sqlite": ".db", "jsonl": ".js
 _NAMED = {ending: name for name, ending in _ENDINGS.items()} | {".sqlite": "sqlite"}
 
 
-class Converted(msgspec.Struct, kw_only=True):
+class Converted(msgspec.Struct, kw_only=True, omit_defaults=True):
     """
     What was converted.
 
@@ -38,22 +38,33 @@ class Converted(msgspec.Struct, kw_only=True):
         format: What it is.
         events: How many events are in it.
         faults: How many lines and files could not be read.
+        opened: How many events were opened with keys.
+        hidden: How many stay encrypted where there are keys, by the reason.
     """
 
     output: str
     format: str
     events: int
     faults: int
+    opened: int = 0
+    hidden: dict[str, int] = {}
 
 
 class _Order(msgspec.Struct, kw_only=True):
     """What is wanted."""
 
     inputs: Inputs
+    opened: OpenedLines | None
     output: str
     columns: tuple[str, ...] | None
     compression: str
     partition: bool
+
+    def lines(self, report: Report) -> Iterator[Line]:
+        """Yield the lines that are converted."""
+        if self.opened is not None:
+            return self.opened.lines(report)
+        return stored_lines(self.inputs, report)
 
 
 def convert(
@@ -64,6 +75,9 @@ def convert(
     columns: Iterable[str] | None = None,
     compression: str = COMPRESSIONS[0],
     partition: bool = False,
+    keys: Iterable[Any] = (),
+    key_store: Any = None,
+    shared_key_file: bool = False,
     report: Report | None = None,
     rotated: bool = True,
     force: bool = False,
@@ -83,6 +97,9 @@ def convert(
             default all of them; what has no `event` can't be made a log again.
         compression: Of Parquet: `zstd`, `snappy`, `gzip` or `none`.
         partition: Make a folder of Parquet files by day and provider: `day=2026-01-31/provider=...`.
+        keys: Private keys that open what is encrypted, which is then in the new file as it was said.
+        key_store: The keys of people.
+        shared_key_file: Take keys that others can read, too.
         report: Is called with the error of each line that is no event, and of each file that can't
             be read.
         rotated: Whether a log that is named means its rotated files, too.
@@ -104,8 +121,13 @@ def convert(
     chosen = _columns(kind, columns)
     target = target or _beside(given, kind, partition)
     faults = Faults(report)
+    inputs = inputs_of(given, faults, rotated=rotated)
+    opened = opened_lines(inputs, keys, key_store, shared=shared_key_file)
+    if opened is not None and kind == "jsonl":
+        raise ConfigurationError("to", kind, "A log is opened by `decrypt`")
     order = _Order(
-        inputs=inputs_of(given, faults, rotated=rotated),
+        inputs=inputs,
+        opened=opened,
         output=target,
         columns=chosen,
         compression=compression,
@@ -113,7 +135,10 @@ def convert(
     )
     with whole(target, force=force, folder=partition) as part:
         events = _MAKERS[kind](order, part, faults)
-    return Converted(output=target, format=kind, events=events, faults=faults.count)
+    made = Converted(output=target, format=kind, events=events, faults=faults.count)
+    if opened is not None:
+        made.opened, made.hidden = opened.opened, dict(opened.hidden)
+    return made
 
 
 def _format(to: str | None, output: str | None) -> str:
@@ -155,17 +180,17 @@ def _to_csv(order: _Order, part: str, report: Report) -> int:
             if os.path.exists(file.path) and not os.path.isfile(file.path):
                 allowed = "Say which: what comes from a pipe can't be read twice"
                 raise ConfigurationError("columns", None, allowed)
-    return _csv.write(lambda tell: stored_lines(order.inputs, tell), part, order.columns, report)
+    return _csv.write(lambda tell: order.lines(tell), part, order.columns, report)
 
 
 def _to_sqlite(order: _Order, part: str, report: Report) -> int:
-    return _sqlite.write(stored_lines(order.inputs, report), part, order.columns)
+    return _sqlite.write(order.lines(report), part, order.columns)
 
 
 def _to_jsonl(order: _Order, part: str, report: Report) -> int:
     events = 0
     with open(part, "wb") as file:
-        for line in stored_lines(order.inputs, report):
+        for line in order.lines(report):
             file.write(line.data + b"\n")
             events += 1
     return events
@@ -175,7 +200,8 @@ def _to_parquet(order: _Order, part: str, report: Report) -> int:
     made = _parquet.Order(
         columns=order.columns, compression=order.compression, is_divided=order.partition
     )
-    return _parquet.write(order.inputs, made, part, report)
+    lines = None if order.opened is None else order.lines(report)
+    return _parquet.write(order.inputs, made, part, report, lines)
 
 
 _MAKERS: dict[str, Callable[[_Order, str, Report], int]] = {

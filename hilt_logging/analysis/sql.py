@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,8 +15,9 @@ from ..errors import ConfigurationError
 from ..io.reader import Faults
 from ._answers import FORMATS, Answer
 from ._duckdb import Database, quoted
-from ._inputs import Paths
+from ._inputs import Paths, inputs_of
 from ._lines import Report
+from ._stored import opened_lines
 
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def query(
     rotated: bool = True,
     engine: str = "duckdb",
     spark: SparkSession | None = None,
+    keys: Iterable[Any] = (),
+    key_store: Any = None,
+    shared_key_file: bool = False,
 ) -> Answer:
     """
     Return the answer to a question in SQL, as the engine knows it.
@@ -56,6 +60,9 @@ def query(
         rotated: Whether a log that is named means its rotated files, too.
         engine: `duckdb`, `spark`, or `spark:` and a master, as `spark:local[2]`.
         spark: A session of Spark to ask; it is copied, and neither changed nor stopped.
+        keys: Private keys that open what is encrypted; all events are held then. For DuckDB.
+        key_store: The keys of people.
+        shared_key_file: Take keys that others can read, too.
 
     Raises:
         MissingDependencyError: if the engine is not installed.
@@ -63,13 +70,18 @@ def query(
         ReadError: if the only path is not there.
     """
     faults = Faults(report)
+    private = list(keys)
     if spark is not None or engine != "duckdb":
+        if private or key_store is not None:
+            raise ConfigurationError("key", engine, "Only DuckDB is asked with keys")
         from ._spark import master_of
         from ._spark_answer import answer_of
 
         master = None if spark is not None else master_of(engine)
         return answer_of(sql, paths, faults, rotated=rotated, session=spark, master=master)
-    database = Database(paths, faults, rotated=rotated)
+    inputs = inputs_of(paths, faults, rotated=rotated)
+    opened = opened_lines(inputs, private, key_store, shared=shared_key_file)
+    database = Database(inputs, faults, lines=None if opened is None else opened.lines(faults))
     try:
         database.make_views()
         return _Answer(sql, database, faults)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from ._output import counted, say
+
 
 if TYPE_CHECKING:
     from ..analysis.search import Wanted
 
 
-__all__ = ["conditions", "filters", "keys", "wanted"]
+__all__ = ["conditions", "filters", "keys", "tell_opened", "wanted"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,6 +103,12 @@ def _as_json(text: str) -> list[Any]:
     except msgspec.DecodeError:
         return []
     return [] if isinstance(value, str | list | dict) else [value]
+
+
+def tell_opened(events: int) -> None:
+    """Warn that a new file has what was encrypted."""
+    told = counted(events, "event")
+    say(f"{told} opened: the new file has what was encrypted in them", err=True, fg="yellow")
 
 
 def wanted(given: Mapping[str, Any], text: str = "", **options: Any) -> Wanted:

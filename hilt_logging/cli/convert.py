@@ -7,6 +7,7 @@ from __future__ import annotations
 import click
 
 from . import _options
+from ._filters import keys, tell_opened
 from ._frame import DONE, UNREAD, Command
 from ._output import counted, json_line, say
 from ._unread import Unread
@@ -57,6 +58,8 @@ _COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
     help="Of Parquet.",
 )
 @click.option("--partition", is_flag=True, help="A folder of Parquet by day and provider.")
+@keys
+@_options.shared_key_file
 @_options.force
 @_options.as_json
 def command(
@@ -66,6 +69,9 @@ def command(
     columns: str | None,
     compression: str,
     partition: bool,
+    keys: tuple[str, ...],
+    key_store: str | None,
+    shared_key_file: bool,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -74,7 +80,8 @@ def command(
 
     PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files.
     Parquet and SQLite hold every line as it was beside the columns: they can be converted back
-    without loss. Parquet needs the extra `analytics`.
+    without loss. Parquet needs the extra `analytics`. With keys, what was encrypted is in the new file
+    as it was said.
     """
     from ..analysis.convert import convert
 
@@ -88,12 +95,19 @@ def command(
         columns=None if columns is None else [each.strip() for each in columns.split(",")],
         compression=compression,
         partition=partition,
+        keys=keys,
+        key_store=key_store,
+        shared_key_file=shared_key_file,
         report=unread,
         force=force,
     )
     unread.tell()
+    if done.opened:
+        tell_opened(done.opened)
     if as_json:
         json_line(done)
     else:
         say(f"{done.output}: {counted(done.events, 'event')}")
+        for reason, count in done.hidden.items():
+            say(f"{counted(count, 'event')} not opened: {reason}")
     return UNREAD if done.faults else DONE

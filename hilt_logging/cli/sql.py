@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _options
+from ._filters import keys
 from ._frame import DONE, UNREAD, Command
 from ._output import json_line, printable, say
 from ._unread import Unread
@@ -60,6 +61,8 @@ _MOST_ROWS = 200
     metavar="NAME",
     help="duckdb, spark, or spark:MASTER, as spark:local[2] or spark:spark://host:7077.",
 )
+@keys
+@_options.shared_key_file
 @_options.force
 @_options.as_json
 def command(
@@ -68,6 +71,9 @@ def command(
     kind: str | None,
     target: str | None,
     engine: str,
+    keys: tuple[str, ...],
+    key_store: str | None,
+    shared_key_file: bool,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -88,9 +94,19 @@ def command(
     if target is not None and kind == "table":
         raise click.UsageError("A table is for the screen: give another --format.")
     unread = Unread()
-    with query(sql, paths, report=unread, engine=engine) as answer:
+    with query(
+        sql,
+        paths,
+        report=unread,
+        engine=engine,
+        keys=keys,
+        key_store=key_store,
+        shared_key_file=shared_key_file,
+    ) as answer:
         if target is not None and target != "-":
             answer.write(target, kind, force=force)
+            if keys or key_store is not None:
+                say("the new file may have what was encrypted", err=True, fg="yellow")
         elif kind in (None, "table"):
             _show(answer)
         else:

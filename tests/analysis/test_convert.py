@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import gzip
 import json
+import logging
 import os
 import sqlite3
 import stat
@@ -19,9 +21,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hilt_logging import HILTFileHandler, emit
 from hilt_logging.analysis import _parquet, convert, tables
 from hilt_logging.errors import ConfigurationError, MissingDependencyError, ReadError
 from hilt_logging.events import encode
+from hilt_logging.safeguards import jwk
 
 
 duckdb = pytest.importorskip("duckdb")
@@ -467,3 +471,63 @@ def test_time_zone(write, an_event, tmp_path):
     ((when,),) = duckdb.execute(f"SELECT timestamp FROM '{out}'").fetchall()
     assert datetime.datetime(2026, 1, 2, 1, 4, 5) == when
     assert path.read_bytes() == back(out, tmp_path)
+
+
+@pytest.fixture
+def encrypted(tmp_path, calls):
+    """A log of two calls, the first of which is encrypted, and the key."""
+    made = jwk.generate()
+    jwk.write_new(tmp_path / "a.key.jwk", made)
+    jwk.write_new(tmp_path / "a.pub.jwk", jwk.public_of(made))
+    for number, options in ((1, {"encrypt_to": str(tmp_path / "a.pub.jwk")}), (2, {})):
+        handler = HILTFileHandler(tmp_path / "a.jsonl", **options)
+        logger = logging.Logger("hilt.test")
+        logger.addHandler(handler)
+        for event in calls(number):
+            emit(event, logger=logger)
+        handler.close()
+    return tmp_path / "a.jsonl", tmp_path / "a.key.jwk"
+
+
+SAID = ["Question 1", "Answer 1", "Question 2", "Answer 2"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "sqlite", "parquet"])
+def test_keys(encrypted, tmp_path, kind):
+    """With a key, what was encrypted is in the new file, which only its owner can read."""
+    log, key = encrypted
+    output = tmp_path / f"out.{kind}"
+    done = convert(log, to=kind, output=output, columns=TEXT[kind], keys=[key])
+    assert (4, 2, {}) == (done.events, done.opened, done.hidden)
+    assert SAID == texts_in(output, kind)
+    assert 0o600 == stat.S_IMODE(output.stat().st_mode)
+    closed = convert(log, to=kind, output=output, columns=TEXT[kind], force=True)
+    assert (0, {}) == (closed.opened, closed.hidden)
+    assert SAID[2:] == texts_in(output, kind)[2:]
+    assert not set(SAID[:2]) & set(texts_in(output, kind))
+
+
+TEXT = {"csv": ["content.text"], "sqlite": ["text", "event"], "parquet": ["text"]}
+
+
+def texts_in(path, kind):
+    if kind == "csv":
+        with open(path, newline="") as file:
+            return [row["content.text"] for row in csv.DictReader(file)]
+    if kind == "sqlite":
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return [text for (text,) in database.execute("SELECT text FROM events ORDER BY id")]
+    return [text for (text,) in duckdb.execute(f"SELECT text FROM '{path}'").fetchall()]
+
+
+def test_keys_that_do_not_fit(encrypted, tmp_path):
+    """What stays encrypted is counted; a log is not what is made with keys."""
+    log, key = encrypted
+    other = tmp_path / "b.key.jwk"
+    jwk.write_new(other, jwk.generate())
+    done = convert(log, output=tmp_path / "out.csv", keys=[other])
+    assert (0, {"no key": 2}) == (done.opened, done.hidden)
+    with pytest.raises(ConfigurationError, match="decrypt"):
+        convert(log, output=tmp_path / "out.jsonl", keys=[key])
+    with pytest.raises(ConfigurationError, match="key"):
+        convert(log, output=tmp_path / "other.csv", keys=[tmp_path / "gone.jwk"])

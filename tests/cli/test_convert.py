@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hilt_logging.events import encode
+from hilt_logging.safeguards import jwk
 
 
 @pytest.fixture
@@ -92,3 +93,18 @@ def test_standard_input(in_shell, log, tmp_path):
     assert (2, True) == (refused.returncode, "columns" in refused.stderr)
     done = in_shell("convert", "-", *options, "--columns", "event_id", "--json", input=data)
     assert (0, 2) == (done.returncode, json.loads(done.stdout)["events"])
+
+
+def test_keys(hilt_log, written, tmp_path):
+    """With a key the new file has what was encrypted, which is said; what stays so is counted."""
+    made, other = jwk.generate(), jwk.generate()
+    for name, key in (("a", made), ("b", other)):
+        jwk.write_new(tmp_path / f"{name}.key.jwk", key)
+    jwk.write_new(tmp_path / "a.pub.jwk", jwk.public_of(made))
+    log = written("the moon", encrypt_to=str(tmp_path / "a.pub.jwk"))
+    done = hilt_log("convert", log, "--to", "csv", "--key", tmp_path / "a.key.jwk")
+    assert (0, True) == (done.code, "1 event opened: the new file has what" in done.err)
+    assert "the moon" in (tmp_path / "app.csv").read_text()
+    done = hilt_log("convert", log, "--to", "csv", "--force", "--key", tmp_path / "b.key.jwk")
+    assert (0, "", True) == (done.code, done.err, "1 event not opened: no key" in done.out)
+    assert "the moon" not in (tmp_path / "app.csv").read_text()

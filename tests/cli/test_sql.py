@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hilt_logging.events import encode
+from hilt_logging.safeguards import jwk
 
 
 pytest.importorskip("duckdb")
@@ -105,3 +106,22 @@ def test_standard_input(in_shell, log):
     """`-` is standard input."""
     done = in_shell("sql", "SELECT count(*) AS n FROM events", "-", "--json", input=log.read_text())
     assert (3, [{"n": 2}]) == (done.returncode, json.loads(done.stdout))
+
+
+def test_keys(hilt_log, written, tmp_path):
+    """With a key there are answers from what is encrypted; a file with them is warned of."""
+    made = jwk.generate()
+    jwk.write_new(tmp_path / "a.key.jwk", made)
+    jwk.write_new(tmp_path / "a.pub.jwk", jwk.public_of(made))
+    log = written("the moon", "the sun", encrypt_to=str(tmp_path / "a.pub.jwk"))
+    asked = ["sql", "SELECT text, event->>'$.content.text' AS said FROM events", log]
+    assert [{"text": None, "said": None}] * 2 == hilt_log(*asked, "--json").json
+    key = ["--key", tmp_path / "a.key.jwk"]
+    said = [{"text": each, "said": each} for each in ("the moon", "the sun")]
+    done = hilt_log(*asked, *key, "--json")
+    assert (0, "", said) == (done.code, done.err, done.json)
+    done = hilt_log(*asked, *key, "-o", tmp_path / "out.csv")
+    assert (0, True) == (done.code, "may have what was encrypted" in done.err)
+    assert 0o600 == (tmp_path / "out.csv").stat().st_mode & 0o777
+    assert 2 == hilt_log(*asked, *key, "--engine", "spark").code
+    assert 2 == hilt_log(*asked, "--key", tmp_path / "gone.jwk").code
