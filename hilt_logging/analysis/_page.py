@@ -12,7 +12,6 @@ import datetime
 import functools
 import hashlib
 import math
-import zoneinfo
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from ..errors import MissingDependencyError
 from ._charts import HEIGHT, MOST_SERIES, WIDTH, Series
 from ._printable import printable
+from ._zones import zone_of
 
 
 try:
@@ -76,7 +76,7 @@ def _hash(text: str) -> str:
 
 @functools.lru_cache(4)
 def _environment(tz: str) -> jinja2.Environment:
-    zone = zoneinfo.ZoneInfo(tz)
+    zone = zone_of(tz)
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -15,7 +15,6 @@ import itertools
 import math
 import operator
 import re
-import zoneinfo
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -47,6 +46,7 @@ from ._figures import (
 )
 from ._inputs import Inputs, sqlite_lines
 from ._lines import Line, line_in
+from ._zones import zone_of
 from .tables import COLUMNS
 
 
@@ -524,7 +524,7 @@ class _Periods:
     """
 
     def __init__(self, tz: str) -> None:
-        self._zone = zoneinfo.ZoneInfo(tz)
+        self._zone = zone_of(tz)
         self.known: dict[str, tuple[str | None, ...]] = {"": (None,) * 4}
 
     def new(self, when: str) -> tuple[str | None, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import os
-import zoneinfo
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,6 +36,7 @@ from ._figures import (
     Top,
 )
 from ._inputs import Inputs, Paths, inputs_of
+from ._zones import zone_of
 
 
 __all__ = [
@@ -56,7 +56,7 @@ __all__ = [
     "tallied",
 ]
 
-ENGINES = ("auto", "python", "duckdb")
+ENGINES = ("auto", "python", "duckdb", "spark")
 _LARGE = 32 * 1024 * 1024
 _COMPRESSED = (".gz", ".zst")
 _SMALLER = 6
@@ -77,6 +77,7 @@ def stats(
     users: Sequence[str] = (),
     rotated: bool = True,
     engine: str = "auto",
+    spark: Any = None,
     report: Report | None = None,
 ) -> Stats:
     """
@@ -86,7 +87,7 @@ def stats(
 
     Args:
         paths: Files, folders and patterns, of logs (plain, rotated, compressed), and of Parquet and
-            SQLite that `convert` made; `-` is standard input.
+            SQLite that `convert` made; `-` is standard input. Spark takes what it reads: URIs, too.
         by: What events are grouped by, one or several of `GROUPINGS`.
         tz: The IANA time zone in which hours, days, weeks and months are counted.
         top: How many of the busiest users and sessions, and of the slowest and dearest calls.
@@ -96,8 +97,9 @@ def stats(
         models: Only events of one of these models, asked for or served.
         users: Only events of one of these users.
         rotated: Whether a file that is named means its rotated files, too.
-        engine: `python` or `duckdb`; `auto` is DuckDB for much, where it is installed, else Python. They
-            give the same figures.
+        engine: `python`, `duckdb`, `spark` or `spark:MASTER`; `auto` is DuckDB for much, where it is
+            installed, else Python. They give the same figures.
+        spark: A session of Spark, which is asked then.
         report: Is called with the error of what can't be read; by default it becomes a warning.
 
     Raises:
@@ -118,6 +120,7 @@ def stats(
         users=users,
         rotated=rotated,
         engine=engine,
+        spark=spark,
         report=report,
     )
     if names:
@@ -131,6 +134,7 @@ def tallied(
     *,
     rotated: bool = True,
     engine: str = "auto",
+    spark: Any = None,
     report: Report | None = None,
     **asked: Any,
 ) -> Tally:
@@ -142,17 +146,28 @@ def tallied(
         groupings: Each is what events are grouped by.
         rotated: As in `stats`.
         engine: As in `stats`.
+        spark: As in `stats`.
         report: As in `stats`.
         asked: `tz`, `top`, `since`, `until`, `where`, `models` and `users`, as in `stats`.
     """
     faults = Faults(reporter("skip", report))
     question = _question(groupings, **asked)
-    if engine not in ENGINES:
-        raise ConfigurationError("engine", engine, f"Must be one of: {', '.join(ENGINES)}")
+    name, _, master = engine.partition(":")
+    if name not in ENGINES or (master and name != "spark"):
+        allowed = f"Must be one of: {', '.join(ENGINES)}; or spark: and a master"
+        raise ConfigurationError("engine", engine, allowed)
+    if name == "spark" or spark is not None:
+        from ._spark import figures_by_spark
+
+        found = figures_by_spark(
+            paths, question, faults, rotated=rotated, session=spark, master=master or None
+        )
+        found.stats.unread += faults.count  # lines that it counted without a word
+        return found
     inputs = inputs_of(paths, faults, rotated=rotated)
     if not any(inputs[:3]) and not faults.count:
         raise ReadError("There is no log in this directory", _only(paths))
-    found = _engine(engine, inputs)(inputs, question, faults)
+    found = _engine(name, inputs)(inputs, question, faults)
     found.stats.unread = faults.count
     return found
 
@@ -178,10 +193,7 @@ def _question(
     for names in groupings:
         if not names or len(set(names)) < len(names):
             raise ConfigurationError("by", names, "Must name something, and nothing twice")
-    try:
-        zoneinfo.ZoneInfo(tz)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigurationError("tz", tz, "Must be a time zone like Europe/Berlin") from None
+    zone_of(tz)
     if type(top) is not int or top < 0:
         raise ConfigurationError("top", top, "Must be 0 or more")
     return Question(

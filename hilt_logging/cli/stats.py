@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 PERIODS = {"daily": "day", "weekly": "week", "monthly": "month"}
-_ENGINES = ("auto", "python", "duckdb")
 _NOTHING = "-"
 _FEWEST = 10  # below this many values, hilt-python tells no percentiles
 
@@ -51,9 +50,11 @@ def _completed(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     from ..analysis._figures import GROUPINGS
 
     before, comma, begun = incomplete.rpartition(",")
-    return [
-        CompletionItem(f"{before}{comma}{name}") for name in GROUPINGS if name.startswith(begun)
-    ]
+    return _begun(GROUPINGS, begun, f"{before}{comma}")
+
+
+def _begun(names: Iterable[str], begun: str, before: str = "") -> list[CompletionItem]:
+    return [CompletionItem(f"{before}{name}") for name in names if name.startswith(begun)]
 
 
 @click.command(
@@ -106,8 +107,10 @@ def _completed(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     "--engine",
     default="auto",
     show_default=True,
-    type=click.Choice(_ENGINES),
-    help="What counts; auto is DuckDB for large logs, where it is installed.",
+    metavar="ENGINE",
+    shell_complete=lambda ctx, param, begun: _begun(("auto", "python", "duckdb", "spark"), begun),
+    help="What counts: python, duckdb, spark or spark:MASTER; auto is DuckDB for large logs, where it is"
+    " installed.",
 )
 @_options.as_json
 def command(
@@ -126,7 +129,8 @@ def command(
     Events, sessions and users; calls of models, how they ended, what they took, what they cost and how
     fast they were; tools; errors. Attempts that were retried are counted apart from calls that failed.
     PATHS are files, folders and patterns, - is standard input; a log is read with its rotated files,
-    plain or compressed, and so are Parquet and SQLite that `hilt-log convert` made.
+    plain or compressed, and so are Parquet and SQLite that `hilt-log convert` made. With Spark, PATHS are
+    whatever it reads, and what can't be read is told as a number.
     """
     from ..analysis.stats import tallied
 
@@ -245,8 +249,8 @@ def _show(found: Stats, paths: Sequence[str], tz: str, top: int) -> None:
     page.table("Tools", ("", "calls", "failed", "p50 ms"), tools)
     page.busy("Busiest users", found.top.users)
     page.busy("Busiest sessions", found.top.sessions)
-    page.calls("Slowest calls", found.top.slowest)
-    page.calls("Dearest calls", found.top.dearest)
+    page.calls("Slowest calls", found.top.slowest, "ms", lambda call: _number(call.latency_ms))
+    page.calls("Dearest calls", found.top.dearest, "cost", lambda call: _usd(call.cost_usd))
     page.groups(found.by, found.groups)
 
 
@@ -322,13 +326,14 @@ class _Page:
     """Prints tables one after the other: rich ones on a terminal, plain ones elsewhere."""
 
     def __init__(self, tz: str, top: int) -> None:
-        from zoneinfo import ZoneInfo
-
         from rich.console import Console
 
-        self._zone = ZoneInfo(tz)
+        from ..analysis._zones import zone_of
+
+        self._zone = zone_of(tz)
         self._tz = tz
         self._top = top
+        self._year = ""
         self._console: Console = Console()
         if not self._console.is_terminal:
             self._console.width = 10_000
@@ -347,7 +352,9 @@ class _Page:
             told.append(counted(found.notices, "notice"))
         say(", ".join(told))
         if found.first is not None:
-            say(f"{self._time(found.first)} to {self._time(found.last)}, {self._tz}")
+            first, last = self._time(found.first), self._time(found.last)
+            say(f"{first} to {last}, {self._tz}")
+            self._year = first[:5] if first[:5] == last[:5] else ""
 
     def _time(self, when: str | None) -> str:
         if when is None:
@@ -418,34 +425,41 @@ class _Page:
 
     def busy(self, title: str, rows: Sequence[Busy]) -> None:
         """Print users or sessions."""
-        columns = ("", "calls", "events", "tokens", "cost", "last")
         self.table(
             title,
-            columns,
+            ("", "calls", "tokens", "cost", "last"),
             [
                 (
-                    *(each.id, _number(each.calls), _number(each.events), _short(each.tokens)),
+                    *(each.id, _number(each.calls), _short(each.tokens)),
                     *(_usd(each.cost_usd), self._time(each.last)),
                 )
                 for each in rows
             ],
         )
 
-    def calls(self, title: str, calls: Sequence[Call]) -> None:
-        """Print calls."""
-        columns = ("time", "model", "session", "ms", "cost")
+    def calls(
+        self, title: str, calls: Sequence[Call], name: str, of: Callable[[Call], str]
+    ) -> None:
+        """
+        Print calls.
+
+        Args:
+            title: What stands above them.
+            calls: The calls.
+            name: The name of the number that they are sorted by.
+            of: Gives this number.
+        """
         self.table(
             title,
-            columns,
-            [
-                (
-                    *(self._time(call.timestamp), _how(call), call.session_id),
-                    *(_number(call.latency_ms), _usd(call.cost_usd)),
-                )
-                for call in calls
-            ],
+            ("time", "model", "session", name),
+            [(self._short_time(each), _how(each), each.session_id, of(each)) for each in calls],
             3,
         )
+
+    def _short_time(self, call: Call) -> str:
+        """When a call ended, which says no year that all have."""
+        when = self._time(call.timestamp)
+        return when.removeprefix(self._year)
 
 
 _MOST_PATHS = 3

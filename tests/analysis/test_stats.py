@@ -438,6 +438,13 @@ def test_zones(made, engine, tz, at, expected):
     assert (f"{day} {hour}", day, week, month) == group.key
 
 
+def test_no_zones(made, engine, monkeypatch):
+    """UTC is there where the system knows no time zones."""
+    monkeypatch.setattr("zoneinfo.ZoneInfo", None)
+    (group,) = stats(made({}), engine=engine, by="day").groups
+    assert ("2026-01-02",) == group.key
+
+
 def test_groups(made, engine):
     """Each event is in one group; the figures of a group are its own."""
     path = made(
@@ -685,6 +692,7 @@ def test_empty(made, engine, tmp_path):
         ({"tz": "Europe/Atlantis"}, "tz"),
         ({"tz": "../etc/passwd"}, "tz"),
         ({"tz": "Europe"}, "tz"),
+        ({"tz": "posix/Europe/Berlin"}, "tz"),
         ({"tz": ""}, "tz"),
         ({"top": -1}, "top"),
         ({"top": "ten"}, "top"),
@@ -692,6 +700,7 @@ def test_empty(made, engine, tmp_path):
         ({"until": 5}, "until"),
         ({"where": {"actor": 1, "actor.id": 2}}, "where"),
         ({"engine": "abacus"}, "engine"),
+        ({"engine": "duckdb:4"}, "engine"),
     ],
 )
 def test_wrong_usage(made, options, named):

@@ -125,9 +125,10 @@ def test_tables(hilt_log, log):
     assert "stop\\u0007 1 50.0%" in told
     assert "APITimeoutError 1" in told
     assert "weather 1 0 -" in told
-    assert "alice 1 2 1.0M $12.50 2026-01-02 03:04" in told
-    assert "2026-01-03 23:30 evil\\u001b[2J[bold] (failed) conv-43 60,000 -" in told
-    assert "2026-01-02 03:04 gpt-4o conv-42 1,200 $12.50" in told
+    assert "alice 1 1.0M $12.50 2026-01-02 03:04" in told
+    assert "01-03 23:30 evil\\u001b[2J[bold] (failed) conv-43 60,000" in told
+    assert "01-02 03:04 gpt-4o conv-42 1,200" in told
+    assert "01-02 03:04 gpt-4o conv-42 $12.50" in told
 
 
 def test_by(hilt_log, log):
