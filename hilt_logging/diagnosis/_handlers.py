@@ -78,7 +78,7 @@ class Handler(msgspec.Struct):
         """What it makes of an event."""
         if self.is_a(HILTFileHandler):
             return "events"
-        if self.is_a(logging.NullHandler) or self.is_a(*_BUFFERS):
+        if self.is_a(logging.NullHandler, *_BUFFERS) or self.stream_of_text:
             return "nothing"
         if self.is_a(*_SENDS_ALL):
             return "records"
@@ -90,6 +90,14 @@ class Handler(msgspec.Struct):
         elif package_of(self.kind) in EXTRAS_PACKAGES:
             return "records"
         return "unknown" if self.formatter is None else self.formatter.writes
+
+    @property
+    def stream_of_text(self) -> str | None:
+        """What is given for a stream where it is a text, and not what `ext://` means."""
+        stream = self.options.get("stream")
+        if not isinstance(stream, str) or not self.is_a(logging.StreamHandler):
+            return None
+        return None if stream.startswith(("ext://", "cfg://")) else stream
 
     @property
     def foreign(self) -> str | None:
@@ -156,7 +164,7 @@ class Handlers:
 
     def named(self, names: object, key: str) -> list[Handler]:
         """Return the handlers that a list names."""
-        if names is None:
+        if not names:
             return []
         if not isinstance(names, list | tuple):
             self._problems.error(*no_list(key, names))
@@ -326,6 +334,11 @@ class Handlers:
             self._problems.add(
                 "info", "buffer", handler.key, "holds records back", why, "Take BackgroundHandler"
             )
+        if handler.stream_of_text is not None:
+            what = f"is {handler.stream_of_text!r}, a text"
+            why = "it is no stream: nothing comes out, and logging says so at each record"
+            key = f"{handler.key}.stream"
+            self._problems.error("no-stream", key, what, why, "Write ext:// before it")
         if handler.cls.__module__.startswith("logging"):
             self._workshop.fits(handler.cls, options, handler.key)
         elif isinstance(handler.cls, type) and not issubclass(handler.cls, logging.Handler):

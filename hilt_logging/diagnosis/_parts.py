@@ -103,7 +103,7 @@ class Parts:
 
     def filters(self, names: object, key: str) -> list[Filter]:
         """Return the filters that a list names."""
-        if names is None:
+        if not names:
             return []
         if not isinstance(names, list | tuple):
             self._problems.error(*no_list(key, names))
@@ -207,7 +207,7 @@ class Parts:
 def section(data: Mapping[str, Any], name: str, problems: Problems) -> dict[str, dict[str, Any]]:
     """Return a section of the configuration whose entries are dicts themselves."""
     found = data.get(name)
-    if found is None and name not in data:
+    if name not in data or found == [] or found == "":
         return {}
     if not isinstance(found, Mapping):
         problems.error(*_no_mapping(name))

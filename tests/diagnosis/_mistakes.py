@@ -237,6 +237,12 @@ MISTAKES = {
         "loggers: {hilt: {level: INFO, handlers: [buffer]}}",
         ["info buffer handlers.buffer"],
     ),
+    "a stream without ext": (
+        "formatters: {event: {'()': hilt_logging.HILTFormatter}}\n"
+        "handlers: {a: {class: logging.StreamHandler, stream: sys.stdout, formatter: event}}\n"
+        "loggers: {hilt: {level: INFO, handlers: [a]}}",
+        ["error no-stream handlers.a.stream", "error no-handler loggers.hilt"],
+    ),
     "no class": (
         "handlers: {a: {filename: a.jsonl}}\nloggers: {hilt: {level: INFO, handlers: [a]}}",
         ["error missing handlers.a.class", "warning not-known handlers.a"],

@@ -171,6 +171,7 @@ def _example(name):
     return text.replace(f"#[{name}]", "")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "name", ["", "stdout", "redacted", "json", "shipper", "sampling", "apart", "model"]
 )
@@ -194,6 +195,7 @@ def _configs_of_the_docs():
                 yield pytest.param(body, id=f"{path.name}:{line}")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("text", [*_configs_of_the_docs()])
 def test_docs(folder, text):
     """No configuration of the docs has a problem, once its keys are made."""
