@@ -22,6 +22,7 @@ import pytest
 
 from hilt_logging import HILTFileHandler, custody, emit
 from hilt_logging.io.reader import Faults, read
+from hilt_logging.safeguards import sealing
 from hilt_logging.storage import exclusion
 
 
@@ -274,6 +275,32 @@ class TestFaults:
         has_one_chain(path, follow, evidence)
         assert (1, 0, 1) == (answer["fired"], dropped, len(other))
         assert answer["writers"][1]["counts"]["longest"] < 4
+
+
+SEALED_FAULTS = [
+    *({"fault": KILL, "at": at, "peers": at % 2} for at in range(1, 6)),
+    *({"fault": SHORT, "amount": 1 << 30, "at": at, "peers": 1} for at in range(0, 6, 2)),
+    {"fault": errno.EIO, "at": 3, "peers": 0},
+    {"fault": errno.ENOSPC, "at": 4, "peers": 1},
+    {"fault": STOP, "at": 2, "peers": 1, "dies": True},
+    {"fault": SHORT_STOP, "at": 3, "peers": 1},
+]
+
+
+@pytest.mark.parametrize(
+    "scenario", SEALED_FAULTS, ids=[f"{each['fault']} at {each['at']}" for each in SEALED_FAULTS]
+)
+def test_sealed(tmp_path, path, faulty, scenario):
+    """Whichever write of a sealed log fails, nothing seems changed, and every seal is there."""
+    key = sealing.generate()
+    sealing.write_new(str(tmp_path / "app.seal"), key)
+    (tmp_path / "first.jwk").write_bytes(key.text())
+    options = {"evidence": "sealed", "seal_key": str(tmp_path / "app.seal"), "checkpoint_every": 2}
+    answer = faulty(path, op="write", events=6, **options, **scenario)
+    checked(path, answer)
+    verdict = custody.verify(path, seal_keys=[tmp_path / "first.jwk", tmp_path / "app.seal"])
+    assert (0, 1) == (verdict.exit_code, answer["fired"])
+    assert verdict.chains[0].seals > 1
 
 
 class TestDeath:

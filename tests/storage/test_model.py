@@ -40,6 +40,7 @@ from hypothesis.stateful import (
 )
 
 from hilt_logging import Event, InvalidEventError
+from hilt_logging.safeguards import sealing
 
 
 pytestmark = [
@@ -209,11 +210,16 @@ class Model(RuleBasedStateMachine):
         max_bytes=st.sampled_from([None, 3_000, 40_000]),
         compress=st.sampled_from([None, "gzip"]),
         external_rotation=st.sampled_from(["follow", "strict"]),
-        evidence=st.booleans(),
+        evidence=st.sampled_from([False, True, "sealed"]),
         raises=st.tuples(st.booleans(), st.booleans()),
     )
     def begin(self, raises, **options):
         here, there = ("raise" if each else "count" for each in raises)
+        if options["evidence"] == "sealed":
+            key = self._folder / ".app.seal"
+            sealing.write_new(str(key), sealing.generate())
+            self._give_away(key)
+            options["seal_key"] = str(key)
         self._options = {
             "here": {**options, "on_error": here},
             "there": {**options, "on_error": there},
