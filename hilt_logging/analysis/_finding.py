@@ -31,6 +31,7 @@ from ..storage.strings import containing
 
 __all__ = [
     "EVERY_LINE",
+    "STDIN",
     "Found",
     "Needles",
     "Report",
@@ -48,8 +49,8 @@ Report = Callable[[ReadError], object]
 _decode = msgspec.json.Decoder().decode
 
 _BLOCK = 64 * 1024
-_STDIN = "/dev/stdin"
-_PIPES = ("/dev/fd/", _STDIN, "/proc/self/fd/")  # of the shell
+STDIN = "/dev/stdin"
+_PIPES = ("/dev/fd/", STDIN, "/proc/self/fd/")  # of the shell
 _GOOD_RUN = 3
 _UNESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # neither quotes, backslashes nor slashes
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
@@ -182,7 +183,7 @@ def files_meant(
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not several:
         raise ConfigurationError("paths", several, "Give at least one")
-    named = [_STDIN if path == "-" else path for path in several]
+    named = [STDIN if path == "-" else path for path in several]
     files = files_of(named, rotated=rotated, report=None if len(named) == 1 else report)
     if not files and len(named) == 1:
         raise ReadError("There is no log in this directory", os.fspath(named[0]))

@@ -4,19 +4,22 @@ The last events of logs, and those that are written next.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import heapq
 import itertools
 import os
+import threading
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
-from ..errors import ReadError
+from ..errors import ConfigurationError, ReadError
 from ..io._decoding import reporter
 from ..io.files import LONGEST, LogFile, files_of
 from ..io.reader import follow
-from ._finding import EVERY_LINE, Found, Report, event_in, files_meant, lines_with, sources
+from ._finding import EVERY_LINE, STDIN, Found, Report, event_in, files_meant, lines_with, sources
 from ._index import bytes_at, is_packed
 from ._opening import Open, opening
 from .search import Wanted
@@ -25,6 +28,8 @@ from .search import Wanted
 __all__ = ["followed", "recent"]
 
 _BLOCK = 64 * 1024
+_LATE_S = 1.0
+"""How much later than its time an event may be written."""
 
 Path = str | os.PathLike[str]
 
@@ -137,10 +142,13 @@ def followed(
     report: Callable[[ReadError], object] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """
-    Yield the last events of logs, and then those that are written, without end.
+    Yield the last events of logs, and then those that are written.
+
+    That has no end, but for the time until which events are wanted. Standard input ends when whoever
+    writes to it does, and is shown from its beginning.
 
     Args:
-        paths: As in `io.reader.follow`.
+        paths: As in `io.reader.follow`; `-` alone is standard input.
         wanted: Which events count; all by default.
         number: How many of those that are there.
         keys: As in `recent`.
@@ -149,13 +157,33 @@ def followed(
         report: As in `recent`.
 
     Raises:
-        ConfigurationError: as in `recent`.
+        ConfigurationError: as in `recent`, and for standard input with other paths.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     query = wanted or Wanted()
     opened = opening(keys, key_store, shared=shared_key_file)
     told = reporter("skip", report)
-    with follow(*several, from_end=True, typed=False, report=told) as coming:
+    if not {"-", STDIN}.isdisjoint(map(os.fspath, several)):
+        if len(several) > 1:
+            raise ConfigurationError("paths", "-", "Standard input is followed alone")
+        return _streamed(several, query, opened, told)
+    return _followed(several, query, number, opened, told)
+
+
+def _streamed(
+    paths: list[Path], query: Wanted, opened: Open, report: Report
+) -> Iterator[dict[str, Any]]:
+    for path, source in sources(files_meant(paths, report), report):
+        yield from _taken(lines_with(path, source, EVERY_LINE, report), query, opened, report)
+
+
+def _followed(
+    several: list[Path], query: Wanted, number: int, opened: Open, told: Report
+) -> Iterator[dict[str, Any]]:
+    with (
+        follow(*several, from_end=True, typed=False, report=told) as coming,
+        _stopped_at(query.until, coming.stop),
+    ):
         new = list(coming.new())  # from here on nothing is missed
         files = files_of(several, report=lambda error: None)  # they may come later
         shown = _recent(files, query, number, opened, told)
@@ -165,3 +193,20 @@ def followed(
             event, _ = opened(event)
             if event["event_id"] not in known and query.takes(event):
                 yield event
+
+
+@contextlib.contextmanager
+def _stopped_at(until: str | None, stop: Callable[[], None]) -> Iterator[None]:
+    """Have something stopped some moments after a time, if there is one."""
+    if until is None:
+        yield
+        return
+    when = datetime.datetime.fromisoformat(until)
+    rest = (when - datetime.datetime.now(datetime.timezone.utc)).total_seconds() + _LATE_S
+    timer = threading.Timer(min(max(rest, 0), threading.TIMEOUT_MAX), stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

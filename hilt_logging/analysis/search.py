@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigurationError, ReadError
-from ..events import encode
+from ..events import encode, to_timestamp
 from ..io._decoding import reporter
 from ..io._selection import selection_of
 from ..io.files import LogFile
@@ -140,6 +140,10 @@ class Wanted:
         since: Of this time or later.
         until: Before this time.
 
+    Attributes:
+        needles: What lines have that say what is wanted.
+        until: The time before which it is, as in events; None for any time.
+
     Raises:
         ConfigurationError: for a pattern or a time that is none.
     """
@@ -164,6 +168,7 @@ class Wanted:
         self._actions, self._models, self._users = set(actions), set(models), set(users)
         self._sessions = set(sessions)
         self._times = selection_of(since, until, None)
+        self.until = None if until is None else to_timestamp(until)
         self._pattern = _pattern(text, regex, ignore_case) if text else None
         self._span = _span_of("" if regex else text, ignore_case, self._pattern)
         self._plain = None if regex or ignore_case else as_it_stands(text)

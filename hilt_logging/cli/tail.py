@@ -34,6 +34,7 @@ _MOST_TEXT = 200
         "hilt-log tail logs/app.hilt.jsonl": "the last ten events, without what was said",
         "hilt-log tail -f logs/ --action system --action completion": "and those that come",
         "hilt-log tail -f -n 0 logs/ --user alice --content": "what a person says from now on",
+        "kubectl logs -f deploy/app | hilt-log tail -f -": "of a container that logs to stdout",
     },
     exit_codes={
         DONE: "Done.",
@@ -42,7 +43,7 @@ _MOST_TEXT = 200
     },
 )
 @_options.paths
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written.")
 @click.option(
     "-n",
     "number",
@@ -71,9 +72,9 @@ def command(
     """
     Show the last events of a log, and those that come.
 
-    Each is a line, without what was said. PATHS are files, folders and patterns. With -f, what is
-    written is shown as it comes, through rotation and truncation. With --json, each event is shown
-    whole, on a line.
+    Each is a line, without what was said. PATHS are files, folders and patterns, - is standard input.
+    With -f, what is written is shown as it comes, through rotation and truncation, until Ctrl-C, until
+    the time of --until, or standard input's end. With --json, each event is shown whole, on a line.
     """
     from ..analysis.recent import followed, recent
 

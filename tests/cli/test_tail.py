@@ -175,3 +175,29 @@ def test_nobody_reads(unheard, log):
     """Where what reads the output ends early, the program does, too, without a word."""
     done = unheard("tail", log)
     assert (141, "") == (done.returncode, done.stderr)
+
+
+def test_standard_input(in_shell, log):
+    """With -, the last events are those of standard input."""
+    done = in_shell("tail", "-n", "2", "-", input=log.read_text())
+    assert (0, "", [19, 20]) == (done.returncode, done.stderr, numbers(done.stdout))
+
+
+def test_standard_input_that_goes_on(lines):
+    """With -f, what comes on standard input is shown when it comes, and its end is the end."""
+    command = [sys.executable, "-c", PROGRAM, "tail", "-f", "-"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as program:
+        for number in (1, 2):
+            program.stdin.write(lines(number))
+            program.stdin.flush()
+            assert [number] == numbers(program.stdout.readline().decode())
+        program.stdin.close()
+        assert (b"", b"", 0) == (program.stdout.read(), program.stderr.read(), program.wait(30))
+
+
+def test_follow_until(hilt_log, log):
+    """With --until, it ends when the time is over."""
+    done = hilt_log("tail", "-f", "-n", "2", log, "--until", "2026-01-03")
+    assert (0, [19, 20]) == (done.code, numbers(done.out))
+    assert 2 == hilt_log("tail", "-f", "-", log).code
