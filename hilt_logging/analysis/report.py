@@ -4,12 +4,8 @@ What a log says, as one page of HTML that needs nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
-import shutil
-import stat
-import tempfile
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,13 +15,23 @@ import msgspec
 from .. import __version__
 from ..errors import ConfigurationError, ReadError
 from ..io.reader import Faults, Path, Time
-from ._charts import Range, bars, periods_between, ranges, unit_of
-from ._figures import Figures, Group, Report, Spread, Tally
+from ._at_rest import at_rest
+from ._figures import Figures, Group, Report, Tally
 from ._inputs import inputs_of
 from ._listed import Listed, Listing, listing
 from ._opening import opening
 from ._outputs import whole
-from ._page import compact, page, size_of, usd
+from ._page import page, size_of
+from ._summaries import (
+    KINDS,
+    charts,
+    first_of,
+    latest_of,
+    models_of,
+    ranked,
+    timed,
+    unit_between,
+)
 from ._told import Told, told
 from .conversation import conversations
 from .gaps import Gaps, gaps
@@ -40,10 +46,9 @@ LISTED, TRANSCRIPTS = 1_000, 200
 _TITLE = "Record of AI interactions"
 _MOST_TOP = 50
 _MOST_GROUPED = 20_000
-_MOST_MODELS, _MOST_COUNTED, _MOST_UNREAD = 20, 12, 20
+_MOST_UNREAD = 20
 _BYTES_OF_ROW, _MOST_LISTED_BYTES = 350, 480_000
 _MOST_TOLD_CHARACTERS = 16_000_000
-_KINDS = {"failed": "f-bad", "retried": "f-warn", "refused": "f-off", "stopped": "s7"}
 _SECTIONS = (
     ("cost", "Cost and tokens"),
     ("latency", "Latency"),
@@ -117,7 +122,8 @@ def report(
         where: As in `io.reader.read`.
         models: Only events of these models, asked for or served; none means any.
         users: Only events of these users; none means any.
-        top: How many busiest users and conversations, slowest and dearest calls; 50 at most.
+        top: How many busiest users and conversations, slowest and dearest calls, and how many
+            gaps; 50 at most.
         transcripts: Whether it has what was said in each conversation that it lists, with all its
             events, also those that are not wanted above.
         max_conversations: How many conversations are listed, the latest; by default `LISTED`, with
@@ -137,8 +143,8 @@ def report(
         ReadError: if the only path is not there.
     """
     listed = _most(max_conversations, transcripts)
-    if type(top) is not int or not 0 <= top <= _MOST_TOP:
-        raise ConfigurationError("top", top, f"Must be 0 to {_MOST_TOP}")
+    if type(top) is not int or not 1 <= top <= _MOST_TOP:
+        raise ConfigurationError("top", top, f"Must be 1 to {_MOST_TOP}")
     given = list(keys)
     if (given or key_store is not None) and not transcripts:
         raise ConfigurationError(
@@ -148,10 +154,10 @@ def report(
         opening(given, key_store, shared=shared_key_file)  # tells what is wrong
     faults = Faults(report, keep=_MOST_UNREAD)
     target = os.fspath(output)
-    with whole(target, force=force) as part, _at_rest(paths, faults) as (at_rest, seen):
-        _only_logs(at_rest, rotated)
+    with whole(target, force=force) as part, at_rest(paths, faults) as (resting, seen):
+        _only_logs(resting, rotated)
         asked = _Asked(
-            paths=at_rest,
+            paths=resting,
             report=seen,
             faults=faults,
             rotated=rotated,
@@ -191,44 +197,6 @@ def _most(given: int | None, transcripts: bool) -> int:
     if type(given) is not int or given < 0:
         raise ConfigurationError("max_conversations", given, "Must be 0 or more")
     return given
-
-
-@contextlib.contextmanager
-def _at_rest(paths: Path | Iterable[Path], report: Report) -> Iterator[tuple[list[str], Report]]:
-    """
-    Give paths that can be read several times, and what is told of them by their own names.
-
-    What can be read only once, as a pipe, is copied to where only its owner can read it.
-    """
-    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    given = ["/dev/stdin" if path == "-" else os.fspath(path) for path in several]
-    with tempfile.TemporaryDirectory(prefix="hilt-") as folder:
-        copies = {
-            _copied(path, os.path.join(folder, f"{number}.jsonl")): path
-            for number, path in enumerate(given)
-            if _is_pipe(path)
-        }
-
-        def seen(error: ReadError) -> None:
-            name = copies.get(error.path)
-            report(error if name is None else ReadError(error.reason, name, error.line))
-
-        originals = {path: copy for copy, path in copies.items()}
-        yield [originals.get(path, path) for path in given], seen
-
-
-def _is_pipe(path: str) -> bool:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _copied(path: str, copy: str) -> str:
-    with open(path, "rb") as source, open(copy, "xb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
-    return copy
 
 
 def _only_logs(paths: list[str], rotated: bool) -> None:
@@ -302,26 +270,6 @@ class _Row(msgspec.Struct):
     is_untold: bool
 
 
-class _Ranked(msgspec.Struct):
-    """The first ones of something."""
-
-    shown: list[Any]
-    all: int
-    largest: int = 0
-
-
-class _Model(msgspec.Struct):
-    name: str | None
-    figures: Figures
-    share: float | None
-
-
-class _Timed(msgspec.Struct):
-    name: str | None
-    spread: Spread
-    range: Range | None
-
-
 class _Made:
     """
     The report.
@@ -334,7 +282,7 @@ class _Made:
     def __init__(self, asked: _Asked, most: int) -> None:
         self._asked = asked
         self.listing = self._listing(most)
-        self.unit = _unit(self.listing)
+        self.unit = unit_between(self.listing.first, self.listing.last)
         period = "month" if self.unit == "year" else self.unit
         groupings = [(period, "model"), ("model",)]
         self.latest = _bounded(self.listing.latest)
@@ -391,8 +339,8 @@ class _Made:
 
     def context(self, title: str) -> dict[str, Any]:
         """Return what the template names."""
-        faults, counts, total = self._asked.faults, self.stats.counts, self.stats.total
-        models = _models(self._models, total.cost_usd)
+        counts, tools = self.stats.counts, self.stats.tools
+        models = models_of(self._models, self.stats.total.cost_usd)
         return {
             "title": title,
             "version": __version__,
@@ -402,52 +350,22 @@ class _Made:
             "chosen": list(self._asked.words()),
             "is_filtered": self._asked.is_filtered,
             "with_transcripts": self._transcripts is not None,
-            **self._charts(),
-            "models": _Ranked(models[:_MOST_MODELS], len(models)),
-            "latencies": _timed(models, "latency_ms"),
-            "first_tokens": _timed(models, "time_to_first_token_ms"),
-            "outcomes": _ranked(counts.outcomes),
-            "error_types": _ranked(counts.error_types),
-            "finish_reasons": _ranked(counts.finish_reasons),
-            "tools": _Ranked(
-                self.stats.tools[:_MOST_MODELS],
-                len(self.stats.tools),
-                max((tool.calls for tool in self.stats.tools), default=0),
-            ),
+            **charts(self.unit, self._over_time),
+            "error_kinds": KINDS,
+            "models": first_of(models),
+            "latencies": timed(models, "latency_ms"),
+            "first_tokens": timed(models, "time_to_first_token_ms"),
+            "outcomes": ranked(counts.outcomes),
+            "error_types": ranked(counts.error_types),
+            "finish_reasons": ranked(counts.finish_reasons),
+            "tools": first_of(tools, max((tool.calls for tool in tools), default=0)),
             "gaps": self._gaps,
-            "waiting": _latest_of(self._gaps, self._asked.top),
-            "unread": faults.first,
+            "waiting": latest_of(self._gaps, self._asked.top),
+            "unread": self._asked.faults.first,
             "conversations": self.latest,
             "left_out": self.listing.count - len(self.latest),
             "anchors": {each.session_id: n for n, each in enumerate(self.latest, 1)},
             "rows": self._rows(),
-        }
-
-    def _charts(self) -> dict[str, Any]:
-        cost: dict[tuple[str, str], float] = {}
-        tokens: dict[tuple[str, str], float] = {}
-        errors: dict[tuple[str, str], float] = {}
-        for group in self._over_time:
-            period, model = group.key
-            if period is None:
-                continue
-            figures = group.figures
-            period = period[:4] if self.unit == "year" else period
-            _add(cost, (period, model or ""), figures.cost_usd)
-            _add(tokens, (period, model or ""), figures.tokens.total)
-            for kind in _KINDS:
-                _add(errors, (period, kind), getattr(figures, kind))
-        keys = [period for period, _ in cost]
-        periods = periods_between(self.unit, min(keys), max(keys)) if keys else []
-        names = _names(cost, tokens)
-        happened = [kind for kind in _KINDS if getattr(self.stats.total, kind)]
-        return {
-            "cost": bars(self.unit, cost, label=usd, names=names, periods=periods),
-            "tokens": bars(self.unit, tokens, label=compact, names=names, periods=periods),
-            "errors": bars(
-                self.unit, errors, label=compact, names=happened, periods=periods, are_whole=True
-            ),
-            "error_kinds": _KINDS,
         }
 
     def _rows(self) -> Iterator[_Row]:
@@ -477,26 +395,6 @@ class _Made:
         return made
 
 
-def _add(values: dict[tuple[str, str], float], key: tuple[str, str], more: float | None) -> None:
-    values[key] = values.get(key, 0.0) + (more or 0.0)
-
-
-def _names(*values: Mapping[tuple[str, str], float]) -> list[str]:
-    """The names of series, those with the largest sums first, so that they have one colour each."""
-    sums: dict[str, list[float]] = {}
-    for number, each in enumerate(values):
-        for (_, name), value in each.items():
-            sums.setdefault(name, [0.0] * len(values))[number] -= value
-    return sorted((name for name in sums if any(sums[name])), key=lambda name: (sums[name], name))
-
-
-def _unit(found: Listing) -> str:
-    if found.first is None or found.last is None:
-        return "day"
-    first, last = found.first[:19], found.last[:19]
-    return unit_of(datetime.datetime.fromisoformat(first), datetime.datetime.fromisoformat(last))
-
-
 def _bounded(found: list[Listed]) -> list[Listed]:
     """As many conversations as have names that do not make the list too large."""
     size = 0
@@ -506,49 +404,3 @@ def _bounded(found: list[Listed]) -> list[Listed]:
         if size > _MOST_LISTED_BYTES:
             return found[:number]
     return found
-
-
-def _models(groups: list[Group], cost: float | None) -> list[_Model]:
-    """The models that were called, the dearest first."""
-    made = [
-        _Model(
-            group.key[0],
-            group.figures,
-            (group.figures.cost_usd or 0) / cost if cost else None,
-        )
-        for group in groups
-        if group.figures.calls or group.figures.tokens.total or group.figures.cost_usd
-    ]
-    return sorted(made, key=lambda each: (-(each.figures.cost_usd or 0), -each.figures.calls))
-
-
-def _timed(models: list[_Model], name: str) -> list[_Timed]:
-    found = [(each.name, getattr(each.figures, name)) for each in models]
-    shown = [(model, spread) for model, spread in found if spread.count][:_MOST_MODELS]
-    places = ranges((spread.p50, spread.p95, spread.p99) for _, spread in shown)
-    return [
-        _Timed(model, spread, place) for (model, spread), place in zip(shown, places, strict=True)
-    ]
-
-
-def _ranked(counts: Mapping[str, int]) -> _Ranked:
-    shown = list(counts.items())[:_MOST_COUNTED]
-    return _Ranked(shown, len(counts), max((number for _, number in shown), default=0))
-
-
-def _latest_of(found: Gaps, most: int) -> dict[str, Any]:
-    most = max(most, 1)
-    losses = [
-        {
-            "first": loss.first,
-            "last": loss.last,
-            "dropped": loss.dropped,
-            "causes": list(loss.by_cause.items())[:_MOST_COUNTED],
-        }
-        for loss in found.losses[-most:]
-    ]
-    return {
-        "prompts": found.prompts[-most:],
-        "tool_calls": found.tool_calls[-most:],
-        "losses": losses,
-    }

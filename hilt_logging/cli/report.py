@@ -60,7 +60,7 @@ _ENGINES = ("auto", "python", "duckdb")
 )
 @click.option(
     "--top",
-    type=click.IntRange(0, 50),
+    type=click.IntRange(1, 50),
     default=10,
     show_default=True,
     metavar="N",

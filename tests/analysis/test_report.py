@@ -288,6 +288,14 @@ def test_times_that_are_far_apart(write, an_event, made):
         assert "Events 4" in made(write("a.jsonl", *lines), tz=tz).shown
 
 
+@pytest.mark.parametrize("day", ["2026-06-30T23:59:60Z", "2026-02-30T00:00:00Z"])
+def test_times_that_calendars_do_not_have(write, an_event, made, day):
+    """A leap second, or a day that is none, costs no report."""
+    lines = [an_event(event_id="e1", timestamp=day), an_event(event_id="e2", session_id="s2")]
+    for several in (lines, lines[:1]):
+        assert "Conversations" in made(write("a.jsonl", *several), transcripts=True).shown
+
+
 def test_transcripts(log, made):
     """What was said is there, in the conversation that it is of."""
     found = made(log(), transcripts=True)

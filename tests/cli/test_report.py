@@ -145,6 +145,7 @@ def test_input_that_cannot_be_read(hilt_log, log, tmp_path):
         ["--tz", "Nowhere"],
         ["--since", "yesterday"],
         ["--top", "51"],
+        ["--top", "0"],
         ["--max-conversations", "-1"],
         ["--engine", "abacus"],
         ["--field", "x"],
