@@ -17,7 +17,7 @@ import operator
 import re
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -61,6 +61,7 @@ _is_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII).match
 
 T = TypeVar("T")
 _Text = str | None
+_Who = tuple[str, str | None]  # session and user
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
 
 
@@ -383,7 +384,7 @@ class _Sums:
 
     def __init__(self) -> None:
         self.kinds = [0] * _KINDS
-        self.people: set[tuple[str, str | None]] = set()
+        self.people: set[_Who] = set()
         self.prompt: int | None = None
         self.completion: int | None = None
         self.total: int | None = None
@@ -427,9 +428,8 @@ class _Sums:
             self.tool_ms[latency_ms] = self.tool_ms.get(latency_ms, 0) + 1
 
     def add(self, other: _Sums) -> None:
-        """Add other sums."""
+        """Add other sums, but not whose they are."""
         self.kinds = list(map(operator.add, self.kinds, other.kinds))
-        self.people |= other.people
         for name in _SUMS:
             values = [
                 each for each in (getattr(self, name), getattr(other, name)) if each is not None
@@ -440,12 +440,12 @@ class _Sums:
             for value, count in its.items():
                 mine[value] = mine.get(value, 0) + count
 
-    def figures(self) -> Figures:
-        """Return the figures."""
-        users = {user for _, user in self.people}
+    def figures(self, people: Collection[_Who]) -> Figures:
+        """Return the figures of events of these people."""
+        users = {user for _, user in people}
         return Figures(
             events=sum(self.kinds),
-            sessions=len({session for session, _ in self.people}),
+            sessions=len({session for session, _ in people}),
             users=len(users - {None}),
             prompts=self.kinds[_PROMPT],
             calls=sum(self.kinds[kind] for kind in _CALLS),
@@ -563,8 +563,9 @@ class _Grouping:
         self._only = self._parts[0] if len(names) == 1 else None
         self._sums: dict[Any, _Sums] = {}
 
-    def sums_of(self, event: _Event, user: str | None) -> _Sums:
-        """Return those of the group that an event belongs to."""
+    def sums_of(self, event: _Event, who: _Who) -> _Sums:
+        """Return those of the group that an event of somebody belongs to."""
+        user = who[1]
         key: Any
         if self._only is not None:
             key = self._only(event, user)
@@ -573,12 +574,13 @@ class _Grouping:
         sums = self._sums.get(key)
         if sums is None:
             sums = self._sums[key] = _Sums()
+        sums.people.add(who)
         return sums
 
     def groups(self) -> list[Group]:
         """Return the groups in their order."""
         keyed = [
-            Group((key,) if self._only is not None else key, sums.figures())
+            Group((key,) if self._only is not None else key, sums.figures(sums.people))
             for key, sums in self._sums.items()
         ]
         return sorted(keyed, key=order_of_group)
@@ -647,7 +649,7 @@ class _Counted:
             question.since or question.until or question.models or question.users
         )
         self._notices = 0
-        self._shares: dict[tuple[str, str | None], _Share] = {}
+        self._shares: dict[_Who, _Share] = {}
         self._acts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._ends: dict[tuple[str | None, str | None, str, str | None], int] = defaultdict(int)
         self._errors: Counter[str] = Counter()
@@ -684,12 +686,11 @@ class _Counted:
             share.events += 1
             kind = _PROMPT if action == "prompt" else _kind_of(action, event)
             if groupings:
-                sums = [grouping.sums_of(event, user) for grouping in groupings]
+                sums = [grouping.sums_of(event, who) for grouping in groupings]
             metrics = None if action == "completion_chunk" else event.metrics
             total = None if metrics is None else _total(metrics.tokens)
             for each in sums:
                 each.kinds[kind] += 1
-                each.people.add(who)
                 if metrics is not None:
                     each.take(metrics, total, kind)
             if total is not None:
@@ -764,7 +765,7 @@ class _Counted:
             first=min((share.first for share in times), default=None),
             last=max((share.last for share in times), default=None),
             notices=self._notices,
-            total=self._total.figures(),
+            total=self._total.figures(self._shares),
             counts=self._counts(),
             tools=self._tools_in_order(),
             top=Top(
