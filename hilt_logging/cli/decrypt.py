@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import _options
+from . import _filters, _options
 from ._frame import DONE, FAILED, UNREAD, Command
 from ._output import complain, json_line, output, say
+from ._progress import Progress
 
 
 if TYPE_CHECKING:
@@ -42,20 +43,7 @@ _ERASED = "erased"
     },
 )
 @_options.paths
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="A private key. Can be given several times.",
-)
-@click.option(
-    "--key-store",
-    type=click.Path(),
-    metavar="FILE",
-    help="The keys of people, for a log that is written with erasable_by.",
-)
+@_filters.keys
 @click.option(
     "-o", "--output", "target", type=click.Path(), metavar="FILE", help="The new file for it."
 )
@@ -82,19 +70,20 @@ def command(
 
     if not keys and key_store is None:
         raise click.UsageError("Give --key, --key-store or both.")
-    tally = _Tally()
+    tally, progress = _Tally(), Progress("Opening")
+    aside = target in (None, "-")
     lines = decrypt(
         paths,
         keys=keys,
         key_store=key_store,
         shared_key_file=shared_key_file,
         report=tally.unread,
+        progress=None if aside else progress,
     )
-    with output(target, force=force) as write:
+    with output(target, force=force) as write, progress:
         for line in lines:
             tally.count(line)
             write(line.line + b"\n")
-    aside = target in (None, "-")
     if as_json:
         json_line(tally.to_dict(), err=aside)
     else:

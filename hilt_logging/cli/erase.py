@@ -14,6 +14,7 @@ import click
 from . import _options
 from ._frame import DONE, EXIT_CODES, FAILED, UNREAD, Command
 from ._output import complain, counted, json_line, say
+from ._progress import Progress
 
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def _account() -> str:
 def _erase(subject: str, as_json: bool, options: dict[str, Any]) -> int:
     from ..custody import erase
 
-    report = erase(subject, **options)
+    with Progress("Looking through the log") as progress:
+        report = erase(subject, **options, progress=progress)
     if as_json:
         json_line(report)
     else:
@@ -171,7 +173,8 @@ def _tell_erasure(report: ErasureReport) -> None:
 def _rewrite(log: str, subject: str, as_json: bool, options: dict[str, Any]) -> int:
     from ..custody import rewrite
 
-    report = rewrite(log, subject, **options)
+    with Progress("Rewriting") as progress:
+        report = rewrite(log, subject, **options, progress=progress)
     if as_json:
         json_line(report)
     else:

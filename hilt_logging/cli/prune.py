@@ -12,6 +12,7 @@ import click
 from . import _options
 from ._frame import DONE, FAILED, Command
 from ._output import complain, counted, json_line, say
+from ._progress import Progress
 
 
 if TYPE_CHECKING:
@@ -60,14 +61,16 @@ def command(
     """
     from ..custody import prune
 
-    report = prune(
-        log,
-        older_than,
-        sign_key=sign_key,
-        seal_key=seal_key,
-        shared_sign_key=shared_sign_key,
-        dry_run=dry_run,
-    )
+    with Progress("Looking through the log") as progress:
+        report = prune(
+            log,
+            older_than,
+            sign_key=sign_key,
+            seal_key=seal_key,
+            shared_sign_key=shared_sign_key,
+            dry_run=dry_run,
+            progress=progress,
+        )
     if as_json:
         json_line(report)
     else:

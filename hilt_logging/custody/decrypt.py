@@ -13,10 +13,11 @@ import msgspec
 
 from ..errors import ReadError
 from ..events import encode
-from ..io.files import LogFile, files_of, open_lines
+from ..io.files import LogFile, files_of
 from ..safeguards.encryption import Opener, OpeningError
 from ..safeguards.jwk import JWK, load_private
 from ..safeguards.keystore import open_store
+from ._reading import Progress, Reading
 
 
 __all__ = ["OpenedLine", "decrypt", "opener_of"]
@@ -65,6 +66,7 @@ def decrypt(
     shared_key_file: bool = False,
     rotated: bool = True,
     report: Callable[[ReadError], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[OpenedLine]:
     """
     Yield the lines of logs, opened where one of the keys opens them; no file is changed.
@@ -76,6 +78,7 @@ def decrypt(
         shared_key_file: Take files of keys that others can read, too.
         rotated: Whether a log that is named means its rotated files, too.
         report: Is called with the error of what can't be read.
+        progress: Is told how many bytes are done, of how many.
 
     Raises:
         ConfigurationError: for a key or a key store that can't be had.
@@ -83,7 +86,7 @@ def decrypt(
     """
     opener = opener_of(keys, key_store, shared=shared_key_file)
     files = files_of(paths, rotated=rotated, report=report)
-    return _lines(files, opener, report)
+    return _lines(files, Reading(files, progress), opener, report)
 
 
 def opener_of(
@@ -114,12 +117,15 @@ def _loaded(key: str | os.PathLike[str] | JWK, shared: bool) -> JWK:
 
 
 def _lines(
-    files: list[LogFile], opener: Opener, report: Callable[[ReadError], None] | None
+    files: list[LogFile],
+    reading: Reading,
+    opener: Opener,
+    report: Callable[[ReadError], None] | None,
 ) -> Iterator[OpenedLine]:
     for file in files:
         passed_over: list[ReadError] = []
         try:
-            for number, line in enumerate(open_lines(file, report=passed_over.append), 1):
+            for number, line in enumerate(reading.lines(file, passed_over.append), 1):
                 number += len(passed_over)
                 yield _opened(file.path, number, line.removesuffix(b"\n"), opener)
         except ReadError as error:

@@ -13,11 +13,12 @@ import msgspec
 
 from .._ids import timestamp
 from ..errors import ConfigurationError, ReadError
-from ..io.files import files_of, open_lines
+from ..io.files import LogFile, files_of
 from ..safeguards.keystore import Erasure, KeyStore, open_store
 from ..snapshot import clean_text
 from ._live import Keys, keys_of, state
 from ._persons import subject_of
+from ._reading import Progress, Reading
 
 
 __all__ = ["ErasureReport", "erase"]
@@ -60,6 +61,7 @@ def erase(
     seal_key: str | os.PathLike[str] | None = None,
     shared_key_file: bool = False,
     shared_sign_key: bool = False,
+    progress: Progress | None = None,
 ) -> ErasureReport:
     """
     Destroy the key of a subject, count its events, and put the erasure on record.
@@ -77,6 +79,7 @@ def erase(
         seal_key: The file of the key that seals the log, if it is sealed.
         shared_key_file: Take a key store that others can read, too.
         shared_sign_key: Take a signing key that others can read, too.
+        progress: Is told how many bytes are looked through, of how many.
 
     Raises:
         ConfigurationError: for a wrong option, key or key store; nothing has happened then.
@@ -98,8 +101,9 @@ def erase(
         report.key_id, report.at = done.key_id, done.at
     untold = _untold(store, done)
     found = _Found({each.key_id for each in untold})
-    for path in (file.path for file in files):
-        found.look_through(path)
+    reading = Reading(files, progress)
+    for file in files:
+        found.look_through(file, reading)
     report.events = found.events[done.key_id] if done else 0
     report.files = found.files[done.key_id] if done else []
     report.unread = found.unread
@@ -148,11 +152,12 @@ class _Found:
         self.files: dict[str, list[str]] = {each: [] for each in key_ids}
         self.unread: list[str] = []
 
-    def look_through(self, path: str) -> None:
+    def look_through(self, file: LogFile, reading: Reading) -> None:
         if not self.events:
             return
+        path = file.path
         try:
-            for line in open_lines(path, report=self._note):
+            for line in reading.lines(file, self._note):
                 key_id = _key_id(line) if b'"key_id":"' in line else None
                 if key_id in self.events:
                     self.events[key_id] += 1

@@ -15,11 +15,12 @@ import msgspec
 
 from .._ids import timestamp
 from ..errors import ConfigurationError, ReadError
-from ..io.files import LogFile, files_of, open_lines
+from ..io.files import LogFile, files_of
 from ..schema import is_timestamp
 from ..snapshot import clean_text
 from ..storage.chaining import summary_of
 from ._live import keys_of, state
+from ._reading import Progress, Reading
 from ._swapping import BusyError, alone_with, check_own, clear, sync_folder
 
 
@@ -86,6 +87,7 @@ def prune(
     shared_sign_key: bool = False,
     dry_run: bool = False,
     wait_s: float = 1.0,
+    progress: Progress | None = None,
 ) -> PruneReport:
     """
     Delete the rotated files of a log whose last event is older than some time.
@@ -101,6 +103,7 @@ def prune(
         shared_sign_key: Take a key that others can read, too.
         dry_run: Only tell what would be deleted.
         wait_s: How long to wait for those who have a file open.
+        progress: Is told how many bytes are looked through, of how many.
 
     Raises:
         ConfigurationError: for a wrong option or key.
@@ -114,7 +117,10 @@ def prune(
     cutoff = timestamp(max(0, time.time_ns() - older_than // timedelta(microseconds=1) * 1000))
     report = PruneReport(path, cutoff, dry_run)
     keys = keys_of(path, sign_key, shared_sign_key, seal_key)
-    old = [(file, until) for file in _rotated(path) if (until := _until(file, report)) < cutoff]
+    files = _rotated(path)
+    reading = Reading(files, progress)
+    untils = [(file, _until(file, reading, report)) for file in files]
+    old = [(file, until) for file, until in untils if until < cutoff]
     with contextlib.ExitStack() as claims:
         for file, until in old:
             try:
@@ -143,11 +149,11 @@ def _rotated(log: str) -> list[LogFile]:
     return [file for file in files_of(log) if not file.is_live]
 
 
-def _until(file: LogFile, report: PruneReport) -> str:
+def _until(file: LogFile, reading: Reading, report: PruneReport) -> str:
     """When the last event of a file was, notices apart; what can't be told counts as now."""
     last = ""
     try:
-        for line in open_lines(file):
+        for line in reading.lines(file):
             with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
                 event = _decoder.decode(line)
                 if event.extensions.notice is None and is_timestamp(event.timestamp):

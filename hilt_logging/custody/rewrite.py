@@ -23,6 +23,7 @@ from ..storage.notices import line_of_notice
 from ..storage.rotation import ENDINGS
 from ._live import Keys, begin_new, keys_of
 from ._persons import Belongings, glance, subject_of, tombstone
+from ._reading import Progress, Reading
 from ._relinking import Chained, NotAsLinkedError, Sealing, relinked
 from ._swapping import (
     BusyError,
@@ -39,6 +40,7 @@ from ._swapping import (
 __all__ = ["RewriteReport", "Rewritten", "Untouched", "rewrite"]
 
 _WAIT_S = 10.0
+_TIMES = 4  # what belongs to whom, how much is to go, how it is linked, and what is left
 _FRAGMENT = b'{"erased'  # what was torn stays torn
 
 
@@ -111,6 +113,7 @@ def rewrite(
     keep_old: bool = False,
     dry_run: bool = False,
     wait_s: float = _WAIT_S,
+    progress: Progress | None = None,
 ) -> RewriteReport:
     """
     Replace the events of a subject by tombstones, in all files of a log that is not encrypted.
@@ -132,6 +135,7 @@ def rewrite(
         keep_old: Move the old files to the folder `LOG.erased` rather than delete them.
         dry_run: Only count.
         wait_s: How long to wait for those who have a file open for writing.
+        progress: Is told how many bytes are done, of how many: each file is read up to four times.
 
     Raises:
         ConfigurationError: for a wrong option or key.
@@ -151,6 +155,7 @@ def rewrite(
         work.wait()
         report.at = timestamp()
     files = [file for file in files_of(path) if dry_run or not file.is_live]
+    work.reading = Reading(files, progress, times=_TIMES)
     for file in [file for file in files if work.learns(file)]:
         work.erase_in(file)
     return report
@@ -176,6 +181,7 @@ class _Work:
         self.seal = keys.seal
         self.kept = kept
         self.wait_s = wait_s
+        self.reading = Reading(())
 
     def finish(self) -> None:
         """Put away the old files of what was interrupted before."""
@@ -201,7 +207,7 @@ class _Work:
     def learns(self, file: LogFile) -> bool:
         """Whether all of a file can be read; it is known then what in it belongs to whom."""
         try:
-            for line in open_lines(file):
+            for line in self.reading.lines(file):
                 found = glance(line)
                 if found is not None:
                     self.belongings.learn(found)
@@ -209,12 +215,15 @@ class _Work:
                     self.report.unreadable += 1
         except ReadError as error:
             self.report.untouched.append(Untouched(file.path, None, error.reason))
+            self.reading.pass_over(file, _TIMES - 1)
             return False
         return True
 
     def erase_in(self, file: LogFile) -> None:
         """Rewrite a file if it has events of the subject, and put down what became of it."""
-        events = sum(map(self._is_to_go, open_lines(file)))
+        events = sum(map(self._is_to_go, self.reading.lines(file)))
+        if not events or self.report.dry_run:
+            self.reading.pass_over(file, 2)
         if not events:
             return
         path = file.path
@@ -225,7 +234,7 @@ class _Work:
                 return
             path = _present(path)
             with alone_with(path, self.wait_s):
-                self._note(self._replace(path, events))
+                self._note(self._replace(file._replace(path=path), events))
         except (BusyError, NotAsLinkedError, FileNotFoundError) as error:
             self._leave(path, events, error)
 
@@ -237,9 +246,9 @@ class _Work:
         self.report.files.append(done)
         self.report.events += done.events
 
-    def _replace(self, path: str, events: int) -> Rewritten:
-        chained = Chained(self.key)
-        for line in open_lines(path):
+    def _replace(self, file: LogFile, events: int) -> Rewritten:
+        path, chained = file.path, Chained(self.key)
+        for line in self.reading.lines(file):
             chained.add(line)
         chained.check()
         if chained.is_signed and self.key is None:
@@ -253,18 +262,19 @@ class _Work:
             "at": self.report.at,
         }
         new = name_of_next(path)
-        publish(path, new, self._lines(path, statement, chained.is_linked), self.kept)
+        publish(path, new, self._lines(file, statement, chained.is_linked), self.kept)
         return Rewritten(path, new, events)
 
-    def _lines(self, path: str, statement: dict[str, Any], is_linked: bool) -> Iterator[bytes]:
+    def _lines(self, file: LogFile, statement: dict[str, Any], is_linked: bool) -> Iterator[bytes]:
+        lines = self.reading.lines(file)
         if is_linked:
             chain = secrets.token_hex(16)
             seal = None if self.seal is None else self.seal.read()[0]
             seals = Sealing(self.key, seal)
-            yield from relinked(statement, open_lines(path), chain, seals, self._left_of)
+            yield from relinked(statement, lines, chain, seals, self._left_of)
             return
         yield line_of_notice(statement) + b"\n"
-        for line in open_lines(path):
+        for line in lines:
             yield self._left_of(line.removesuffix(b"\n")) + b"\n"
 
     def _is_to_go(self, line: bytes) -> bool:

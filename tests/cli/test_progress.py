@@ -8,7 +8,12 @@ import sys
 import pytest
 
 from hilt_logging.cli import _progress
+from hilt_logging.cli._frame import run
 from hilt_logging.cli._progress import Progress
+from hilt_logging.safeguards.keystore import open_store
+
+
+SHOW_CURSOR = "\x1b[?25h"
 
 
 class Terminal(io.StringIO):
@@ -70,3 +75,34 @@ def test_error(monkeypatch, shown):
         progress(1, 2)
         raise ValueError("amid")
     assert not progress._bar.live.is_started
+
+
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        (["decrypt", "LOG", "--key-store", "KEYS", "-o", "NEW"], "Opening"),
+        (
+            ["erase", "--subject", "alice", "--key-store", "KEYS", "LOG"],
+            "Looking through the log",
+        ),
+        (["erase", "--rewrite", "--subject", "alice", "LOG"], "Rewriting"),
+        (["prune", "LOG", "--older-than", "1d", "--dry-run"], "Looking through the log"),
+        (["verify", "LOG"], "Verifying"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_commands(monkeypatch, tmp_path, written, words, label):
+    """What reads all of a log shows how far it is on a terminal, and the bar is gone at its end."""
+    keys = tmp_path / "keys.db"
+    open_store("key_store", str(keys)).key_for("user:alice")
+    log = written("one", "two")
+    written("three", name="app.jsonl.20260101T000000.000000001Z")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(_progress, "_SHORT_S", -1.0)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", Terminal(True))
+    names = {"LOG": log, "KEYS": keys, "NEW": tmp_path / "new.jsonl"}
+    assert run([str(names.get(word, word)) for word in words]) in (0, 2)
+    text = sys.stderr.getvalue()
+    assert label in text
+    assert SHOW_CURSOR in text
