@@ -241,14 +241,22 @@ def _check_evidence(name: str, where: str, handler: HILTFileHandler) -> Iterator
     evidence = handler.evidence
     if evidence is None:
         return
-    if evidence.key is None:
+    if evidence.key is None and evidence.seal is None:
         yield Finding(
             "info",
             name,
             f"{where} links lines, but signs no checkpoints: who can write the file can write it "
-            "anew; set sign_key, or keep what hilt.integrity says on another host",
+            "anew; set sign_key, seal it, or keep what hilt.integrity says on another host",
         )
-    if unlinked := handler.stats()["evidence"]["unlinked"]:
+    stats = handler.stats()["evidence"]
+    if failures := sum(stats.get("seal_failures", {}).values()):
+        yield Finding(
+            "error",
+            name,
+            f"{where} could not seal, or have the key move on, {failures} time(s): "
+            f"{', '.join(stats['seal_failures'])} ({evidence.seal_key})",
+        )
+    if unlinked := stats["unlinked"]:
         yield Finding(
             "warning",
             name,

@@ -23,7 +23,7 @@ from hilt_logging import (
     custody,
     emit,
 )
-from hilt_logging.safeguards import chain
+from hilt_logging.safeguards import chain, sealing
 from hilt_logging.safeguards.jwk import JWK, generate, public_of, write_new
 
 
@@ -210,6 +210,19 @@ class TestSetUp:
         logging.getLogger("hilt").handlers.pop()
         attached(tmp_path / "other", sign_key=key[0])
         assert [] == check_config()
+
+    def test_check_config_of_a_sealed_log(self, path, attached, tmp_path):
+        """A sealed log needs no signature; that it can't be sealed is mentioned."""
+        sealing.write_new(str(tmp_path / "app.seal"), sealing.generate())
+        attached(path, evidence="sealed", seal_key=tmp_path / "app.seal", checkpoint_every=2)
+        emit(prompt())
+        assert [] == check_config()
+        (tmp_path / "app.seal").unlink()
+        emit(prompt())
+        emit(prompt())
+        (found,) = check_config()
+        assert "could not seal" in found.message
+        assert str(tmp_path / "app.seal") in found.message
 
 
 class TestRecord:
