@@ -12,6 +12,7 @@ import codecs
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import re
 import sys
@@ -19,20 +20,23 @@ import time
 
 from array import array
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
 from ..errors import MissingDependencyError, ReadError
 from ..io.files import LONGEST, open_blocks
-from ._finding import Found, Needles, Report, lines_with, needles_of
+from ._finding import EVERY_LINE, Found, Needles, Report, lines_with, needles_of
 
 
 __all__ = [
     "LEAST_BYTES",
+    "Places",
     "bytes_at",
     "is_packed",
+    "lines_after",
     "lines_of_session",
+    "places_in",
     "session_in",
     "unindexed_bytes",
     "update",
@@ -112,6 +116,11 @@ class _Index(msgspec.Struct):
         if at == len(self.keys) or self.keys[at] != key:
             return None
         return self.offsets[self.begins[at] : self.begins[at + 1]]
+
+    def each(self) -> Iterator[list[int]]:
+        """Yield where the lines of each session are."""
+        for begin, end in itertools.pairwise(self.begins):
+            yield self.offsets[begin:end].tolist()
 
 
 def _key(session: bytes, salt: str) -> int:
@@ -216,7 +225,7 @@ def lines_of_session(
         if found is not None:
             yield from found
             if not index.header.is_packed:
-                yield from _rest(path, index.header.size, needles, report)
+                yield from lines_after(path, index.header.size, report, needles)
             return
     yield from lines_with(path, source, needles, report)
 
@@ -251,7 +260,18 @@ class _From(io.FileIO):
         return super().seek(offset + (self._begin if whence == 0 else 0), whence)
 
 
-def _rest(path: str, begin: int, needles: Needles, report: Report) -> Iterator[Found]:
+def lines_after(
+    path: str, begin: int, report: Report, needles: Needles = EVERY_LINE
+) -> Iterator[Found]:
+    """
+    Yield the lines of a file from a place on.
+
+    Args:
+        path: The file.
+        begin: Where the first one begins.
+        report: As in `lines_with`.
+        needles: What they have.
+    """
     try:
         if os.stat(path).st_size <= begin:
             return
@@ -260,6 +280,37 @@ def _rest(path: str, begin: int, needles: Needles, report: Report) -> Iterator[F
         return
     with source:
         yield from lines_with(path, source, needles, report, base=begin)
+
+
+class Places(NamedTuple):
+    """
+    Where the lines of all sessions of a file are.
+
+    Attributes:
+        sessions: Of each session where its lines begin.
+        end: Where those end that the index knows.
+    """
+
+    sessions: Iterator[list[int]]
+    end: int
+
+
+def places_in(source: IO[bytes]) -> Places | None:
+    """
+    Return where the lines of all sessions are, as an index tells; None without one.
+
+    Of a small file it is no loss to have none; there the lines are all behind what is known.
+
+    Args:
+        source: The file, open.
+    """
+    if not source.seekable() or is_packed(source):
+        return None
+    index = _load(source)
+    if index is not None:
+        return Places(index.each(), index.header.size)
+    is_small = os.fstat(source.fileno()).st_size < LEAST_BYTES // 16
+    return Places(iter(()), 0) if is_small else None
 
 
 def update(path: str, source: IO[bytes]) -> bool:

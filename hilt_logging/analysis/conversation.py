@@ -15,7 +15,6 @@ import msgspec
 from .._histories import lines_of, systems_in
 from ..errors import ReadError
 from ..io._decoding import reporter
-from ..io.reader import scan
 from ..io.transcripts import Transcript, Transcripts
 from ._finding import (
     EVERY_LINE,
@@ -29,6 +28,7 @@ from ._finding import (
 )
 from ._index import LEAST_BYTES, lines_of_session, session_in, unindexed_bytes, update
 from ._opening import Open, opening
+from ._sessions import Session, sessions
 
 
 __all__ = [
@@ -139,27 +139,6 @@ class Conversation(msgspec.Struct, kw_only=True):
     cost_usd: float | None = None
 
 
-class Session(msgspec.Struct, kw_only=True):
-    """
-    What logs have of a session, without what was said.
-
-    Attributes:
-        session_id: Its id.
-        first: The time of its first event.
-        last: The time of its last one.
-        events: How many there are.
-        users: Who took part, as far as events name them.
-        models: Which models answered.
-    """
-
-    session_id: str
-    first: str
-    last: str
-    events: int = 0
-    users: list[str] = []
-    models: list[str] = []
-
-
 def conversation(
     paths: Path | Iterable[Path],
     session_id: str,
@@ -248,43 +227,6 @@ def _several(
         yield _Rebuilt(events, others, opened, False).of(session_id)
 
 
-def sessions(
-    paths: Path | Iterable[Path],
-    *,
-    prefix: str = "",
-    user: str | None = None,
-    since: Any = None,
-    until: Any = None,
-    rotated: bool = True,
-    report: Callable[[ReadError], object] | None = None,
-) -> list[Session]:
-    """
-    Return the sessions of logs, the one with the latest event last.
-
-    Args:
-        paths: As in `io.reader.read`.
-        prefix: What their ids begin with.
-        user: Who took part in them.
-        since: Only events of this time or later count.
-        until: Only events before this time count.
-        rotated: Whether a file that is named means its rotated files, too.
-        report: As in `conversation`.
-
-    Raises:
-        ConfigurationError: for a time that is none.
-        ReadError: for a path that is not there, if it is the only one.
-    """
-    found: dict[str, Session] = {}
-    lines = scan(
-        paths, _Short, errors="skip", report=report, since=since, until=until, rotated=rotated
-    )
-    for event in lines:
-        if event.session_id.startswith(prefix) and not _is_notice(event):
-            _count(found, event)
-    taken = [each for each in found.values() if user is None or user in each.users]
-    return sorted(taken, key=lambda each: each.last)
-
-
 def session_ids(
     paths: Path | Iterable[Path],
     prefix: str,
@@ -310,52 +252,6 @@ def session_ids(
         for line in lines_of_log(log.files, needles_of(prefix, quote="^"), _ignored)
     }
     return sorted(each for each in found if each is not None and each.startswith(prefix))
-
-
-class _Actor(msgspec.Struct, gc=False):
-    type: str
-    id: str
-
-
-class _Provenance(msgspec.Struct, gc=False):
-    model: Any = None
-
-
-class _Extensions(msgspec.Struct, gc=False):
-    user_id: Any = None
-    notice: Any = None
-
-
-class _Short(msgspec.Struct, gc=False):
-    session_id: str
-    timestamp: str
-    actor: _Actor
-    action: str
-    provenance: _Provenance | None = None
-    extensions: _Extensions | None = None
-
-
-def _is_notice(event: _Short) -> bool:
-    return event.extensions is not None and event.extensions.notice is not None
-
-
-def _count(found: dict[str, Session], event: _Short) -> None:
-    session = found.get(event.session_id)
-    if session is None:
-        session = found[event.session_id] = Session(
-            session_id=event.session_id, first=event.timestamp, last=event.timestamp
-        )
-    session.events += 1
-    session.first = min(session.first, event.timestamp)
-    session.last = max(session.last, event.timestamp)
-    user = event.extensions.user_id if event.extensions is not None else None
-    if user is None and event.actor.type == "human":
-        user = event.actor.id
-    if type(user) is str and user not in session.users:
-        session.users.append(user)
-    model = event.provenance.model if event.provenance is not None else None
-    if type(model) is str and model not in session.models:
-        session.models.append(model)
 
 
 def index(

@@ -21,7 +21,8 @@ from ._unread import Unread
 
 
 if TYPE_CHECKING:
-    from ..analysis.conversation import Conversation, Entry, Session
+    from ..analysis._sessions import Latest
+    from ..analysis.conversation import Conversation, Entry
 
 
 __all__ = ["command"]
@@ -95,49 +96,74 @@ def command(
     its rotated files. Of a large log it is kept in your cache directory which lines a session has: digests
     and places, no content.
     """
-    from ..analysis.conversation import conversation, index, sessions
-
     unread = Unread()
     is_named = len(words) > 1 and not (last or user or os.path.exists(words[0]) or words[0] == "-")
     session, paths = (words[0], words[1:]) if is_named else (None, words)
     if session is None:
-        listed = sessions(paths, user=user, since=since, until=until, report=unread)
+        most = 1 if last else _most(number, as_json)
+        listed = _listed(paths, most, no_index, unread, user=user, since=since, until=until)
         if not last:
-            _list(listed, number, as_json)
+            _list(listed, as_json)
             return _ended(unread)
-        if not listed:
+        if not listed.sessions:
             complain("There is no such session")
             return _ended(unread, FAILED)
-        session = listed[-1].session_id
+        session = listed.sessions[-1].session_id
         unread = Unread()
-
-    def told(session_id: str) -> Conversation:
-        return conversation(
-            paths,
-            session_id,
-            keys=keys,
-            key_store=key_store,
-            shared_key_file=shared_key_file,
-            indexed=not no_index,
-            full=full,
-            report=unread,
-        )
-
-    found = told(session)
-    if not found.entries:
-        known = _beginning(session, paths)
-        if len(known) != 1:
-            _complain_of(session, known)
-            return _ended(unread, FAILED if not known else 2)
-        found = told(known[0])
+    options = {"keys": keys, "key_store": key_store, "shared_key_file": shared_key_file}
+    found = _told(session, paths, unread, indexed=not no_index, full=full, **options)
+    if isinstance(found, int):
+        return _ended(unread, found)
     if as_json:
         json_line(found)
     else:
         _show(found, full)
     sys.stdout.flush()
+    _index(paths, no_index)
+    return _ended(unread)
+
+
+def _most(number: int | None, as_json: bool) -> int:
+    """How many sessions are listed; 0 is all."""
+    if number is not None:
+        return number
+    return 0 if as_json else _MOST_LISTED
+
+
+def _index(paths: tuple[str, ...], no_index: bool) -> None:
+    from ..analysis.conversation import index
+
     if not no_index:
         index(paths)
-    return _ended(unread)
+
+
+def _listed(
+    paths: tuple[str, ...], number: int, no_index: bool, unread: Unread, **wanted: Any
+) -> Latest:
+    """The latest sessions: of all of them by the index, else by the whole log."""
+    from ..analysis._sessions import Latest, latest_sessions, sessions
+
+    if number and not no_index and not any(wanted.values()):
+        _index(paths, no_index)
+        return latest_sessions(paths, number, report=unread)
+    every = sessions(paths, report=unread, **wanted)
+    return Latest(every[-number:], len(every))
+
+
+def _told(
+    session: str, paths: tuple[str, ...], unread: Unread, **options: Any
+) -> Conversation | int:
+    """A session, also where only its beginning is given; else the exit code."""
+    from ..analysis.conversation import conversation
+
+    found = conversation(paths, session, report=unread, **options)
+    if found.entries:
+        return found
+    known = _beginning(session, paths)
+    if len(known) != 1:
+        _complain_of(session, known)
+        return 2 if known else FAILED
+    return conversation(paths, known[0], report=unread, **options)
 
 
 def _ended(unread: Unread, code: int = DONE) -> int:
@@ -159,14 +185,13 @@ def _complain_of(session: str, known: list[str]) -> None:
     complain(f"{len(known):,} sessions begin with {session!r}: {shown}")
 
 
-def _list(found: list[Session], number: int | None, as_json: bool) -> None:
+def _list(found: Latest, as_json: bool) -> None:
+    shown = found.sessions
     if as_json:
-        json_line(found[-number:] if number else found)
+        json_line(shown)
         return
-    most = _MOST_LISTED if number is None else number or len(found)
-    shown = found[-most:] if most else []
-    if len(shown) < len(found):
-        say(f"the last {len(shown):,} of {len(found):,} sessions; -n 0 lists all", dim=True)
+    if len(shown) < found.count:
+        say(f"the last {len(shown):,} of {found.count:,} sessions; -n 0 lists all", dim=True)
     width = max([len(printable(each.session_id)) for each in shown], default=0)
     for each in shown:
         words = [
@@ -176,7 +201,7 @@ def _list(found: list[Session], number: int | None, as_json: bool) -> None:
             ", ".join(each.models),
         ]
         _line([(each.session_id.ljust(width), "cyan"), (_joined(words), "")])
-    if not found:
+    if not found.count:
         say("no sessions")
 
 

@@ -185,7 +185,11 @@ def test_index(hilt_log, log, tmp_path, monkeypatch):
     small = {"least_bytes": 1, "rotated": True}
     monkeypatch.setattr(importlib.import_module(MODULE).index, "__kwdefaults__", small)
     before = hilt_log("show", "conv-1", log, "--no-index")
+    listed = hilt_log("show", log, "--no-index")
     assert not (tmp_path / "cache").exists()
+    assert listed.out == hilt_log("show", log).out
+    last = hilt_log("show", log, "-n", "1", "--json").json
+    assert ["conv-2"] == [each["session_id"] for each in last]
     assert before.out == hilt_log("show", "conv-1", log).out
     assert 1 == len(list((tmp_path / "cache/hilt-logging/sessions").iterdir()))
     assert before.out == hilt_log("show", "conv-1", log).out
