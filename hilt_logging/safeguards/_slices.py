@@ -20,7 +20,7 @@ from ._division import KEPT_EMPTY, divided
 from ._parts import KNOWN, WORD, Tree, is_count, is_word
 
 
-__all__ = ["Means", "MeansOf", "quick_line", "withheld_line"]
+__all__ = ["Means", "MeansOf", "quick_line"]
 
 _Scalar = str | int | float | bool | None
 _Number = int | float | None
@@ -136,28 +136,44 @@ class _NotQuickError(Exception):
     """The line takes the long way."""
 
 
-def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
+def quick_line(line: bytes, known: Tree, means: MeansOf | None) -> bytes | None:
     """
-    Return the line with what is protected sealed; None if it takes the long way.
+    Return the line with what is protected sealed, or left out; None if it takes the long way.
 
     Args:
         line: The line of a complete event.
         known: What everybody may read of the extensions.
-        means: Tells what to seal with.
+        means: Tells what to seal with; None to leave out what `content="none"` does.
     """
     try:
-        found, a, b, c = _opened(line)
-        human, person = _people.get(actor := line[a:b]) or _person(actor)
-        hidden = [] if human is None else [person]
-        d, content, extensions = c, found.content, found.extensions
-        if content:
-            d += _CONTENT_SIZE + len(content)
-            hidden.append(line[c + 1 : d])
+        found = _line(line)
+        a = _BEFORE_ACTOR + len(found.event_id) + len(found.timestamp) + len(found.session_id)
+        b = a + len(found.actor)
+        c = d = b + _ACTION_SIZE + len(found.action)
         f = e = len(line) - 1
-        before, after, order, user = line[e:], b"", b"", None
-        if extensions:
-            f = e = e - _EXTENSIONS_SIZE - len(extensions)
-            before, after, kept, order, user = _extensions(line[e:], extensions, known)
+        head = line[1:a]  # slices, as methods that are told where to look take twice the time
+        if (
+            head[: _BEGIN_SIZE - 1] != _BEGIN[1:]
+            or head[-_ACTOR_SIZE:] != _ACTOR
+            or line[b : b + _ACTION_SIZE] != _ACTION
+            or _BRACE in head  # it may be the actor of another object
+            or _BRACKET in head
+            or (found.content and line[c : c + _CONTENT_SIZE] != _CONTENT)
+        ):
+            return None
+        if found.provenance is not None and found.provenance.params:
+            _check_counts(found.provenance.params)
+        human, person = _people.get(actor := line[a:b]) or _person(actor)
+        if means is None:
+            return _withheld(line, found, c, known)
+        hidden = [] if human is None else [person]
+        if found.content:
+            d += _CONTENT_SIZE + len(found.content)
+            hidden.append(line[c + 1 : d])
+        before, after, order, user = b"}", b"", b"", None
+        if found.extensions:
+            f = e = e - _EXTENSIONS_SIZE - len(found.extensions)
+            before, after, kept, order, user = _extensions(line[e:], found.extensions, known)
             if kept:
                 hidden.append(kept)
         if found.privacy:
@@ -167,93 +183,46 @@ def quick_line(line: bytes, known: Tree, means: MeansOf) -> bytes | None:
         seal, actor_id, user_id, key_id = means(human, user, found.session_id)
         event_id = found.event_id
         told = (b'{"event_id":', event_id, b',"parts":{', b",".join(hidden), b"}", order, b"}")
-        token = seal(b"".join(told))
         out = [line[:c]] if human is None else [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
         out.append(b',"content":{"text_encrypted":"')
-        out += token
+        out += seal(b"".join(told))
         if not key_id:
-            out += (b'"}', line[d:e])
+            out += (b'"}', line[d:e], before, user_id, after)
         elif f == e:
-            out += (b'"}', line[d:e], b',"privacy":{"key_id":', key_id, b"}")
+            named = (b',"privacy":{"key_id":', key_id, b"}")
+            out += (b'"}', line[d:e], *named, before, user_id, after)
         else:
-            out += (b'"}', line[d : e - 1], b',"key_id":', key_id, b"}")
-        out += (before, user_id, after)
+            out += (b'"}', line[d : e - 1], b',"key_id":', key_id, b"}", before, user_id, after)
         return b"".join(out)
     except (_NotQuickError, msgspec.DecodeError):
         return None
 
 
-def withheld_line(line: bytes, known: Tree) -> bytes | None:
-    """
-    Return the line as `content="none"` leaves it; None if it takes the long way.
-
-    Args:
-        line: The line of a complete event.
-        known: What everybody may read of the extensions.
-    """
-    try:
-        found, a, b, c = _opened(line)
-        if found.privacy:
-            return None
-        if line[a:b] not in _people:
-            _person(line[a:b])
-        d, content, extensions = c, found.content, found.extensions
-        if content:
-            d += _CONTENT_SIZE + len(content)
-            if len(content) == len(b"{}"):
-                return None
-            _content(content)
-        e = len(line) - 1
-        end, is_less = line[e:], d > c
-        if extensions:
-            e -= _EXTENSIONS_SIZE + len(extensions)
-            end = line[e:]
-            if _has_containers(end) or not _are_scalars(extensions):
-                public, hidden, user, _ = _divided(_members(extensions), known)
-                is_less |= len(hidden) > bool(user)
-                end = _joined([each + user if each == _USER else each for each in public])
-        return b"".join((line[:c], line[d:e], _WITHHELD, end)) if is_less else line
-    except (_NotQuickError, msgspec.DecodeError):
+def _withheld(line: bytes, found: _Line, begin: int, known: Tree) -> bytes | None:
+    """The line without what was said, whose head ends there."""
+    if found.privacy:
         return None
-
-
-def _opened(line: bytes) -> tuple[_Line, int, int, int]:
-    """The members of a line, where the actor begins and ends, and where the action ends."""
-    found = _line(line)
-    # slices, because methods that are told where to look take twice the time
-    a = _BEFORE_ACTOR + len(found.event_id) + len(found.timestamp) + len(found.session_id)
-    b = a + len(found.actor)
-    c = b + _ACTION_SIZE + len(found.action)
-    e = len(line) - 1 - _EXTENSIONS_SIZE - len(found.extensions)
-    head = line[1:a]
-    if (
-        head[: _BEGIN_SIZE - 1] != _BEGIN[1:]
-        or head[-_ACTOR_SIZE:] != _ACTOR
-        or line[b : b + _ACTION_SIZE] != _ACTION
-        or _BRACE in head  # it may be the actor of another object
-        or _BRACKET in head
-        or (found.content and line[c : c + _CONTENT_SIZE] != _CONTENT)
-        or (found.extensions and line[e : e + _EXTENSIONS_SIZE] != _EXTENSIONS)
-    ):
-        raise _NotQuickError
-    if found.provenance is not None and found.provenance.params:
-        _check_counts(found.provenance.params)
-    return found, a, b, c
+    middle, end = begin, len(line) - 1
+    if found.content:
+        middle += _CONTENT_SIZE + len(found.content)
+        if len(found.content) == len(b"{}"):
+            return None
+        _content(found.content)
+    is_less, last = middle > begin, line[end:]
+    if found.extensions:
+        end -= _EXTENSIONS_SIZE + len(found.extensions)
+        last = line[end:]
+        if _plain_of(last, found.extensions) is None:
+            public, hidden, user, _ = _divided(_members(found.extensions), known)
+            is_less |= len(hidden) > bool(user)
+            last = _joined([each + user if each == _USER else each for each in public])
+    return b"".join((line[:begin], line[middle:end], _WITHHELD, last)) if is_less else line
 
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _people: dict[bytes, tuple[str | None, bytes]] = {}
 _users: dict[str, tuple[bytes, bytes]] = {}
-
-
-def _are_scalars(extensions: msgspec.Raw) -> bool:
-    """Whether all of them are such as everybody may read."""
-    try:
-        _scalars(extensions)
-    except msgspec.ValidationError:  # a field of one's own
-        return False
-    return True
 
 
 def _person(actor: bytes) -> tuple[str | None, bytes]:
@@ -299,11 +268,9 @@ def _extensions(
     end: bytes, given: msgspec.Raw, known: Tree
 ) -> tuple[bytes, bytes, bytes, bytes, str | None]:
     """The end of a line before and after the user's id, what is hidden, its order, and the user."""
-    if not _has_containers(end):
-        try:
-            user = _scalars(given).user_id
-        except msgspec.ValidationError:  # a field of one's own
-            user = 0
+    plain = _plain_of(end, given)
+    if plain is not None:
+        user = plain.user_id
         if user is None:
             return end, b"", b"", b"", None
         if type(user) is str and user:
@@ -327,10 +294,17 @@ def _extensions(
     return before, after, kept, order, _text(quoted)
 
 
-def _has_containers(end: bytes) -> bool:
-    """Whether there is an object or a list in the extensions."""
+def _plain_of(end: bytes, given: msgspec.Raw) -> Any:
+    """The extensions, if they are texts and numbers that everybody may read; else None."""
+    if end[:_EXTENSIONS_SIZE] != _EXTENSIONS:
+        raise _NotQuickError
     inner = end[_EXTENSIONS_SIZE + 1 :]
-    return _BRACE in inner or _BRACKET in inner
+    if _BRACE in inner or _BRACKET in inner:
+        return None
+    try:
+        return _scalars(given)
+    except msgspec.ValidationError:  # a field of one's own
+        return None
 
 
 def _joined(public: list[bytes]) -> bytes:

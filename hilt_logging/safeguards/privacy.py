@@ -30,7 +30,7 @@ from ._parts import (
     without,
     without_digests,
 )
-from ._slices import withheld_line
+from ._slices import quick_line
 from .detectors import Detector, PatternDetector, detectors_of
 from .hashing import Tokens
 from .keys import secret_key
@@ -160,7 +160,7 @@ class Rules:
 
     def line(self, line: bytes) -> bytes | None:
         """Return what may be read of a line, if that can be told without reading all of it."""
-        return None if self._quick is None else withheld_line(line, self._quick)
+        return None if self._quick is None else quick_line(line, self._quick, None)
 
     def applied(self, event: dict[str, Any]) -> dict[str, Any]:
         """
