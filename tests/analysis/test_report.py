@@ -16,10 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 import hilt_logging
 
 from hilt_logging import turn
 from hilt_logging.analysis import _charts, _page, convert, report
+from hilt_logging.analysis._printable import printable
 from hilt_logging.analysis.stats import stats
 from hilt_logging.errors import ConfigurationError, ReadError
 from hilt_logging.safeguards import jwk
@@ -211,6 +215,28 @@ def test_half_characters(write, an_event, made):
     )
     found = made(write("a.jsonl", line.replace(b"SURROGATE", b"\\ud800")), transcripts=True)
     assert "\\ud800" in found.shown or "1 line or file could not be read" in found.shown
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.text(st.characters(codec="utf-8"), min_size=1))
+def test_any_text(write, an_event, made, text):
+    """Whatever is said, the page shows it, and has the elements that it always has."""
+
+    def page(text):
+        event = an_event(
+            session_id=text,
+            content={"text": text},
+            provenance={"provider": text, "model": text},
+            metrics={"cost_usd": 1, "tokens": {"total": 1}},
+            extensions={"user_id": text, "error": {"type": text}, "outcome": text},
+        )
+        return made(write("a.jsonl", event), transcripts=True)
+
+    found = page(text)
+    assert page("x").tags == found.tags
+    assert printable(text) in "".join(found.words)
 
 
 def test_nothing_is_asked_for(log, made):
