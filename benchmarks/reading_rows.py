@@ -224,6 +224,37 @@ def groups_in_python(path: str) -> int:
     return _counted(path, "python", by=("day", "model"), tz="Europe/Berlin")
 
 
+def _reported(path: str, engine: str, *, transcripts: bool = False) -> int:
+    from hilt_logging.analysis import report
+
+    output = f"{path}.html"
+    found = report(path, output, engine=engine, transcripts=transcripts, force=True)
+    assert found.faults == 0
+    return found.events
+
+
+@row("report-duckdb", COUNT, "**`report`**, a page, by DuckDB")
+def report_by_duckdb(path: str) -> int:
+    return _reported(path, "duckdb")
+
+
+@row("report-python", COUNT, "**`report`**, in Python")
+def report_in_python(path: str) -> int:
+    return _reported(path, "python")
+
+
+@row("report-transcripts", COUNT, "**`report`** with 200 transcripts, by DuckDB")
+def report_with_transcripts(path: str) -> int:
+    return _reported(path, "duckdb", transcripts=True)
+
+
+@row("reprice", COUNT, "**`reprice`**: all costs compared with those at other prices")
+def repriced(path: str) -> int:
+    from hilt_logging.analysis import reprice
+
+    return reprice(path, prices={"openai": {"*": {"input": 1.0, "output": 4.0}}}, told=True).events
+
+
 _BY_MODEL = "count(*), sum(cost_usd), sum(prompt_tokens), quantile_cont(latency_ms, 0.95)"
 
 
@@ -337,6 +368,17 @@ def searched_common(path: str) -> None:
     _searched(path, COMMON)
 
 
+@row(
+    "search-printed",
+    FIND,
+    "**`hilt-log search`**, the same, printed a line each",
+    counts_events=False,
+)
+def searched_and_printed(path: str) -> None:
+    command = [sys.executable, "-m", "hilt_logging", "search", COMMON, path]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+
 @row("show", FIND, "**`show`**, first use: the index is made", counts_events=False)
 def shown_first(path: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -365,6 +407,14 @@ def listed(path: str) -> None:
     assert len(sessions(path)) > 1
 
 
+@row("latest", FIND, "**`show`** without a session: the last 20, indexed", counts_events=False)
+def latest(path: str) -> None:
+    from hilt_logging.analysis._sessions import latest_sessions
+
+    os.environ["XDG_CACHE_HOME"] = os.path.dirname(path)
+    assert len(latest_sessions(path, 20).sessions) > 1
+
+
 @row("gaps", FIND, "**`gaps`**")
 def without_answers(path: str) -> int:
     from hilt_logging.analysis import gaps
@@ -381,7 +431,7 @@ def last(path: str) -> None:
 
 def main(name: str, path: str) -> None:
     warm(path)
-    if name == "show-indexed":
+    if name in ("show-indexed", "latest"):
         shown(path)
     before, begun = _cpu(), time.perf_counter()
     result = ROWS[name].run(path)

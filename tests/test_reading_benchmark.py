@@ -19,9 +19,9 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 MARKS = "<!-- reading: begin -->", "<!-- reading: end -->"
 
 
-def run(*arguments, cwd):
+def run(*arguments, cwd, program="reading.py"):
     return subprocess.run(
-        [sys.executable, str(BENCHMARKS / "reading.py"), *arguments],
+        [sys.executable, str(BENCHMARKS / program), *arguments],
         cwd=cwd,
         env={**os.environ, "XDG_CACHE_HOME": str(cwd), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
@@ -49,6 +49,27 @@ def test_small_run(tmp_path):
     text = page.read_text("utf-8")
     assert ran.stdout.strip() in text
     assert "old" not in text
+
+
+def test_growth(tmp_path):
+    """Rows are measured at each size, nothing is left of it, and a page gets the table."""
+    page = tmp_path / "page.md"
+    marks = [each.replace("reading", "growth") for each in MARKS]
+    page.write_text(f"{marks[0]}\nold\n{marks[1]}\n")
+    ran = run(
+        *("--sizes", "0.1,0.2", "--rounds", "1", "--rows", "validate,csv"),
+        *("--folder", str(tmp_path), "--write", str(page)),
+        cwd=tmp_path,
+        program="growth.py",
+    )
+    assert 0 == ran.returncode, ran.stderr
+    head, _, *rows = [line.strip("| ").split(" | ") for line in ran.stdout.splitlines()[:4]]
+    assert ["0.1 MB", "0.2 MB"] == head
+    assert ["`validate`", "to CSV, all fields"] == [row[0] for row in rows]
+    assert all(" s, " in cell and cell.endswith(" MiB") for row in rows for cell in row[1:])
+    assert ran.stdout.strip() in page.read_text("utf-8")
+    assert ["page.md"] == [each.name for each in tmp_path.iterdir() if each.is_file()]
+    assert 2 == run("--rows", "raed", cwd=tmp_path, program="growth.py").returncode
 
 
 @pytest.mark.parametrize(
