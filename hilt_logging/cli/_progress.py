@@ -5,13 +5,14 @@ How far long work is, on stderr where that is a terminal.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 from types import TracebackType
 from typing import Any
 
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "Waiting"]
 
 _SHORT_S = 0.5
 
@@ -65,3 +66,44 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+class Waiting:
+    """
+    A sign that work goes on of which nobody knows how far it is; to be used as a context manager.
+
+    It appears when the work takes longer than a moment, and is gone after it.
+
+    Args:
+        label: What is done.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._status: Any = None
+        self._timer = threading.Timer(max(_SHORT_S, 0), self._begin)
+        self._timer.daemon = True
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        self._status = Status(self.label, console=Console(stderr=True))
+        self._status.start()
+
+    def __enter__(self) -> Waiting:
+        if sys.stderr.isatty():
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if self._timer.ident is not None:
+            self._timer.join()
+        if self._status is not None:
+            self._status.stop()

@@ -18,6 +18,7 @@ from . import _options
 from ._filters import conditions, filters
 from ._frame import DONE, UNREAD, Command
 from ._output import counted, json_line, printable, say
+from ._progress import Waiting
 from ._unread import Unread
 
 
@@ -137,19 +138,20 @@ def command(
     periods = (PERIODS[period],) if period else ()
     groupings = [each for each in (by, periods) if each]
     unread = Unread()
-    found, groups = tallied(
-        paths,
-        groupings,
-        tz=tz,
-        top=top,
-        where=conditions(given),
-        models=given["models"],
-        users=given["users"],
-        since=given["since"],
-        until=given["until"],
-        engine=engine,
-        report=unread,
-    )
+    with Waiting("Counting"):
+        found, groups = tallied(
+            paths,
+            groupings,
+            tz=tz,
+            top=top,
+            where=conditions(given),
+            models=given["models"],
+            users=given["users"],
+            since=given["since"],
+            until=given["until"],
+            engine=engine,
+            report=unread,
+        )
     unread.tell()
     shown = ["-" if path == _options.STDIN else path for path in paths]
     if groupings:

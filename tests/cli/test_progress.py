@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
 from hilt_logging.cli import _progress
 from hilt_logging.cli._frame import run
-from hilt_logging.cli._progress import Progress
+from hilt_logging.cli._progress import Progress, Waiting
 from hilt_logging.safeguards.keystore import open_store
 
 
@@ -75,6 +76,36 @@ def test_error(monkeypatch, shown):
         progress(1, 2)
         raise ValueError("amid")
     assert not progress._bar.live.is_started
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    """What is shown while somebody waits for work whose length nobody knows."""
+
+    def wait(is_terminal, short_s, *, until=""):
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(_progress, "_SHORT_S", short_s)
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal(is_terminal))
+        with Waiting("Counting"):
+            end = time.monotonic() + 30
+            while until not in terminal.getvalue() and time.monotonic() < end:
+                time.sleep(0.01)
+        return terminal.getvalue()
+
+    return wait
+
+
+def test_waiting(waited):
+    """On a terminal, something moves while work goes on, and is gone after it."""
+    text = waited(True, 0.0, until="Counting")
+    assert "Counting" in text
+    assert SHOW_CURSOR in text
+
+
+def test_not_waiting(waited):
+    """Work that is done at once shows nothing, and none does where stderr is no terminal."""
+    assert "" == waited(True, 60.0)
+    assert "" == waited(False, 0.0)
 
 
 @pytest.mark.parametrize(
