@@ -224,28 +224,13 @@ def groups_in_python(path: str) -> int:
     return _counted(path, "python", by=("day", "model"), tz="Europe/Berlin")
 
 
-def _reported(path: str, engine: str, *, transcripts: bool = False) -> int:
+@row("report", COUNT, "**`report`**: a page of figures, charts and conversations")
+def reported(path: str) -> int:
     from hilt_logging.analysis import report
 
-    output = f"{path}.html"
-    found = report(path, output, engine=engine, transcripts=transcripts, force=True)
+    found = report(path, f"{path}.html", force=True)
     assert found.faults == 0
     return found.events
-
-
-@row("report-duckdb", COUNT, "**`report`**, a page, by DuckDB")
-def report_by_duckdb(path: str) -> int:
-    return _reported(path, "duckdb")
-
-
-@row("report-python", COUNT, "**`report`**, in Python")
-def report_in_python(path: str) -> int:
-    return _reported(path, "python")
-
-
-@row("report-transcripts", COUNT, "**`report`** with 200 transcripts, by DuckDB")
-def report_with_transcripts(path: str) -> int:
-    return _reported(path, "duckdb", transcripts=True)
 
 
 @row("reprice", COUNT, "**`reprice`**: all costs compared with those at other prices")
