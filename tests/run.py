@@ -35,7 +35,18 @@ ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / ".venvs"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 FULL = "3.11"
-EXTRAS = ("structlog", "json", "yaml", "cost", "pii", "crypto", "cli", "analytics", "report", "zstd")
+EXTRAS = (
+    "structlog",
+    "json",
+    "yaml",
+    "cost",
+    "pii",
+    "crypto",
+    "cli",
+    "analytics",
+    "report",
+    "zstd",
+)
 GROUPS = ("tests", "interop")
 SDK_EXTRAS = ("openai", "anthropic", "gemini", "langchain")
 FULL_GROUPS = ("frameworks", "lint")

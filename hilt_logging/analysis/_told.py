@@ -119,7 +119,9 @@ def _shown(entry: Entry) -> Shown:
     shown = list(itertools.islice(parts, _MOST_PARTS))
     return Shown(
         kind=entry.kind,
-        who=entry.by if entry.kind == "prompt" else _WHO.get(entry.kind, entry.kind.replace("_", " ")),
+        who=entry.by
+        if entry.kind == "prompt"
+        else _WHO.get(entry.kind, entry.kind.replace("_", " ")),
         timestamp=entry.timestamp,
         words=[word for word in _words(entry) if word],
         parts=shown,
