@@ -18,6 +18,8 @@ from ._finding import Report
 
 __all__ = ["at_rest"]
 
+_PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # of the shell; others are not read
+
 Path = str | os.PathLike[str]
 
 
@@ -46,11 +48,13 @@ def at_rest(paths: Path | Iterable[Path], report: Report) -> Iterator[tuple[list
 
 
 def _is_pipe(path: str) -> bool:
+    if not path.startswith(_PIPES):
+        return False
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    return not stat.S_ISREG(mode)
 
 
 def _copied(path: str, copy: str) -> str:

@@ -472,6 +472,16 @@ def test_pipe(write, calls, made):
     assert f"/dev/fd/{reading} 5 not an event" in found.shown
 
 
+def test_pipe_that_has_a_name(made, write, calls, tmp_path):
+    """It is not waited for: the rest is read, and the page tells of it."""
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    shown = made(write("a.jsonl", *calls(1)), tmp_path / "pipe.jsonl").shown
+    assert "1 line or file could not be read" in shown
+    assert "It is no regular file" in shown
+    with pytest.raises(ReadError):
+        made(tmp_path / "pipe.jsonl")
+
+
 def test_engines_agree(log, made):
     """The page is the same, whoever counts."""
     pytest.importorskip("duckdb")
