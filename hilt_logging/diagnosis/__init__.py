@@ -5,6 +5,7 @@ Why is nothing written? What a configuration of `logging` does with events, befo
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 
 from collections.abc import Iterable, Mapping
@@ -15,9 +16,10 @@ from ._files import Configuration, load
 from ._findings import Destination, Diagnosis, Problem, Problems, Trial, Way
 from ._handlers import Handlers
 from ._parts import Parts
+from ._running import tree_of_program
 from ._trial import try_out
 from ._verdicts import Judge
-from ._ways import LOGGERS, Tree
+from ._ways import LOGGERS, Tree, tree_of
 from ._workshop import Workshop
 
 
@@ -45,20 +47,21 @@ _KEYS = (
 
 
 def diagnose(
-    config: str | os.PathLike[str] | Mapping[str, Any],
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     loggers: Iterable[str] = (),
     imports: bool = True,
 ) -> Diagnosis:
     """
-    Return where events go under a configuration, and what keeps them from being written.
+    Return where events go, and what keeps them from being written.
 
-    Nothing is configured, opened or made. What the configuration names is imported; of it only what
-    is ours is made, to see whether its options are right, and no file is opened for it.
+    Without a configuration the program that asks is looked at: its loggers and handlers as they are.
+    Of a configuration nothing is configured or opened, and no file is made. What it names is imported; of
+    that only what is ours is made, to see whether its options are right.
 
     Args:
         config: A file for `dictConfig` (YAML, JSON, TOML) or `fileConfig` (ini), or a dict for
-            `dictConfig`. Paths in it are relative to the current directory.
+            `dictConfig`. Paths in it are relative to the current directory. None means this program.
         loggers: Names of more loggers than `LOGGERS`, and than those that the configuration names.
         imports: Whether other modules than ours and those of `logging` are imported.
 
@@ -71,21 +74,32 @@ def diagnose(
     for name in asked:
         if not isinstance(name, str) or not name or ".." in name or name != name.strip("."):
             raise ConfigurationError("logger", name, "Must be the name of a logger")
+    if config is None:
+        return _of_program(asked)
     configuration = load(config)
     problems = Problems(configuration)
     _look_at_keys(configuration, problems)
     workshop = Workshop(configuration, problems, imports)
     try:
         parts = Parts(workshop)
-        handlers = Handlers(workshop, parts)
-        tree = Tree(workshop, parts, handlers, asked)
-        ways = [tree.way(name) for name in tree.names]
-        judge = Judge(tree, handlers, configuration, problems)
-        for way in ways:
-            judge.look_at(way)
-        judge.look_at_all()
+        tree = tree_of(workshop, parts, Handlers(workshop, parts), asked)
+        return _diagnosis(tree, configuration, problems)
     finally:
         workshop.close()
+
+
+def _of_program(asked: list[str]) -> Diagnosis:
+    configuration = Configuration(None, "program", {"root": {"level": logging.root.level}})
+    problems = Problems(configuration)
+    return _diagnosis(tree_of_program(asked, problems), configuration, problems)
+
+
+def _diagnosis(tree: Tree, configuration: Configuration, problems: Problems) -> Diagnosis:
+    ways = [tree.way(name) for name in tree.names]
+    judge = Judge(tree, configuration, problems)
+    for way in ways:
+        judge.look_at(way)
+    judge.look_at_all()
     return Diagnosis(
         file=configuration.file,
         ways=ways,

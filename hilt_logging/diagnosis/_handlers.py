@@ -15,16 +15,11 @@ from typing import Any
 import msgspec
 
 from ..config import EXTRAS_PACKAGES
-from ..errors import ConfigurationError, HILTError
-from ..handlers import BackgroundHandler, HILTFileHandler, absolute, mode_bits
+from ..errors import HILTError
+from ..handlers import BackgroundHandler, HILTFileHandler, absolute
 from ._findings import Destination, Writes
 from ._parts import Filter, Formatter, Parts, no_list, no_such, section
-from ._places import (
-    look_at_file,
-    look_at_key_store,
-    look_at_readers,
-    look_at_shared,
-)
+from ._places import look_at_files
 from ._workshop import UNKNOWN, NotKnownError, Workshop, package_of
 
 
@@ -160,7 +155,10 @@ class Handlers:
         self._being_made: set[str] = set()
         for name in self._configs:
             self._make(name)
-        self._look_at_files()
+        for handler in self.found.values():
+            if handler.made not in (None, UNKNOWN) and handler.path is not None:
+                workshop.look_at_log(handler.options, handler.path, handler.key)
+        look_at_files(self.found.values(), self._problems)
 
     def named(self, names: object, key: str) -> list[Handler]:
         """Return the handlers that a list names."""
@@ -344,48 +342,6 @@ class Handlers:
         elif isinstance(handler.cls, type) and not issubclass(handler.cls, logging.Handler):
             why = f"{handler.cls.__name__} is no handler"
             self._problems.error("no-handler-class", handler.key, "is of it", why, "Name a handler")
-
-    def _look_at_files(self) -> None:
-        writing = []
-        for handler in self.found.values():
-            if handler.path is None:
-                continue
-            key = f"{handler.key}.filename"
-            ours = handler.is_a(HILTFileHandler)
-            makes_folders = ours and handler.options.get("create_dirs", True) is not False
-            look_at_file(handler.path, key, self._problems, makes_folders=makes_folders)
-            if ours:
-                self._look_at_ours(handler, key)
-            elif handler.writes in ("events", "records"):
-                look_at_readers(handler.path, None, key, self._problems)
-                self._look_at_stock(handler)
-            writing.append((key, handler.path, ours))
-        look_at_shared(writing, self._problems)
-
-    def _look_at_ours(self, handler: Handler, key: str) -> None:
-        options, path = handler.options, str(handler.path)
-        if handler.made not in (None, UNKNOWN):
-            self._workshop.look_at_log(options, path, handler.key)
-        try:
-            mode: int | None = mode_bits(options.get("permissions", 0o600))
-        except (ConfigurationError, TypeError):
-            mode = None
-        look_at_readers(path, mode, key, self._problems)
-        store = options.get("key_store")
-        if isinstance(store, str) and store and not store.startswith(("ext://", "cfg://")):
-            shared = options.get("shared_key_file") is True
-            look_at_key_store(store, shared, f"{handler.key}.key_store", self._problems)
-
-    def _look_at_stock(self, handler: Handler) -> None:
-        key = handler.key
-        if str(handler.options.get("mode", "a")).startswith("w"):
-            why = "the file is emptied whenever the application starts"
-            remedy = "Take hilt_logging.HILTFileHandler, or mode: a"
-            self._problems.add("warning", "emptied", f"{key}.mode", "is w", why, remedy)
-        elif handler.is_a(logging.handlers.BaseRotatingHandler):
-            why = "where several processes write, its rotation loses lines"
-            remedy = "Take hilt_logging.HILTFileHandler with max_bytes or when"
-            self._problems.add("info", "rotation", key, "rotates the file itself", why, remedy)
 
 
 def level_of_name(value: object, key: str, workshop: Workshop, default: int = 0) -> int:

@@ -19,7 +19,7 @@ from ._findings import Problems, Writes
 from ._workshop import UNKNOWN, Workshop, is_ours, package_of
 
 
-__all__ = ["Filter", "Formatter", "Parts", "section", "unknown_keys"]
+__all__ = ["Filter", "Formatter", "Parts", "section", "unknown_keys", "writes_of"]
 
 _FORMATTER_KEYS = ("class", "format", "datefmt", "style", "validate", "defaults")
 _MEANT = {"fmt": "format"}
@@ -130,7 +130,7 @@ class Parts:
         made = UNKNOWN
         if is_ours(cls) or (isinstance(cls, type) and cls.__module__.startswith("logging")):
             made = self._workshop.make(cls, options, key)
-        return Formatter(key, made, self._writes(key, cls, str(name), options))
+        return Formatter(key, made, writes_of(cls, str(name), options, key, self._problems))
 
     def _stock_options(self, key: str, cls: Any, config: dict[str, Any]) -> dict[str, Any]:
         ignored = [name for name in config if name not in _FORMATTER_KEYS]
@@ -152,39 +152,6 @@ class Parts:
             if config.get(name) is not None
         }
 
-    def _writes(self, key: str, cls: Any, name: str, options: Mapping[str, Any]) -> Writes:
-        if cls is UNKNOWN:
-            return "records" if package_of(name) in EXTRAS_PACKAGES else "unknown"
-        if not isinstance(cls, type):
-            return "unknown"
-        if issubclass(cls, HILTFormatter):
-            return "events"
-        packages = {package_of(base.__module__) for base in cls.__mro__}
-        if packages & set(EXTRAS_PACKAGES):
-            return "records"
-        if "structlog" in packages:
-            return self._writes_of_structlog(key, options)
-        if issubclass(cls, HILTTextFormatter) or cls.__module__.startswith("logging"):
-            return "summaries"
-        return "unknown"
-
-    def _writes_of_structlog(self, key: str, options: Mapping[str, Any]) -> Writes:
-        """`ProcessorFormatter` leaves extras out, unless a processor puts them in."""
-        words = str(options)
-        if "ExtraAdder" in words:
-            return "records"
-        if "ext://" in words:
-            return "unknown"
-        self._problems.add(
-            "warning",
-            "extras-left-out",
-            key,
-            "is structlog's formatter without ExtraAdder",
-            "it leaves out what hangs on a record, and that is the event",
-            'Put structlog.stdlib.ExtraAdder(allow=["hilt"]) into foreign_pre_chain',
-        )
-        return "summaries"
-
     def _filter(self, name: str, key: str, config: dict[str, Any]) -> Filter:
         if "()" in config:
             cls = self._workshop.find(config["()"], f"{key}.()")
@@ -202,6 +169,44 @@ class Parts:
                 'Write "()": hilt_logging.NAME and its options',
             )
         return Filter(name, logging.Filter(str(config.get("name", ""))))
+
+
+def writes_of(
+    cls: Any, name: str, options: Mapping[str, Any], key: str, problems: Problems
+) -> Writes:
+    """Return what formatters of a class make of an event."""
+    if cls is UNKNOWN:
+        return "records" if package_of(name) in EXTRAS_PACKAGES else "unknown"
+    if not isinstance(cls, type):
+        return "unknown"
+    if issubclass(cls, HILTFormatter):
+        return "events"
+    packages = {package_of(base.__module__) for base in cls.__mro__}
+    if packages & set(EXTRAS_PACKAGES):
+        return "records"
+    if "structlog" in packages:
+        return _writes_of_structlog(options, key, problems)
+    if issubclass(cls, HILTTextFormatter) or cls.__module__.startswith("logging"):
+        return "summaries"
+    return "unknown"
+
+
+def _writes_of_structlog(options: Mapping[str, Any], key: str, problems: Problems) -> Writes:
+    """`ProcessorFormatter` leaves extras out, unless a processor puts them in."""
+    words = str(options)
+    if "ExtraAdder" in words:
+        return "records"
+    if "ext://" in words:
+        return "unknown"
+    problems.add(
+        "warning",
+        "extras-left-out",
+        key,
+        "is structlog's formatter without ExtraAdder",
+        "it leaves out what hangs on a record, and that is the event",
+        'Put structlog.stdlib.ExtraAdder(allow=["hilt"]) into foreign_pre_chain',
+    )
+    return "summaries"
 
 
 def section(data: Mapping[str, Any], name: str, problems: Problems) -> dict[str, dict[str, Any]]:

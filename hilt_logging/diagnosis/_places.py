@@ -4,23 +4,69 @@ Files that handlers are to write: whether they can be, and who else writes or re
 
 from __future__ import annotations
 
+import logging.handlers
 import os
 import stat
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigurationError
+from ..handlers import HILTFileHandler, mode_bits
 from ._findings import Problems
 
 
-__all__ = [
-    "look_at_file",
-    "look_at_key_store",
-    "look_at_readers",
-    "look_at_shared",
-]
+if TYPE_CHECKING:
+    from ._handlers import Handler
 
 
-def look_at_file(path: str, key: str, problems: Problems, *, makes_folders: bool) -> None:
+__all__ = ["look_at_files"]
+
+
+def look_at_files(handlers: Iterable[Handler], problems: Problems) -> None:
+    """Note what is wrong with the files of handlers: nothing is opened."""
+    writing = []
+    for handler in handlers:
+        if handler.path is None:
+            continue
+        key = f"{handler.key}.filename"
+        ours = handler.is_a(HILTFileHandler)
+        makes_folders = ours and handler.options.get("create_dirs", True) is not False
+        _look_at_file(handler.path, key, problems, makes_folders=makes_folders)
+        if ours:
+            _look_at_ours(handler.options, handler.path, handler.key, problems)
+        elif handler.writes in ("events", "records"):
+            _look_at_readers(handler.path, None, key, problems)
+            _look_at_stock(handler, problems)
+        writing.append((key, handler.path, ours))
+    _look_at_shared(writing, problems)
+
+
+def _look_at_ours(options: Mapping[str, Any], path: str, key: str, problems: Problems) -> None:
+    try:
+        mode: int | None = mode_bits(options.get("permissions", 0o600))
+    except (ConfigurationError, TypeError):
+        mode = None
+    _look_at_readers(path, mode, f"{key}.filename", problems)
+    store = options.get("key_store")
+    if isinstance(store, str) and store and not store.startswith(("ext://", "cfg://")):
+        is_shared = options.get("shared_key_file") is True
+        _look_at_key_store(store, is_shared, f"{key}.key_store", problems)
+
+
+def _look_at_stock(handler: Handler, problems: Problems) -> None:
+    key = handler.key
+    if str(handler.options.get("mode", "a")).startswith("w"):
+        why = "the file is emptied whenever the application starts"
+        remedy = "Take hilt_logging.HILTFileHandler, or mode: a"
+        problems.add("warning", "emptied", f"{key}.mode", "is w", why, remedy)
+    elif handler.is_a(logging.handlers.BaseRotatingHandler):
+        why = "where several processes write, its rotation loses lines"
+        remedy = "Take hilt_logging.HILTFileHandler with max_bytes or when"
+        problems.add("info", "rotation", key, "rotates the file itself", why, remedy)
+
+
+def _look_at_file(path: str, key: str, problems: Problems, *, makes_folders: bool) -> None:
     """
     Note what keeps a file from being written.
 
@@ -48,7 +94,7 @@ def _why_not(path: str, makes_folders: bool) -> tuple[str, str] | None:
     if os.path.exists(real):
         if os.access(real, os.W_OK):
             return None
-        return f"{_who()} may not write it", "Give it to the user of the application"
+        return _refused(real, "it", "Give it to the user of the application")
     folder = os.path.dirname(real)
     if not os.path.exists(folder) and not makes_folders:
         return "its folder is not there", f"Make it: mkdir -p {folder}"
@@ -62,6 +108,16 @@ def _why_not(path: str, makes_folders: bool) -> tuple[str, str] | None:
             "Give the user of the application the right to",
         )
     return None
+
+
+def _refused(path: str, what: str, remedy: str) -> tuple[str, str]:
+    try:
+        is_fixed = os.statvfs(path).f_flag & os.ST_RDONLY
+    except (AttributeError, OSError):
+        is_fixed = 0
+    if is_fixed:
+        return "its file system is read-only", "Mount it to be written to, or take another"
+    return f"{_who()} may not write {what}", remedy
 
 
 def _who() -> str:
@@ -84,7 +140,7 @@ def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def look_at_readers(path: str, mode: int | None, key: str, problems: Problems) -> None:
+def _look_at_readers(path: str, mode: int | None, key: str, problems: Problems) -> None:
     """Note where everybody can read what is written: a file that is there keeps its mode."""
     try:
         found = os.stat(path)
@@ -104,7 +160,7 @@ def look_at_readers(path: str, mode: int | None, key: str, problems: Problems) -
         )
 
 
-def look_at_key_store(path: str, is_shared: bool, key: str, problems: Problems) -> None:
+def _look_at_key_store(path: str, is_shared: bool, key: str, problems: Problems) -> None:
     """Note what keeps a key store from being used."""
     real = os.path.realpath(os.path.expanduser(path))
     found = _why_not(real, True)
@@ -117,7 +173,7 @@ def look_at_key_store(path: str, is_shared: bool, key: str, problems: Problems) 
             problems.error("key-store", key, f"is {real}", why, f"chmod 600 {real}")
 
 
-def look_at_shared(handlers: Iterable[tuple[str, str, bool]], problems: Problems) -> None:
+def _look_at_shared(handlers: Iterable[tuple[str, str, bool]], problems: Problems) -> None:
     """
     Note files to which handlers of different kinds write.
 

@@ -12,7 +12,6 @@ from typing import Any
 from ..handlers import HILTFileHandler
 from ._files import Configuration
 from ._findings import Problems, Way
-from ._handlers import Handlers
 from ._ways import ROOT, WHOLE, Stop, Tree, records_of
 
 
@@ -25,16 +24,12 @@ class Judge:
 
     Args:
         tree: The loggers.
-        handlers: The handlers.
         configuration: What the file says.
         problems: Where it is noted.
     """
 
-    def __init__(
-        self, tree: Tree, handlers: Handlers, configuration: Configuration, problems: Problems
-    ) -> None:
+    def __init__(self, tree: Tree, configuration: Configuration, problems: Problems) -> None:
         self._tree = tree
-        self._handlers = handlers
         self._configuration = configuration
         self._problems = problems
 
@@ -45,6 +40,8 @@ class Judge:
         stops = list(self._tree.stops(name))
         if self._tree.is_disabled(name):
             self._tell_disabled(name)
+        elif self._tree.disabled_to >= logging.INFO:
+            self._tell_all_disabled(name)
         elif level > logging.INFO:
             self._tell_level(name, level, setter)
         elif not any(stop.handler.writes != "nothing" for stop in stops):
@@ -65,6 +62,18 @@ class Judge:
 
     def _tell_disabled(self, name: str) -> None:
         is_ours = name == "hilt" or name.startswith("hilt.")
+        if self._configuration.format == "program":
+            self._problems.add(
+                "error" if is_ours else "warning",
+                "disabled",
+                f"loggers.{name}",
+                "is disabled",
+                "logging.config did that: the logger was there before, and the configuration does "
+                "not name it",
+                "Set disable_existing_loggers: false in the configuration",
+                name,
+            )
+            return
         remedy = "Set disable_existing_loggers: false, or name hilt under loggers"
         if self._configuration.format == "ini":
             remedy = "Give fileConfig disable_existing_loggers=False, or name hilt under [loggers]"
@@ -76,6 +85,18 @@ class Judge:
             "logging.config disables it where it is there before, as hilt is once hilt_logging is "
             "imported",
             remedy,
+            name,
+        )
+
+    def _tell_all_disabled(self, name: str) -> None:
+        word = logging.getLevelName(self._tree.disabled_to)
+        self._problems.add(
+            "error",
+            "disable",
+            "logging.disable",
+            f"was called with {word}",
+            "nothing of this level or below comes from any logger",
+            "Call logging.disable(logging.NOTSET)",
             name,
         )
 
@@ -255,7 +276,7 @@ class Judge:
         tree = self._tree
         reached = {stop.handler.name for name in tree.names for stop in tree.stops(name)}
         anywhere = {stop.handler.name for name in tree.loggers for stop in tree.stops(name)}
-        for handler in self._handlers.found.values():
+        for handler in tree.handlers.values():
             if handler.name in reached or handler.writes != "events":
                 continue
             elsewhere = handler.name in anywhere

@@ -7,19 +7,19 @@ from __future__ import annotations
 import itertools
 import logging
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from ..handlers import BackgroundHandler
-from ._findings import Destination, Way
+from ._findings import Destination, Problems, Way
 from ._handlers import Handler, Handlers, level_of_name
 from ._parts import Filter, Parts, section, unknown_keys
 from ._workshop import Workshop
 
 
-__all__ = ["LOGGERS", "ROOT", "WHOLE", "Logger", "Stop", "Tree", "records_of"]
+__all__ = ["LOGGERS", "ROOT", "WHOLE", "Logger", "Stop", "Tree", "records_of", "tree_of"]
 
 LOGGERS = (
     "hilt",
@@ -95,58 +95,37 @@ class Stop(msgspec.Struct):
 
 class Tree:
     """
-    The loggers of a configuration.
+    Loggers, as a configuration or a program has them.
 
     Args:
-        workshop: What found what the configuration names.
-        parts: Formatters and filters.
-        handlers: Handlers.
+        loggers: Those that are set up, and the root.
+        handlers: The handlers by name.
         asked: Loggers that are asked for beside `LOGGERS`.
+        is_disabled: Tells of a logger whether it is disabled.
+        disabled_to: The level up to which `logging.disable` stops all.
 
     Attributes:
-        loggers: Those that the configuration names, and the root.
-        names: Those whose events are followed.
+        loggers: Those that are set up, and the root.
+        handlers: The handlers by name.
+        names: The loggers whose events are followed.
+        is_disabled: Tells of a logger whether it is disabled.
+        disabled_to: The level up to which `logging.disable` stops all.
     """
 
     def __init__(
-        self, workshop: Workshop, parts: Parts, handlers: Handlers, asked: Iterable[str]
+        self,
+        loggers: dict[str, Logger],
+        handlers: dict[str, Handler],
+        asked: Iterable[str],
+        is_disabled: Callable[[str], bool],
+        disabled_to: int = 0,
     ) -> None:
-        self._workshop = workshop
-        self._handlers = handlers
-        self._parts = parts
-        self._data = workshop.configuration.data
-        configs = section(self._data, "loggers", workshop.problems)
-        self.loggers = {
-            name: self._logger(f"loggers.{name}", each, logging.NOTSET)
-            for name, each in configs.items()
-        }
-        root = {"root": self._data["root"]} if self._data.get("root") else {}
-        root = section({"": root}, "", workshop.problems)
-        self.loggers[ROOT] = self._logger("root", root.get("root", {}), logging.WARNING)
-        named = [name for name in self.loggers if name.startswith("hilt.")]
+        self.loggers = loggers
+        self.handlers = handlers
+        self.is_disabled = is_disabled
+        self.disabled_to = disabled_to
+        named = [name for name in loggers if name.startswith("hilt.")]
         self.names = tuple(dict.fromkeys([*LOGGERS, *named, *asked]))
-
-    def _logger(self, key: str, config: dict[str, Any], default: int) -> Logger:
-        problems = self._workshop.problems
-        if self._workshop.configuration.format != "ini":
-            unknown_keys(problems, key, config, _KEYS)
-        propagate = config.get("propagate")
-        if not isinstance(propagate, bool | int | None):
-            problems.add(
-                "warning",
-                "no-truth-value",
-                f"{key}.propagate",
-                f"is {propagate!r}" if isinstance(propagate, str) else "is no truth value",
-                "every text counts as true",
-                "Write true or false without quotes",
-            )
-        return Logger(
-            key,
-            level_of_name(config.get("level"), f"{key}.level", self._workshop, default),
-            propagate is None or bool(propagate),
-            self._handlers.named(config.get("handlers"), f"{key}.handlers"),
-            self._parts.filters(config.get("filters"), f"{key}.filters"),
-        )
 
     def above(self, name: str) -> Iterator[str]:
         """Name a logger and those above it, as far as the configuration names them."""
@@ -170,11 +149,6 @@ class Tree:
                 return self.loggers[each].level, each
         return logging.NOTSET, ROOT
 
-    def is_disabled(self, name: str) -> bool:
-        """Whether `logging.config` disables a logger that was there before."""
-        is_on = self._data.get("disable_existing_loggers", True)
-        return bool(is_on) and all(each == ROOT for each in self.above(name))
-
     def stops(self, name: str) -> Iterator[Stop]:
         """Return the handlers to which records of a logger come, whatever their level."""
         for each in self.asked(name):
@@ -185,8 +159,8 @@ class Tree:
         if not stop.handler.behind:
             yield stop
         for name in stop.handler.behind:
-            target = self._handlers.found.get(name)
-            if target is not None and target not in stop.through:
+            target = self.handlers.get(name)
+            if target is not None and all(target is not each for each in stop.through):
                 yield from self._ends(Stop(target, stop.owner, (*stop.through, stop.handler)))
 
     def passes(self, name: str, stop: Stop, record: logging.LogRecord) -> bool:
@@ -202,7 +176,8 @@ class Tree:
         written = []
         for word in _ACTIONS:
             level = getattr(logging, word)
-            stops = [] if level < least or is_disabled else self._writing(name, level)
+            is_off = is_disabled or level < least or level <= self.disabled_to
+            stops = [] if is_off else self._writing(name, level)
             reached[word] = tuple(dict.fromkeys(stop.handler.name for stop in stops))
             if any(stop.handler.writes in WHOLE for stop in stops):
                 written.append(word)
@@ -228,9 +203,55 @@ class Tree:
         found: dict[tuple[str, tuple[str, ...]], Destination] = {}
         for name in self.names:
             for stop in self.stops(name):
+                if stop.handler.writes == "nothing":
+                    continue
                 through = tuple(each.name for each in stop.through)
                 found.setdefault((stop.handler.name, through), stop.handler.destination(through))
         return list(found.values())
+
+
+def tree_of(workshop: Workshop, parts: Parts, handlers: Handlers, asked: Iterable[str]) -> Tree:
+    """Return the loggers of a configuration."""
+    data, problems = workshop.configuration.data, workshop.problems
+
+    def logger(key: str, config: dict[str, Any], default: int) -> Logger:
+        if workshop.configuration.format != "ini":
+            unknown_keys(problems, key, config, _KEYS)
+        return Logger(
+            key,
+            level_of_name(config.get("level"), f"{key}.level", workshop, default),
+            _propagates(config.get("propagate"), f"{key}.propagate", problems),
+            handlers.named(config.get("handlers"), f"{key}.handlers"),
+            parts.filters(config.get("filters"), f"{key}.filters"),
+        )
+
+    configs = section(data, "loggers", problems)
+    loggers = {
+        name: logger(f"loggers.{name}", each, logging.NOTSET) for name, each in configs.items()
+    }
+    root = section({"": {"root": data["root"]} if data.get("root") else {}}, "", problems)
+    loggers[ROOT] = logger("root", root.get("root", {}), logging.WARNING)
+
+    def is_disabled(name: str) -> bool:
+        """Whether `logging.config` disables a logger that was there before."""
+        is_on = data.get("disable_existing_loggers", True)
+        return bool(is_on) and all(each == ROOT for each in tree.above(name))
+
+    tree = Tree(loggers, handlers.found, asked, is_disabled)
+    return tree
+
+
+def _propagates(value: object, key: str, problems: Problems) -> bool:
+    if not isinstance(value, bool | int | None):
+        problems.add(
+            "warning",
+            "no-truth-value",
+            key,
+            f"is {value!r}" if isinstance(value, str) else "is no truth value",
+            "every text counts as true",
+            "Write true or false without quotes",
+        )
+    return value is None or bool(value)
 
 
 def records_of(name: str, level: int) -> Iterator[logging.LogRecord]:

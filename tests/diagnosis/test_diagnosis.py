@@ -189,6 +189,21 @@ def test_full_disk(folder, monkeypatch):
     )
 
 
+def test_read_only(folder, monkeypatch):
+    """A file system that nobody may write to is told as what it is."""
+    real = os.statvfs
+
+    def read_only(path):
+        found = list(real(path))
+        return os.statvfs_result([*found[:8], os.ST_RDONLY, *found[9:]])
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    (problem,) = diagnose(config_of("nothing wrong")).problems
+    assert "not-writable" == problem.code
+    assert "its file system is read-only" == problem.why
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_no_right_to_write(folder, forked, what):
@@ -230,7 +245,7 @@ def test_structlog(folder):
     assert diagnose(config).works
 
 
-@pytest.mark.parametrize("wrong", [None, 3, ["x"]])
+@pytest.mark.parametrize("wrong", [3, ["x"]])
 def test_no_configuration(wrong):
     """What is neither a file nor a dict is an error."""
     with pytest.raises(HILTError):

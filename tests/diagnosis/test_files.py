@@ -200,15 +200,17 @@ def _configs_of_the_docs():
 def test_docs(folder, text):
     """No configuration of the docs has a problem, once its keys are made."""
     pytest.importorskip("cryptography")
-    from hilt_logging.safeguards import jwk
+    from hilt_logging.safeguards import jwk, sealing
 
     if "pythonjsonlogger" in text:
         pytest.importorskip("pythonjsonlogger")
-    text = text.replace("/etc/hilt/", "")
+    text = re.sub(r"/(etc/hilt|var/lib/app)/", "", text)
     for name in set(re.findall(r"[\w-]+(?=\.(?:key|pub)\.jwk)", text)):
         made = jwk.generate("Ed25519" if "sign" in name else "P-256")
         jwk.write_new(f"{name}.key.jwk", made)
         jwk.write_new(f"{name}.pub.jwk", jwk.public_of(made))
+    for name in set(re.findall(r"[\w-]+\.seal\b", text)):
+        sealing.write_new(name, sealing.generate(), force=True)
     found = diagnose(write(folder, "logging.yaml", text))
     assert [] == [each for each in told(found) if not each.startswith("info")]
 
