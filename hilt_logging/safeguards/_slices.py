@@ -123,10 +123,13 @@ _CONTENT_SIZE, _EXTENSIONS_SIZE, _HUMAN_SIZE = len(_CONTENT), len(_EXTENSIONS), 
 _BEFORE_ACTOR = len(b'%b,"timestamp":,"session_id":%b' % (_BEGIN, _ACTOR))
 
 
-Means = tuple[Callable[[bytes], tuple[bytes, ...]], bytes, bytes, bytes]
+Means = tuple[
+    Callable[[bytes], tuple[bytes, ...]], bytes, bytes, bytes, Callable[[str], bytes] | None
+]
 """
 What one event is sealed with: what makes the token of a text, as it stands in a JSON string, in
-pieces; in quotes what stands for a human actor, what stands for the user and the id of the subject's key.
+pieces; in quotes what stands for a human actor, what stands for the user and the id of the subject's
+key; and what gives that for other names of the actor, where it is not the same.
 """
 MeansOf = Callable[[str | None, str | None, bytes | msgspec.Raw], Means]
 """Returns that, given a human actor's id, the user's id and the session's, this in quotes."""
@@ -163,7 +166,7 @@ def quick_line(line: bytes, known: Tree, means: MeansOf | None) -> bytes | None:
             return None
         if found.provenance is not None and found.provenance.params:
             _check_counts(found.provenance.params)
-        human, person = _people.get(actor := line[a:b]) or _person(actor)
+        human, person, names = _people.get(actor := line[a:b]) or _person(actor)
         if means is None:
             return _withheld(line, found, c, known)
         hidden = [] if human is None else [person]
@@ -180,10 +183,15 @@ def quick_line(line: bytes, known: Tree, means: MeansOf | None) -> bytes | None:
             f = _checked_privacy(line, e, found.privacy)
         if not hidden:
             return line
-        seal, actor_id, user_id, key_id = means(human, user, found.session_id)
+        seal, actor_id, user_id, key_id, name = means(human, user, found.session_id)
         event_id = found.event_id
         told = (b'{"event_id":', event_id, b',"parts":{', b",".join(hidden), b"}", order, b"}")
-        out = [line[:c]] if human is None else [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
+        if human is None:
+            out = [line[:c]]
+        else:
+            out = [line[:a], _HUMAN, actor_id, b"}", line[b:c]]
+            if names:
+                out[3] = _named(names, actor_id, name)
         out.append(b',"content":{"text_encrypted":"')
         out += seal(b"".join(told))
         if not key_id:
@@ -221,18 +229,31 @@ def _withheld(line: bytes, found: _Line, begin: int, known: Tree) -> bytes | Non
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-_people: dict[bytes, tuple[str | None, bytes]] = {}
+_Person = tuple[str | None, bytes, dict[str, str]]
+_people: dict[bytes, _Person] = {}
 _users: dict[str, tuple[bytes, bytes]] = {}
 
 
-def _person(actor: bytes) -> tuple[str | None, bytes]:
-    """A human actor's id, None for other actors, and the member that is protected."""
+def _person(actor: bytes) -> _Person:
+    """A human actor's id, None for other actors, the member that is protected, and other names."""
     found = _actor(actor)
-    human = found.id if found.type == "human" else None
-    is_bare = found.name is found.did is msgspec.UNSET and actor.startswith(_HUMAN)
-    if human is not None and not (human and is_bare):
+    if found.type != "human":
+        return _remember(_people, actor, (None, b"", {}))
+    given = {"name": found.name, "did": found.did}
+    names = {name: value for name, value in given.items() if type(value) is str}
+    whole = {"type": "human", "id": found.id, **names}
+    if not all(whole.values()) or encode(whole) != actor:
         raise _NotQuickError
-    return _remember(_people, actor, (human, b'"actor":{"id":' + actor[_HUMAN_SIZE:]))
+    return _remember(_people, actor, (found.id, b'"actor":{"id":' + actor[_HUMAN_SIZE:], names))
+
+
+def _named(names: dict[str, str], actor_id: bytes, name: Callable[[str], bytes] | None) -> bytes:
+    """The end of a human actor, with what stands for these names."""
+    shown = [
+        b',"%b":%b' % (each.encode(), actor_id if name is None else name(value))
+        for each, value in names.items()
+    ]
+    return b"".join(shown) + b"}"
 
 
 def _user(user: str) -> tuple[bytes, bytes]:

@@ -201,7 +201,8 @@ class Sealing:
                 protected.setdefault(name, {})
         human = name_of(people.get("actor", {}).get("id"))
         user = name_of(people.get("extensions", {}).get("user_id"))
-        seal, actor_id, user_id, key_id = means(human, user, encode(str(event["session_id"])))
+        session_id = encode(str(event["session_id"]))
+        seal, actor_id, user_id, key_id, _ = means(human, user, session_id)
         told = {"event_id": event["event_id"], "parts": joined(protected, people)}
         token = b"".join(seal(encode({**told, "order": order} if order else told)))
         public = joined(public, self._stand_ins(people, actor_id, user_id, key_id))
@@ -234,6 +235,7 @@ class Sealing:
             b"" if human is None else period.names.get(human) or self._name(human),
             b"" if user is None else period.names.get(user) or self._name(user),
             b"",
+            self._name,
         )
 
     def _means_of(
@@ -253,6 +255,7 @@ class Sealing:
             b"" if human is None else held.quoted if subject.is_actor else self._name(human),
             b"" if user is None else held.quoted if subject.is_user else self._name(user),
             held.quoted,
+            None if subject.is_actor else self._name,
         )
 
     def _sealed_twice(
@@ -301,11 +304,14 @@ class Sealing:
 
     def _name(self, value: str) -> bytes:
         """What stands for the name of a person, in quotes; the same for a while."""
+        names = self._current().names
+        known = names.get(value)
+        if known is not None:
+            return known
         if self._tokens is not None:
             made = self._tokens.pseudonym(value)
         else:
             made = f"t-{base64.b32encode(os.urandom(_NAME_BYTES)).decode()[:26].lower()}"
-        names = self._current().names
         if len(names) >= _MOST_NAMES:
             names.clear()
         return names.setdefault(value, encode(made))

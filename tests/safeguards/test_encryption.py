@@ -179,6 +179,12 @@ def with_files(options, folder):
     return {**options, "encrypt_to": files}
 
 
+def _named(name, **more):
+    event = events.prompt(SECRET, user_id="alice")
+    event.actor = events.Actor(type="human", id="alice", name=name, **more)
+    return event
+
+
 class TestLine:
     def test_there_and_back(self, an_event, options, opener):
         """Nothing that was said is in the line, and all of it is there again with the key."""
@@ -216,6 +222,8 @@ class TestLine:
             events.tool_call("search", {"q": SECRET}, call_id="c", extensions={"user_id": "a"}),
             events.feedback(4, SECRET, user_id="Zoë"),
             events.system(),
+            _named("Alice"),
+            _named('Zoë "Z"', did="did:key:z6"),
         ):
             record = make(event, logger)
             line = record.hilt_line or encode(record.hilt)
