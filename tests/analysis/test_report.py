@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import html.parser
 import logging
 import os
 import re
+import sqlite3
 import stat
 import sys
 import threading
@@ -22,7 +24,7 @@ from hypothesis import strategies as st
 import hilt_logging
 
 from hilt_logging import turn
-from hilt_logging.analysis import _charts, _page, convert, report
+from hilt_logging.analysis import _charts, _page, report
 from hilt_logging.analysis._printable import printable
 from hilt_logging.analysis.stats import stats
 from hilt_logging.errors import ConfigurationError, ReadError
@@ -520,7 +522,9 @@ def test_whole_or_not_at_all(log, tmp_path, monkeypatch):
 
 def test_what_is_no_log(write, calls, tmp_path):
     """What was made of a log is none: it has to be made one again."""
-    convert(write("app.jsonl", *calls(1)), output=tmp_path / "app.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "app.db")) as database:
+        database.execute("CREATE TABLE events (id, event)")
+    write("app.jsonl", *calls(1))
     with pytest.raises(ConfigurationError, match="hilt-log convert"):
         report([tmp_path / "app.jsonl", tmp_path / "app.db"], tmp_path / "report.html")
 
