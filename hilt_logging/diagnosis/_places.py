@@ -103,10 +103,7 @@ def _why_not(path: str, makes_folders: bool) -> tuple[str, str] | None:
     if not os.path.isdir(folder):
         return f"{folder} is no folder", "Name a file in a folder"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return (
-            f"{_who()} may not write in {folder}",
-            "Give the user of the application the right to",
-        )
+        return _refused(folder, f"in {folder}", "Give the user of the application the right to")
     return None
 
 
