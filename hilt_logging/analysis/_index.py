@@ -19,7 +19,7 @@ import sys
 import time
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 import msgspec
@@ -117,10 +117,10 @@ class _Index(msgspec.Struct):
             return None
         return self.offsets[self.begins[at] : self.begins[at + 1]]
 
-    def each(self) -> Iterator[list[int]]:
+    def each(self) -> Iterator[array[int]]:
         """Yield where the lines of each session are."""
         for begin, end in itertools.pairwise(self.begins):
-            yield self.offsets[begin:end].tolist()
+            yield self.offsets[begin:end]
 
 
 def _key(session: bytes, salt: str) -> int:
@@ -291,7 +291,7 @@ class Places(NamedTuple):
         end: Where those end that the index knows.
     """
 
-    sessions: Iterator[list[int]]
+    sessions: Iterator[Sequence[int]]
     end: int
 
 

@@ -11,7 +11,7 @@ import heapq
 import operator
 import os
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import msgspec
@@ -197,7 +197,7 @@ class _Found:
 
     def __init__(self) -> None:
         self.last = ""
-        self.places: list[tuple[str, list[int]]] = []
+        self.places: list[tuple[str, Sequence[int]]] = []
 
 
 class _Indexed:
@@ -227,7 +227,7 @@ class _Indexed:
             return None
         return Latest(sorted(found, key=operator.attrgetter("last")), len(known))
 
-    def _look_at(self, path: str, source: IO[bytes], sessions: Iterable[list[int]]) -> None:
+    def _look_at(self, path: str, source: IO[bytes], sessions: Iterable[Sequence[int]]) -> None:
         """Find the last event of each session of a file."""
         with open(source.fileno(), "rb", closefd=False) as file:
             for offsets in sessions:
@@ -245,7 +245,7 @@ class _Indexed:
             if event is not None and not _is_notice(event):
                 self._add(path, event, [line.offset])
 
-    def _add(self, path: str, event: _Short, offsets: list[int]) -> None:
+    def _add(self, path: str, event: _Short, offsets: Sequence[int]) -> None:
         if len(event.timestamp) != _TIMESTAMP_SIZE or event.timestamp[-1] != "Z":
             raise _UnknownError
         found = self._found.get(event.session_id)
@@ -264,7 +264,7 @@ class _Indexed:
         return made[session_id]
 
 
-def _events(places: list[tuple[str, list[int]]]) -> Iterator[_Short]:
+def _events(places: list[tuple[str, Sequence[int]]]) -> Iterator[_Short]:
     for path, offsets in places:
         with open(path, "rb") as file:
             for offset in offsets:
