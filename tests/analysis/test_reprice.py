@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import os
 
@@ -11,9 +12,11 @@ import pytest
 from hilt_logging import HILTFileHandler, emit
 from hilt_logging.analysis import Wanted, convert, reprice
 from hilt_logging.analysis.reprice import GROUPS
+from hilt_logging.custody import decrypt
 from hilt_logging.errors import ConfigurationError, MissingDependencyError
 from hilt_logging.integrations import _pricing, set_prices
 from hilt_logging.io.reader import read
+from hilt_logging.safeguards import jwk
 from hilt_logging.schema import validate_event
 
 
@@ -231,6 +234,24 @@ def test_evidence(linked, tmp_path):
     new = list(read(tmp_path / "new.jsonl", typed=False))
     assert [False] * events == ["integrity" in each for each in new]
     assert all("original_integrity" in each["extensions"] for each in new)
+
+
+def test_encrypted(tmp_path, call):
+    """What is encrypted stays so, costs beside it change, and the key opens it as before."""
+    made = jwk.generate()
+    jwk.write_new(tmp_path / "a.key.jwk", made)
+    jwk.write_new(tmp_path / "a.pub.jwk", jwk.public_of(made))
+    handler = HILTFileHandler(tmp_path / "a.jsonl", encrypt_to=str(tmp_path / "a.pub.jwk"))
+    logger = logging.Logger("hilt.test")
+    logger.addHandler(handler)
+    emit(call(content={"text": "the moon"}), logger=logger)
+    handler.close()
+    reprice(tmp_path / "a.jsonl", tmp_path / "new.jsonl", prices=PRICES)
+    (line,) = (tmp_path / "new.jsonl").read_text().splitlines()
+    assert "the moon" not in line
+    (opened,) = decrypt(tmp_path / "new.jsonl", keys=[tmp_path / "a.key.jwk"])
+    event = json.loads(opened.line)
+    assert ("the moon", 0.003) == (event["content"]["text"], event["metrics"]["cost_usd"])
 
 
 def test_other_forms(write, call, tmp_path):
