@@ -38,7 +38,7 @@ _SHORT = 48
 _NONE = "–"
 _UNNAMED = "not named"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SIZES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_SIZES = ((1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T"))
 
 
 def page(context: Mapping[str, Any], tz: str) -> Iterator[str]:
@@ -151,19 +151,19 @@ def compact(number: float | None) -> str:
         return _NONE
     if abs(number) < 10_000:
         return f"{number:,.0f}" if number == int(number) else f"{number:,.3g}"
-    if abs(number) >= 1e15:
-        return f"{float(min(number, 1e300)):.1e}"
-    size, name = next(each for each in _SIZES if abs(number) >= each[0])
-    return f"{number / size:.3g} {name}" if number / size < 999.5 else f"{number / size:.0f} {name}"
+    for size, name in _SIZES:
+        if abs(number) < 999.5 * size:
+            return f"{number / size:.3g} {name}"
+    return f"{float(min(number, 1e300)):.1e}"
 
 
 def usd(cost: float | None) -> str:
-    """Return US dollars: cents, and three digits of what is less than one."""
+    """Return US dollars: with cents where these count, and three digits of what is less than one."""
     if cost is None:
         return _NONE
     size = abs(cost)
-    if size >= 10_000:
-        return f"${compact(cost)}"
+    if size >= 1_000:
+        return f"${cost:,.0f}" if size < 1e6 else f"${compact(cost)}"
     if size >= 1 or size == 0:
         return f"${cost:,.2f}" if cost else "$0"
     if size < 1e-6:
