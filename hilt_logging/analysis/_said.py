@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from msgspec import UNSET, UnsetType
+
 
 __all__ = ["Said", "said_in"]
 
@@ -25,6 +27,10 @@ class _Content(msgspec.Struct, gc=False):
     text: str
 
 
+class _Metrics(msgspec.Struct, gc=False):
+    cost_usd: float | UnsetType = UNSET  # a text, as hilt-python has it, becomes a number
+
+
 class Said(msgspec.Struct, gc=False):
     """
     The fields of an event without which it is none, and its text.
@@ -37,6 +43,7 @@ class Said(msgspec.Struct, gc=False):
         actor: As in the event.
         action: As in the event.
         content: As in the event, without what is not its text.
+        metrics: Only what others write in another way.
     """
 
     hilt_version: Literal["1.0.0"]
@@ -57,6 +64,7 @@ class Said(msgspec.Struct, gc=False):
         "system",
     ]
     content: _Content
+    metrics: _Metrics | UnsetType = UNSET
 
 
 _decode = msgspec.json.Decoder(Said).decode

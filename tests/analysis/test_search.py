@@ -141,6 +141,7 @@ def test_said(an_event, action, kind):
         {"hilt_version": "2"},
         {"content": {"text": 5}},
         {"content": None},
+        {"metrics": {"cost_usd": "0.01"}},
     ],
 )
 def test_said_by_what_is_no_event(an_event, fields):
@@ -148,6 +149,13 @@ def test_said_by_what_is_no_event(an_event, fields):
     event = {**an_event(content={"text": "moon"}), **fields}
     assert said_in(encode(event)) is None
     assert said_in(encode(an_event(content={"text": "moon"}))[:-1]) is None
+
+
+def test_cost_that_is_a_text(write, an_event):
+    """What hilt-python wrote is told as what it is, wherever the text is found."""
+    event = an_event(content={"text": "moon"}, metrics={"cost_usd": "0,5"})
+    (hit,) = search(write("a.jsonl", event), "moon")
+    assert 0.5 == hit.event["metrics"]["cost_usd"] == json.loads(hit.json)["metrics"]["cost_usd"]
 
 
 @pytest.mark.parametrize("letter", "isk")
