@@ -14,15 +14,10 @@ from typing import Protocol
 
 from ..errors import ConfigurationError
 from ._national import national_ids
+from ._passwords import find_passwords
 from ._personal import find_cards, find_emails, find_ibans, find_ips, find_ssns
 from ._phones import phones
-from ._secrets import (
-    find_api_keys,
-    find_cloud_keys,
-    find_jwts,
-    find_passwords,
-    find_private_keys,
-)
+from ._secrets import find_api_keys, find_cloud_keys, find_jwts, find_private_keys
 
 
 __all__ = ["GROUPS", "KINDS", "Detector", "PatternDetector", "detectors_of"]

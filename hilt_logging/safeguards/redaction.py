@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ._parts import Tree, is_left
-from ._secrets import is_secret
+from ._passwords import is_secret
 from .detectors import Detector
 from .hashing import Tokens, hash_content
 
