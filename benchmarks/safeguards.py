@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from hilt_logging import HILTFileHandler, emit, events
-from hilt_logging.safeguards import jwk
+from hilt_logging.safeguards import jwk, sealing
 
 
 TEXT = "The quick brown fox asks how far the Moon is from here, in kilometres. " * 14
@@ -40,6 +40,8 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
         jwk.write_new(folder / f"{kind}.pub.jwk", jwk.public_of(key))
     public = [str(folder / f"{kind}.pub.jwk") for kind in ("P-256", "X25519")]
     jwk.write_new(folder / "log.key.jwk", jwk.generate("Ed25519"))
+    sealing.write_new(str(folder / "log.seal"), sealing.generate())
+    sealed = {"evidence": "sealed", "seal_key": str(folder / "log.seal")}
     signed = {"evidence": True, "sign_key": str(folder / "log.key.jwk")}
     erasable = {"erasable_by": "user_id", "key_store": str(folder / "keys.db")}
     return {
@@ -50,6 +52,7 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
         "erasable_by": erasable,
         "encrypt_to and erasable_by": {"encrypt_to": public[0], **erasable},
         "evidence": {"evidence": True},
+        "evidence, sealed": sealed,
         "evidence and sign_key": signed,
         "evidence, sign_key and encrypt_to": {"encrypt_to": public[0], **signed},
     }
@@ -63,6 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(_table(folder, rows(folder), given.events, given.rounds))
+        logging.shutdown()
 
 
 def _table(folder: Path, options: dict[str, dict[str, Any]], count: int, rounds: int) -> str:

@@ -122,6 +122,11 @@ class Seals:
         """Whether `note` is to be told of every line."""
         return bool(self._keys)
 
+    def reach(self, name: str) -> int:
+        """Return the number of the last seal by keys of a name; -1 where there is none."""
+        row = self.rows.get(name)
+        return -1 if row is None else row.reach
+
     # Reading.
 
     def note(self, lines: Iterable[bytes]) -> None:
@@ -363,8 +368,7 @@ class Seals:
             message = "the begin or the end of the rewritten file is not sealed"
             add("seals missing", "tampering", message, place, chain.id, 0)
             return
-        row = self.rows.get(seal.name)
-        last = -1 if row is None else row.reach
+        last = self.reach(seal.name)
         if seal.number > last + 1:
             message = (
                 f"it was rewritten when the next seal was {seal.number}, and the log ends with "

@@ -80,6 +80,11 @@ class Walk(Explanations):
         self._long: _Long | None = None
         self._late: dict[str, tuple[Place, bytes, Link]] = {}
 
+    @property
+    def place(self) -> Place:
+        """Where the last line stands that was read."""
+        return Place(self._file, self._number or None)
+
     # Files and lines.
 
     def begin(self, file: str, is_stamped: bool) -> None:

@@ -228,16 +228,12 @@ class _Verification:
 
     def _judge_seals(self, found: list[Chain]) -> None:
         add = self.findings.add
-        rows = [row for walk in self.walks for row in walk.seals.rows.values()]
         if self.first_keys and found and not any(walk.seals.is_sealing for walk in self.walks):
             message = "no line is sealed with a key that was given"
             add("seals missing", "tampering", message, found[0].place, found[0].id, found[0].seq)
         for name, (key, path) in self.keys_of_hosts.items():
-            last, place = max(
-                ((row.reach, row.place) for row in rows if row.name == name),
-                key=lambda each: each[0],
-                default=(-1, found[0].place if found else None),
-            )
+            sealed = [walk for walk in self.walks if name in walk.seals.rows] or self.walks
+            last = max((walk.seals.reach(name) for walk in sealed), default=-1)
             first = self.first_keys.get(name)
             then = None if first is None else first.key.at(key.number, key.minute)
             if self.first_keys and (then is None or not then.is_same(key)):
@@ -248,7 +244,7 @@ class _Verification:
                 message = (
                     f"the log {ends}, and its key has moved on: it is that of the seal {key.number}"
                 )
-                add("cut off", "tampering", message, place)
+                add("cut off", "tampering", message, sealed[-1].place if sealed else None)
         for chain in found:
             if chain.last_sealed is not None and chain.last_sealed[0] < chain.seq:
                 self.limits.append(
