@@ -59,9 +59,17 @@ class _Looking:
             key,
             logger.level,
             bool(logger.propagate),
-            [self._handler(handler) for handler in logger.handlers[:]],
+            [self._handler(each) for each in logger.handlers[:] if self._is_handler(each, key)],
             _filters(logger),
         )
+
+    def _is_handler(self, each: object, key: str) -> bool:
+        if isinstance(each, logging.Handler):
+            return True
+        why = "logging fails where it comes to it, at every record"
+        what = f"has a {type(each).__name__} among its handlers"
+        self._problems.error("no-handler-class", key, what, why, "Take it away")
+        return False
 
     def _handler(self, handler: logging.Handler) -> Handler:
         name = self._names.get(id(handler))
@@ -126,7 +134,7 @@ def _options(handler: logging.Handler) -> dict[str, Any]:
     stream = getattr(handler, "stream", None)
     if isinstance(handler, logging.StreamHandler):
         places = {id(sys.stdout): "ext://sys.stdout", id(sys.stderr): "ext://sys.stderr"}
-        found["stream"] = places.get(id(stream))
+        found["stream"] = stream if isinstance(stream, str) else places.get(id(stream))
     if isinstance(handler, HILTFileHandler):
         found["foreign"] = "wrap" if handler._wraps else "drop"
     for name in ("mode", "host", "port", "address", "mailhost"):

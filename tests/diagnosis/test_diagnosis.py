@@ -67,6 +67,7 @@ def _done(folder, config, report):
         listeners = [each.listener for each in queues if getattr(each, "listener", None)]
         for listener in listeners:
             listener.start()
+        done["ways"] = {way.logger: way.written for way in diagnose().ways}
         for logger in LOGGERS:
             for level, make in (
                 ("DEBUG", lambda: events.Event(action="completion_chunk", actor=ACTOR)),
@@ -105,6 +106,7 @@ def test_mistake_for_real(folder, forked, name):
         if event_id is not None and event_id.encode() in written:
             really[logger].add(level)
     assert really == {way.logger: set(way.written) for way in found.ways if way.logger in LOGGERS}
+    assert really == {logger: set(done["ways"][logger]) for logger in LOGGERS}
 
 
 def test_ways(folder):
