@@ -55,6 +55,7 @@ _SETTINGS = {
     "spark.sql.caseSensitive": "false",
     "spark.sql.json.enablePartialResults": "true",
     "spark.sql.parser.escapedStringLiterals": "false",
+    "spark.sql.variable.substitute": "false",
 }
 _OWN = {
     "spark.app.name": "hilt-log",
@@ -66,10 +67,15 @@ _JSON = (
     "'allowBackslashEscapingAnyCharacter', 'false')"
 )
 _MARKS = "\\u0000\\ufeff"
+_SPACE = "BOTH ' \\t\\r'"
 _LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_.]+)\]")
-_FOLDER = "nullif(regexp_extract(_metadata.file_path, '/provider=([^/]*)/', 1), '')"
-_PROVIDER = f"nullif(url_decode(replace({_FOLDER}, '+', '%2B')), '__HIVE_DEFAULT_PARTITION__')"
+_PLACE = "try_url_decode(replace(_metadata.file_path, '+', '%2B'))"
+_FOLDER = f"replace(regexp_extract({_PLACE}, '/provider=([^/]*)/', 1), '+', '%2B')"
+_PROVIDER = (
+    f"CASE WHEN {_PLACE} LIKE '%/provider=%' "
+    f"THEN nullif(try_url_decode({_FOLDER}), '__HIVE_DEFAULT_PARTITION__') END"
+)
 
 
 def _demand_pyspark() -> None:
@@ -123,8 +129,10 @@ def _kind_of(node: Any) -> Any:
     """The type of a value in JSON, in DuckDB's words as far as `_questions` has them."""
     import sqlglot
 
-    line, place = node.this.sql(dialect="spark"), node.expression.sql(dialect="spark")
-    kind = f"schema_of_variant(try_variant_get(try_parse_json({line}), {place}, 'variant'))"
+    line = node.this.sql(dialect="spark")
+    names = re.findall(r'"([^"]*)"', node.expression.name)
+    place = "$" + "".join(f"['{name}']" for name in names)
+    kind = f"""schema_of_variant(try_variant_get(try_parse_json({line}), "{place}", 'variant'))"""
     return sqlglot.parse_one(
         f"CASE WHEN {kind} = 'STRING' THEN 'VARCHAR' WHEN {kind} = 'BOOLEAN' THEN 'BOOLEAN' "
         f"WHEN {kind} = 'VOID' THEN 'NULL' WHEN {kind} LIKE '%<%' THEN 'OBJECT' "
@@ -414,8 +422,8 @@ FROM (
       CASE WHEN is_valid_utf8(value) AND octet_length(value) <= {LONGEST}
         THEN concat('{{"line":', value, '}}') END AS json
     FROM (
-      SELECT trim(LEADING '{_MARKS}' FROM value) AS value, filename FROM {_TEXT}
-      WHERE trim(BOTH ' \t\r' FROM value) <> ''
+      SELECT trim({_SPACE} FROM trim(LEADING '{_MARKS}' FROM value)) AS value, filename
+      FROM {_TEXT} WHERE trim({_SPACE} FROM value) <> ''
     )
   )
 )

@@ -321,7 +321,9 @@ EVENTS = "events"
 IS_NOTICE = "action = 'system' AND extensions.notice IS NOT NULL"
 """Whether an event is what a handler says of itself, as an expression of DuckDB over `STRUCTURE`."""
 
-IS_NOTICE_IN_LINE = "action = 'system' AND json_extract(event, '$.extensions.notice') IS NOT NULL"
+IS_NOTICE_IN_LINE = (
+    "action = 'system' AND json_extract_string(event, '$.extensions.notice') IS NOT NULL"
+)
 """The same over the columns."""
 
 _IS_CALL = "action IN ('completion', 'system') AND outcome"
@@ -347,9 +349,9 @@ SELECT
   {_number_of("action = 'tool_call'")} AS tool_calls,
   {_number_of(f"{_IS_CALL} = 'failed'")} AS failed,
   {_number_of(f"{_IS_CALL} = 'retried'")} AS retried,
-  CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
-  CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
-  CAST(sum(total_tokens) AS BIGINT) AS total_tokens,
+  {_sum_of("prompt_tokens")} AS prompt_tokens,
+  {_sum_of("completion_tokens")} AS completion_tokens,
+  {_sum_of("total_tokens")} AS total_tokens,
   sum(cost_usd) AS cost_usd,
   group_concat(DISTINCT provider) AS providers,
   group_concat(DISTINCT model) AS models
@@ -357,6 +359,11 @@ FROM {source}
 WHERE NOT ({is_notice})
 GROUP BY session_id
 """  # noqa: S608 -- our own words
+
+
+def _sum_of(column: str) -> str:
+    """Null where it is too large: a question fails on no value."""
+    return f"try_cast(sum(CAST({column} AS DECIMAL(38, 0))) AS BIGINT)"
 
 
 def _number_of(condition: str) -> str:
