@@ -4,11 +4,11 @@ The record of what people and AI systems said to each other, kept through `loggi
 
 from __future__ import annotations
 
-import importlib
 import logging
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ._late import late_names
 from .config import basic_config, check_config
 from .context import bind, current
 from .emit import emit
@@ -79,32 +79,22 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LATE = {
-    "BackgroundHandler": "._background",
-    "Session": ".io.session",
-    "hash_content": ".safeguards.hashing",
-    "instrument": ".integrations",
-    "record_feedback": ".integrations.functions",
-    "record_retrieval": ".integrations.functions",
-    "suppress": ".integrations",
-    "tool": ".integrations.functions",
-    "turn": ".integrations.functions",
-    "uninstrument": ".integrations",
-    "verify_hash": ".safeguards.hashing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(_LATE[name], __name__), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
-
+late_names(
+    __name__,
+    {
+        "BackgroundHandler": "_background",
+        "Session": "io.session",
+        "hash_content": "safeguards.hashing",
+        "instrument": "integrations",
+        "record_feedback": "integrations.functions",
+        "record_retrieval": "integrations.functions",
+        "suppress": "integrations",
+        "tool": "integrations.functions",
+        "turn": "integrations.functions",
+        "uninstrument": "integrations",
+        "verify_hash": "safeguards.hashing",
+    },
+)
 
 # A library is silent until the application asks: without these, a warning would reach stderr.
 logging.getLogger("hilt").addHandler(logging.NullHandler())

@@ -4,11 +4,9 @@ What answers questions about logs: each is a function that takes paths, and prin
 
 from __future__ import annotations
 
-import importlib
-import sys
+from typing import TYPE_CHECKING
 
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from .._late import late_names
 
 
 if TYPE_CHECKING:
@@ -53,54 +51,33 @@ __all__ = [
     "validate",
 ]
 
-_LATE = {
-    "Answer": "sql",
-    "Conversation": "conversation",
-    "Converted": "convert",
-    "Costs": "reprice",
-    "Gaps": "gaps",
-    "Hit": "search",
-    "Imported": "importing",
-    "Reported": "report",
-    "Repriced": "reprice",
-    "Stats": "stats",
-    "Validation": "validate",
-    "Wanted": "search",
-    "conversation": "conversation",
-    "convert": "convert",
-    "followed": "recent",
-    "gaps": "gaps",
-    "import_log": "importing",
-    "query": "sql",
-    "recent": "recent",
-    "report": "report",
-    "reprice": "reprice",
-    "search": "search",
-    "sessions": "conversation",
-    "stats": "stats",
-    "validate": "validate",
-}
-
-
-class _Package(ModuleType):
-    """Keeps a public name what it is when the module of that name is loaded."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _LATE and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
+late_names(
+    __name__,
+    {
+        "Answer": "sql",
+        "Conversation": "conversation",
+        "Converted": "convert",
+        "Costs": "reprice",
+        "Gaps": "gaps",
+        "Hit": "search",
+        "Imported": "importing",
+        "Reported": "report",
+        "Repriced": "reprice",
+        "Stats": "stats",
+        "Validation": "validate",
+        "Wanted": "search",
+        "conversation": "conversation",
+        "convert": "convert",
+        "followed": "recent",
+        "gaps": "gaps",
+        "import_log": "importing",
+        "query": "sql",
+        "recent": "recent",
+        "report": "report",
+        "reprice": "reprice",
+        "search": "search",
+        "sessions": "conversation",
+        "stats": "stats",
+        "validate": "validate",
+    },
+)

@@ -4,11 +4,9 @@ What proves, opens, erases and prunes the files of a log. What it makes are new 
 
 from __future__ import annotations
 
-import importlib
-import sys
+from typing import TYPE_CHECKING
 
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from .._late import late_names
 
 
 if TYPE_CHECKING:
@@ -21,25 +19,4 @@ if TYPE_CHECKING:
 
 __all__ = ["decrypt", "erase", "prune", "rewrite", "verify"]
 
-
-class _Package(ModuleType):
-    """Keeps the public names functions when the modules that they are named after are loaded."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in __all__ and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    importlib.import_module(f".{name}", __name__)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+late_names(__name__, {name: name for name in __all__})
