@@ -7,17 +7,17 @@ from __future__ import annotations
 import datetime
 import os
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from .. import __version__
-from ..errors import ConfigurationError, ReadError
+from ..errors import ConfigurationError
 from ..io.reader import Faults, Path, Time
+from ._asked import Asked, Steps, size_of_logs, unheard
 from ._at_rest import at_rest
-from ._figures import Figures, Group, Report, Tally
-from ._inputs import inputs_of
+from ._figures import Figures, Group, Report
 from ._listed import Listed, Listing, listing
 from ._opening import opening
 from ._outputs import whole
@@ -35,7 +35,6 @@ from ._summaries import (
 from ._told import Told, told
 from .conversation import conversations
 from .gaps import Gaps, gaps
-from .stats import tallied
 
 
 __all__ = ["LISTED", "TRANSCRIPTS", "Reported", "report"]
@@ -105,6 +104,7 @@ def report(
     engine: str = "auto",
     rotated: bool = True,
     report: Report | None = None,
+    progress: Callable[[int, int], object] | None = None,
     force: bool = False,
 ) -> Reported:
     """
@@ -135,6 +135,8 @@ def report(
         rotated: Whether a file that is named means its rotated files, too.
         report: Is called with the error of each line that is no event, and of each file that can't
             be read.
+        progress: Is called with how many bytes were read, and how many will be; the log is read
+            several times.
         force: Take the place of a file that is there.
 
     Raises:
@@ -155,8 +157,8 @@ def report(
     faults = Faults(report, keep=_MOST_UNREAD)
     target = os.fspath(output)
     with whole(target, force=force) as part, at_rest(paths, faults) as (resting, seen):
-        _only_logs(resting, rotated)
-        asked = _Asked(
+        size = size_of_logs(resting, rotated)
+        asked = Asked(
             paths=resting,
             report=seen,
             faults=faults,
@@ -170,15 +172,18 @@ def report(
             models=tuple(models),
             users=tuple(users),
         )
-        made = _Made(asked, listed)
+        step = Steps(progress, size, 4 if transcripts else 3)
+        made = _Made(asked, listed, step)
         if transcripts:
             made.tell(given, key_store, shared_key_file)
         with open(part, "w", encoding="utf-8", newline="\n", opener=_private) as file:
             file.writelines(page(made.context(title or _TITLE), tz))
-        size = os.path.getsize(part)
+        if transcripts:
+            step()
+        made_bytes = os.path.getsize(part)
     return Reported(
         output=target,
-        bytes=size,
+        bytes=made_bytes,
         events=made.stats.total.events,
         conversations=len(made.latest),
         left_out=made.listing.count - len(made.latest),
@@ -197,63 +202,6 @@ def _most(given: int | None, transcripts: bool) -> int:
     if type(given) is not int or given < 0:
         raise ConfigurationError("max_conversations", given, "Must be 0 or more")
     return given
-
-
-def _only_logs(paths: list[str], rotated: bool) -> None:
-    inputs = inputs_of(paths, _unheard, rotated=rotated)
-    for path in (*inputs.parquet, *inputs.sqlite):
-        told = "A report is made of logs: `hilt-log convert` makes one of it"
-        raise ConfigurationError("paths", path, told)
-
-
-class _Asked(msgspec.Struct, kw_only=True):
-    """What the report is about."""
-
-    paths: list[str]
-    report: Report
-    faults: Faults
-    rotated: bool
-    engine: str
-    tz: str
-    top: int
-    since: Time | None
-    until: Time | None
-    where: dict[str, Any]
-    models: tuple[str, ...]
-    users: tuple[str, ...]
-
-    @property
-    def is_filtered(self) -> bool:
-        return bool(self.where or self.models or self.users)
-
-    def tally(self, *groupings: Sequence[str], report: Report, **others: Any) -> Tally:
-        """Count."""
-        names = ("tz", "top", "since", "until", "where", "models", "users")
-        asked = {name: getattr(self, name) for name in names} | others
-        return tallied(
-            self.paths,
-            groupings,
-            rotated=self.rotated,
-            engine=self.engine,
-            report=report,
-            **asked,
-        )
-
-    def words(self) -> Iterator[str]:
-        """Say what is left out."""
-        for name, value in (("from", self.since), ("before", self.until)):
-            if value is not None:
-                yield f"{name} {value}"
-        for name, values in (("model", self.models), ("user", self.users)):
-            if values:
-                yield f"{name} {' or '.join(values)}"
-        for path, value in self.where.items():
-            several = value if isinstance(value, list | tuple | set | frozenset) else [value]
-            yield f"{path} {' or '.join(map(str, several))}"
-
-
-def _unheard(error: ReadError) -> None:
-    """It was told when it was read first."""
 
 
 class _Row(msgspec.Struct):
@@ -277,11 +225,13 @@ class _Made:
     Args:
         asked: What it is about.
         most: How many conversations it lists.
+        step: Is called when the log was read once more.
     """
 
-    def __init__(self, asked: _Asked, most: int) -> None:
+    def __init__(self, asked: Asked, most: int, step: Steps) -> None:
         self._asked = asked
         self.listing = self._listing(most)
+        step()
         self.unit = unit_between(self.listing.first, self.listing.last)
         period = "month" if self.unit == "year" else self.unit
         groupings = [(period, "model"), ("model",)]
@@ -295,13 +245,15 @@ class _Made:
         self._figures = {
             group.key[0]: group.figures for group in sessions if group.key[0] in listed
         }
+        step()
         self._gaps: Gaps = gaps(
             asked.paths,
             since=asked.since,
             until=asked.until,
             rotated=asked.rotated,
-            report=_unheard,
+            report=unheard,
         )
+        step()
         self._transcripts: Iterator[Any] | None = None
         self._told_characters = 0
         self.transcripts = 0
@@ -317,13 +269,13 @@ class _Made:
             models=frozenset(asked.models),
             users=frozenset(asked.users),
             rotated=asked.rotated,
-            report=_unheard,
+            report=unheard,
         )
 
     def _sessions(self) -> list[Group]:
         """The figures of the conversations that are listed alone, which costs time, but no memory."""
         where = {**self._asked.where, "session_id": [each.session_id for each in self.latest]}
-        return self._asked.tally(("session",), report=_unheard, where=where, top=0).groups[0]
+        return self._asked.tally(("session",), report=unheard, where=where, top=0).groups[0]
 
     def tell(self, keys: list[Any], key_store: Any, shared_key_file: bool) -> None:
         """Have transcripts in the list."""
@@ -334,7 +286,7 @@ class _Made:
             key_store=key_store,
             shared_key_file=shared_key_file,
             rotated=self._asked.rotated,
-            report=_unheard,
+            report=unheard,
         )
 
     def context(self, title: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from . import _options
 from ._filters import conditions, filters, keys
 from ._frame import DONE, FAILED, UNREAD, Command
 from ._output import counted, json_line, say
+from ._progress import Progress
 from ._unread import Unread
 
 
@@ -118,26 +119,28 @@ def command(
     if (keys or key_store) and not transcripts:
         raise click.UsageError("Keys open transcripts: give --transcripts, too.")
     unread = Unread()
-    made = report(
-        paths,
-        output,
-        title=title,
-        tz=tz,
-        top=top,
-        since=given["since"],
-        until=given["until"],
-        where=conditions(given),
-        models=given["models"],
-        users=given["users"],
-        transcripts=transcripts,
-        max_conversations=max_conversations,
-        keys=keys,
-        key_store=key_store,
-        shared_key_file=shared_key_file,
-        engine=engine,
-        report=unread,
-        force=force,
-    )
+    with Progress("Reading") as progress:
+        made = report(
+            paths,
+            output,
+            title=title,
+            tz=tz,
+            top=top,
+            since=given["since"],
+            until=given["until"],
+            where=conditions(given),
+            models=given["models"],
+            users=given["users"],
+            transcripts=transcripts,
+            max_conversations=max_conversations,
+            keys=keys,
+            key_store=key_store,
+            shared_key_file=shared_key_file,
+            engine=engine,
+            report=unread,
+            progress=progress,
+            force=force,
+        )
     unread.tell()
     if as_json:
         json_line(made)

@@ -495,6 +495,15 @@ def test_engines_agree(log, made):
     assert counted[0].splitlines() == counted[1].splitlines()
 
 
+@pytest.mark.parametrize(("transcripts", "times"), [(False, 3), (True, 4)])
+def test_progress(log, made, transcripts, times):
+    """It is told how far the work is, until it is done."""
+    path, told = log(), []
+    made(path, transcripts=transcripts, progress=lambda *bytes_: told.append(bytes_))
+    size = path.stat().st_size
+    assert [(size * number, size * times) for number in range(1, times + 1)] == told
+
+
 def test_nothing_is_written_over(log, tmp_path):
     """A file that is there stays unless it is to be replaced."""
     path, target = log(), tmp_path / "report.html"
