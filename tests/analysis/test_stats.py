@@ -1038,7 +1038,7 @@ EVENTS = st.fixed_dictionaries(
         ),
         "extensions": odd
         | objects(
-            user_id=maybe | wholes,
+            user_id=maybe | st.integers(-5, 10**6),
             reply_to=maybe,
             status_code=wholes,
             finish_reason=maybe,
