@@ -109,7 +109,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.encode
 
-_BEGIN = b'{"hilt_version":"%b","event_id":' % HILT_VERSION.encode()
+_BEGIN = b'"hilt_version":"%b","event_id":' % HILT_VERSION.encode()
 _ACTOR, _ACTION, _CONTENT = b',"actor":', b',"action":', b',"content":'
 _PRIVACY, _EXTENSIONS = b',"privacy":', b',"extensions":'
 _HUMAN = b'{"type":"human","id":'
@@ -118,9 +118,10 @@ _CONTAINERS, _CONSTANTS = b"{[", b"tfn"
 _USER = b'"user_id":'
 _WITHHELD = b',"privacy":{"content":"none","redaction_applied":true}'
 _MOST_KNOWN = 1000
+_EMPTY_SIZE = len(b"{}")
 _BEGIN_SIZE, _ACTOR_SIZE, _ACTION_SIZE = len(_BEGIN), len(_ACTOR), len(_ACTION)
 _CONTENT_SIZE, _EXTENSIONS_SIZE, _HUMAN_SIZE = len(_CONTENT), len(_EXTENSIONS), len(_HUMAN)
-_BEFORE_ACTOR = len(b'%b,"timestamp":,"session_id":%b' % (_BEGIN, _ACTOR))
+_BEFORE_ACTOR = len(b'{%b,"timestamp":,"session_id":%b' % (_BEGIN, _ACTOR))
 
 
 Means = tuple[
@@ -156,7 +157,7 @@ def quick_line(line: bytes, known: Tree, means: MeansOf | None) -> bytes | None:
         f = e = len(line) - 1
         head = line[1:a]  # slices, as methods that are told where to look take twice the time
         if (
-            head[: _BEGIN_SIZE - 1] != _BEGIN[1:]
+            head[:_BEGIN_SIZE] != _BEGIN
             or head[-_ACTOR_SIZE:] != _ACTOR
             or line[b : b + _ACTION_SIZE] != _ACTION
             or _BRACE in head  # it may be the actor of another object
@@ -213,7 +214,7 @@ def _withheld(line: bytes, found: _Line, begin: int, known: Tree) -> bytes | Non
     middle, end = begin, len(line) - 1
     if found.content:
         middle += _CONTENT_SIZE + len(found.content)
-        if len(found.content) == len(b"{}"):
+        if len(found.content) == _EMPTY_SIZE:
             return None
         _content(found.content)
     is_less, last = middle > begin, line[end:]
