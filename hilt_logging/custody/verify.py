@@ -245,6 +245,13 @@ class _Verification:
                     f"the log {ends}, and its key has moved on: it is that of the seal {key.number}"
                 )
                 add("cut off", "tampering", message, sealed[-1].place if sealed else None)
+        for walk in self.walks:
+            for row in list(walk.seals.rows.values())[:-1]:
+                if row.name not in self.keys_of_hosts:
+                    self.limits.append(
+                        f"The seals by the key {row.name} end with {row.last}, where another key goes "
+                        "on: whether there were more of them can't be shown."
+                    )
         for chain in found:
             if chain.last_sealed is not None and chain.last_sealed[0] < chain.seq:
                 self.limits.append(

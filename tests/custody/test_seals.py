@@ -659,7 +659,10 @@ class TestKeyFile:
         first = log.first.rename(tmp_path / "before.jwk")
         log.new_key()
         log.write()
-        assert {} == kinds(log.verify(first, log.state))
+        verdict = log.verify(first, log.state)
+        assert {} == kinds(verdict)
+        (limit,) = verdict.limits
+        assert "end with 2, where another key goes on" in limit
         assert {"bad seal"} == set(kinds(verify(log.path, seal_keys=[first]), 1))
 
     def test_of_another_log(self, log, tmp_path):
