@@ -17,6 +17,7 @@ from .tables import COLUMNS, EVENTS, NAMES, Column, conversations
 __all__ = ["write"]
 
 _TYPES = {"VARCHAR": "TEXT", "TIMESTAMP": "TEXT", "BIGINT": "INTEGER", "DOUBLE": "REAL"}
+_IS_NOTICE = "action = 'system' AND json_extract(event, '$.extensions.notice') IS NOT NULL"
 _INDEXED = ("event_id", "session_id", "timestamp", "user_id", "model")
 
 
@@ -75,12 +76,18 @@ def _value(line: Line, column: Column) -> Any:
     return value
 
 
+def _sum_of(column: str) -> str:
+    """Of whole numbers, sum would fail where it is too large."""
+    return f"CASE WHEN count({column}) > 0 THEN CAST(total({column}) AS INTEGER) END"
+
+
 def _index(database: sqlite3.Connection, names: set[str]) -> None:
     for name in _INDEXED:
         if name in names:
             database.execute(f"CREATE INDEX {EVENTS}_{name} ON {EVENTS} ({name})")
     if names.issuperset(NAMES):
-        database.execute(f"CREATE VIEW conversations AS {conversations()}")
+        view = conversations(is_notice=_IS_NOTICE, sum_of=_sum_of)
+        database.execute(f"CREATE VIEW conversations AS {view}")
     if "text" in names:
         index = f"{EVENTS}_fts"
         options = f"content = '{EVENTS}', content_rowid = 'id'"

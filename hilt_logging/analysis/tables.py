@@ -329,13 +329,24 @@ IS_NOTICE_IN_LINE = (
 _IS_CALL = "action IN ('completion', 'system') AND outcome"
 
 
-def conversations(source: str = EVENTS, is_notice: str = IS_NOTICE_IN_LINE) -> str:
+def _sum_of(column: str) -> str:
+    """Null where it is too large: a question fails on no value."""
+    return f"try_cast(sum(CAST({column} AS DECIMAL(38, 0))) AS BIGINT)"
+
+
+def conversations(
+    source: str = EVENTS,
+    is_notice: str = IS_NOTICE_IN_LINE,
+    *,
+    sum_of: Callable[[str], str] = _sum_of,
+) -> str:
     """
     Return the query of the conversations: a row for each, without notices.
 
     Args:
         source: A relation with the columns of events.
         is_notice: An expression over them.
+        sum_of: Gives the expression of the sum of a column, for an engine that has other words for it.
     """
     return f"""
 SELECT
@@ -349,9 +360,9 @@ SELECT
   {_number_of("action = 'tool_call'")} AS tool_calls,
   {_number_of(f"{_IS_CALL} = 'failed'")} AS failed,
   {_number_of(f"{_IS_CALL} = 'retried'")} AS retried,
-  {_sum_of("prompt_tokens")} AS prompt_tokens,
-  {_sum_of("completion_tokens")} AS completion_tokens,
-  {_sum_of("total_tokens")} AS total_tokens,
+  {sum_of("prompt_tokens")} AS prompt_tokens,
+  {sum_of("completion_tokens")} AS completion_tokens,
+  {sum_of("total_tokens")} AS total_tokens,
   sum(cost_usd) AS cost_usd,
   group_concat(DISTINCT provider) AS providers,
   group_concat(DISTINCT model) AS models
@@ -359,11 +370,6 @@ FROM {source}
 WHERE NOT ({is_notice})
 GROUP BY session_id
 """  # noqa: S608 -- our own words
-
-
-def _sum_of(column: str) -> str:
-    """Null where it is too large: a question fails on no value."""
-    return f"try_cast(sum(CAST({column} AS DECIMAL(38, 0))) AS BIGINT)"
 
 
 def _number_of(condition: str) -> str:
