@@ -35,7 +35,7 @@ COMMANDS = {
     "erase": "Make what a log says of one person unreadable.",
     "gaps": "Tell what a log does not have.",
     "import": "Make a log of what hilt-python or llm left behind.",
-    "keygen": "Make a pair of keys.",
+    "keygen": "Make keys: a pair of them, or one that seals.",
     "prune": "Delete rotated files that are too old.",
     "report": "Make a page of what a log says, for a browser.",
     "reprice": "Tell what calls cost at other prices, and make a log of it.",
