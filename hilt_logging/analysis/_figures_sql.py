@@ -116,7 +116,8 @@ class _Lines(Database):
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of an answer."""
-        return self.connection.execute(sql).fetchall()
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
+        return rows
 
 
 def tally_of(question: Question, ask: Ask) -> Tally:

@@ -530,7 +530,8 @@ def figures_by_spark(
 def _tally(log: Log, question: Question) -> Tally:
     def ask(sql: str) -> Iterable[tuple[Any, ...]]:
         with errors():
-            return log.spark.sql(translated(sql)).collect()
+            rows: Iterable[tuple[Any, ...]] = log.spark.sql(translated(sql)).collect()
+            return rows
 
     tally = tally_of(question, ask)
     tally.stats.files = log.files
