@@ -123,6 +123,27 @@ class TestOneProcess:
         assert ["opened", "checkpoint"] == kinds_in(path)
         assert "seconds" == notices_in(path)[-1]["reason"]
 
+    def test_full_disk(self, path, opened, follow, monkeypatch):
+        """After some failures nothing is tried for a moment; then the chain goes on."""
+        appender = opened()
+        put(appender, *range(5))
+        tried, write = [], os.write
+
+        def full(fd, data):
+            tried.append(fd)
+            raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr(os, "write", full)
+        for number in range(20):
+            with pytest.raises(OSError, match=r"full|space"):
+                appender.append(LINE % number, refuse)
+        assert 3 == tried.count(appender._fd)
+        monkeypatch.setattr(os, "write", write)
+        appender._retry_at = time.monotonic()
+        put(appender, 5, 6)
+        assert (8, [], []) == tuple(map(_length, follow(path)))
+        assert list(range(7)) == numbers_in(path)
+
     def test_line_of_another_chain(self, path, opened, follow):
         """A line that comes with a link of its own is linked here, and keeps what it had."""
         appender = opened()
