@@ -46,7 +46,7 @@ def test_options(page, name):
 
 def test_renewed(page):
     """A text that is out of date, or of a command that is gone, is found and renewed."""
-    old = page.replace("Make a pair of keys.", "Do something.")
+    old = page.replace("Find what was said.", "Do something.")
     assert old != page
     assert renewed(page) == renewed(old)
     gone = "<!-- help of gone -->\n```text\nUsage\n```\n"
