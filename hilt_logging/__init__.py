@@ -8,7 +8,7 @@ import logging
 
 from typing import TYPE_CHECKING
 
-from ._late import late_names
+from . import _late
 from .config import basic_config, check_config
 from .context import bind, current
 from .emit import emit
@@ -79,7 +79,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-late_names(
+_late.late_names(
     __name__,
     {
         "BackgroundHandler": "_background",

@@ -27,14 +27,14 @@ def late_names(package: str, modules: Mapping[str, str]) -> None:
     """
     module = sys.modules[package]
     module.__class__ = _Package
-    module.__dict__["_late"] = modules
+    module.__dict__["_modules_of_names"] = modules
 
 
 class _Package(ModuleType):
-    _late: Mapping[str, str]
+    _modules_of_names: Mapping[str, str]
 
     def __getattr__(self, name: str) -> Any:
-        late = self.__dict__["_late"]
+        late = self.__dict__["_modules_of_names"]
         if name not in late:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         found = getattr(importlib.import_module(f".{late[name]}", self.__name__), name)
@@ -42,9 +42,9 @@ class _Package(ModuleType):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__["_late"] and isinstance(value, ModuleType):
+        if name in self.__dict__["_modules_of_names"] and isinstance(value, ModuleType):
             value = getattr(value, name)
         super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*self.__dict__, *self.__dict__["_late"]})
+        return sorted({*self.__dict__, *self.__dict__["_modules_of_names"]})

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._late import late_names
+from .. import _late
 
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ __all__ = [
     "validate",
 ]
 
-late_names(
+_late.late_names(
     __name__,
     {
         "Answer": "sql",

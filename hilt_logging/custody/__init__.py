@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._late import late_names
+from .. import _late
 
 
 if TYPE_CHECKING:
@@ -19,4 +19,4 @@ if TYPE_CHECKING:
 
 __all__ = ["decrypt", "erase", "prune", "rewrite", "verify"]
 
-late_names(__name__, {name: name for name in __all__})
+_late.late_names(__name__, {name: name for name in __all__})
