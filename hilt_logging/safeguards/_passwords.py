@@ -8,9 +8,10 @@ import base64
 import binascii
 import re
 
-from collections.abc import Iterator
-
 from ._edges import UNSPACED
+from ._settings import in_settings
+from ._told import called, in_column, told
+from ._words import places, small_of
 
 
 __all__ = [
@@ -28,7 +29,7 @@ Hits = list[tuple[int, int, str]]
 LEAST_DIFFERENT = 8
 
 _URL_PASSWORD = re.compile(
-    r"(?<=://)[^\s/:@\"'<>?#]{0,128}:([^\s/\"'<>]{1,256})@(?=[\w\[%.-])",
+    r"(?<=://)[^\s/:\"'<>?#]{0,128}:([^\s/\"'<>]{1,256})@(?=[\w\[%.-])",
 )
 _WITH_PASS = (
     "password",
@@ -37,23 +38,24 @@ _WITH_PASS = (
     "passcode",
     "passwort",
     "mot de passe",
+    "mot_de_passe",
+    "motdepasse",
+    "requirepass",
+    "masterpass",
+    "storepass",
+    "keypass",
     "palavra-passe",
     "passord",
 )
-_WITHOUT_PASS = (
-    "pwd",
-    "parol",
-    "kennwort",
-    "senha",
-    "wachtwoord",
-    "lozink",
-    "zapork",
-    "kodeord",
-    "adgangskode",
-    "salasana",
-    "kata sandi",
-    "kata laluan",
-)
+_BEGUN_WITH_P = re.compile(r"p(?:ass|w|aro)")
+_WITH_P = ("pwd", "parol", "parool")
+_BEGUN_WITH_K = re.compile(r"k(?:ennw|ode|ata )")
+_WITH_K = ("kennwort", "kodeord", "adgangskode", "kata sandi", "kata laluan")
+_WITH_Z = ("lozink", "zapork")
+_OTHERS = ("senha", "wachtwoord", "salasana", "clave")
+_WEAK = ("ww",)  # a week elsewhere
+_WW = re.compile(r"ww(?![a-z])")
+_NETWORK = re.compile(r"w(?:i-?fi|lan|ork (?:security )?key|erkschl)")
 _WITH_SLO = ("heslo", "geslo")
 _WITH_CONTRASE = ("contraseña", "contrasenya", "contrasena")
 _NOT_ASCII_WORDS = (
@@ -86,7 +88,32 @@ _NOT_ASCII_WORDS = (
     "סיסמה",
     "סיסמא",
 )
-_PASSWORD_WORDS = _WITH_PASS + _WITHOUT_PASS + _NOT_ASCII_WORDS + _WITH_SLO + _WITH_CONTRASE
+_OF_NETWORKS = (
+    "code wifi",
+    "clé wifi",
+    "clave wifi",
+    "wifi key",
+    "wifi-key",
+    "wi-fi key",
+    "wifi code",
+    "wifi-code",
+    "wlan-schlüssel",
+    "wlan-key",
+    "wlan-code",
+    "netzwerkschlüssel",
+    "network key",
+    "network security key",
+)
+_PASSWORD_WORDS = (
+    _WITH_PASS
+    + _WITH_P
+    + _WITH_K
+    + _WITH_Z
+    + _OTHERS
+    + _NOT_ASCII_WORDS
+    + _WITH_SLO
+    + _WITH_CONTRASE
+)
 _TOKEN_WORDS = ("secret", "token", "key", "credential", "clave")
 _TOKEN_NAME = re.compile(
     r"(?:(?:api|access|secret|private|signing|encryption|account|master|license)[_ -]?key|clave"
@@ -133,23 +160,25 @@ _PROVIDERS = re.compile(
     r"|shopify|square|paypal|plaid|discord|telegram|slack|wandb|lang\w+|cerebras|moonshot|zhipu\w*|dashscope"
     r"|databricks|snowflake|supabase|okta|auth0|twitter|fastly|pagerduty|grafana)[_.-]"
 )
-_SHORT_NAME = re.compile(r"(?<![a-z])(?:pass|pw|mdp)(?![a-z])")
-_ELEMENT = re.compile(r"<(\w*(?:[Pp]assword|[Pp]asswd|[Pp]wd|[Ss]ecret))>([^<>\s]{3,128})</\1>")
+_SHORT_NAME = re.compile(r"(?<![a-z])(?:pass|pw|mdp|ww)(?![a-z])")
+_ELEMENT = re.compile(
+    r"<(\w*(?:[Pp]ass(?:word|wd|phrase)?|[Pp]wd|[Ss]ecret))>([^<>\s]{3,128})</\1>"
+)
 _CURL = re.compile(
     r"(?<=curl )[^\n]{0,200}?(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})"
 )
 _COMMAND = re.compile(
     r"\b(?:ldap\w{3,9}\b[^\n]{0,200}?[ ]-w[ ]*|mysql\w*\b[^\n]{0,200}?[ ]-p(?=\S)"
-    r"|(?:sshpass|mongo\w*|docker login)\b[^\n]{0,200}?[ ]-p[ ]*|redis-cli\b[^\n]{0,200}?[ ]-a[ ]+"
-    r"|(?:sqlcmd|bcp|unzip|zip)\b[^\n]{0,200}?[ ]-P[ ]*|smbclient\b[^\n]{0,200}?[ ]-U[ ]*[^\s%]{1,64}%)"
+    r"|(?:sshpass|mongo\w*|docker login|psexec|7z\w?|rar)\b[^\n]{0,200}?[ ]-p[ ]*|redis-cli\b[^\n]{0,200}?[ ]-a[ ]+"
+    r"|(?:sqlcmd|bcp|unzip|zip|mosquitto_\w{2,3})\b[^\n]{0,200}?[ ]-P[ ]*|smbclient\b[^\n]{0,200}?[ ]-U[ ]*[^\s%]{1,64}%)"
     r"[\"']?([^\s\"'-][^\s\"']{3,127})",
 )
 _OPTION = re.compile(
-    r"(?<=[ ])--?(?:password|passwd|pass|passphrase|token|secret|api-key|apikey)[ ]+[\"']?"
-    r"([^\s\"'<>$-][^\s\"'<>]{3,127})"
+    r"(?<=[ ])--?(?:password|passwd|pass|passphrase|token|secret|api-key|apikey)[ ]{1,3}"
+    r"(?:[\"']([^\"'\n$-][^\"'\n]{3,127})[\"']|([^\s\"'<>$-][^\s\"'<>]{3,127}))"
 )
 _SQL = re.compile(
-    r"\b(?:password|identified(?: with \w{1,40})? by)[ ]+(?:is[ ]+)?'([^'\n]{3,128})'",
+    r"\b(?:password|identified(?: with \w{1,40})? by)[ ]+(?:is[ ]+)?(?:'([^'\n]{3,128})'|\"([^\"\n]{3,128})\")",
     re.IGNORECASE,
 )
 _NETRC = re.compile(r"\blogin \S{1,64}\s{1,4}password ([^\s\"']{3,128})")
@@ -160,24 +189,24 @@ _BEARER = re.compile(
     r"|(?<![A-Za-z])(?:Basic|basic) +([A-Za-z0-9+/]{8,}={0,2})(?![A-Za-z0-9+/=])",
 )
 _OF = (
-    "for|to|of|on|in|at|k|u|v|w|z|ve|ze|na|zu|zum|zur|für|von|vom|am|pour|du|des|de|d'|au|aux|à|para|del|della|dello|dell'|di"
+    "for|to|of|on|in|at|das|dos|la|k|u|v|w|z|ve|ze|na|zu|zum|zur|für|von|vom|am|pour|du|des|de|d'|au|aux|à|para|del|della|dello|dell'|di"
     "|per|do|da|dla|voor|van|till|för|på|til|av|pre|pro|od|ke|от|для|от|к|від|до|за|στο|του|της"
 )
-_IS = "is|ist|lautet|est|es|está|é|è|er|är|je|jest|to|to:|is:|este|on|yra|ir|és|adalah|là|е|є|είναι|है|คือ|הוא|היא|هو|هي"
+_IS = "is|ist|war|was|lautet|lautete|est|était|c['’]est|sera|es|era|está|é|è|er|är|je|jest|to|to:|is:|este|on|yra|ir|és|adalah|là|е|є|είναι|है|คือ|הוא|היא|هو|هي|là|volt|oli|был|była|było|var|heter|oldu"
 _VALUE = re.compile(
-    rf"""(?:[^\W\d_A-Za-z{UNSPACED}]{{1,4}}|(?:en|et|n|ni|m|a|e|et|i|t)(?![A-Za-z]))?+
+    rf"""(?:[^\W\d_A-Za-z{UNSPACED}]{{1,4}}|(?:en|et|n|ni|m|a|e|et|i|t|is|as|am|om|em|o|u|y|ul|um|im|ım|ım|iniz|unuz|es)(?![A-Za-z]))?+
     (?:[ ](?:(?:{_OF})[ ]|[dl]['’]|dell['’])[^\n:=.!?"`]{{1,40}}?(?=[ ]?[:=：]|[ ](?:{_IS})[ ]))?+
-    [ ]?(?:\([^)\n]{{0,20}}\))?["'`\]]?[ \t]{{0,3}}
-    (?P<sign> => | -> | → | := | ==? | : | ： | (?<=\s)(?:{_IS}|は|是|为)(?=\s)
+    [ ]?(?:\([^)\n]{{0,20}}\))?["'`\]]?[ \t]{{0,16}}
+    (?P<sign> => | -> | → | := | ==? | : | ： | (?<=\s)(?:{_IS}|は|是|为)(?::?(?=\s))
       | は | 是 | 为 | 為 | 는 | 은 | คือ | \u061b | - (?=\s) )
-    (?P<gap>[ \t\u3000]{{0,3}})
-    (?: (?P<quote>["'`]) (?P<quoted>(?:(?!(?P=quote))[^\n]){{1,200}}+) (?P=quote)
+    (?P<gap>[ \t\u3000]{{0,16}})
+    (?: (?:[NuUbBrRL@](?=["']))?+ (?P<quote>["'`]) (?P<quoted>(?:\\[\\"'`]|(?!(?P=quote))[^\n]){{1,200}}+) (?P=quote)
       | (?P<bare>[^\s"'`,;<>()\[\]{{}}|\u3001\u3002\uff0c\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{{3,128}}) )""",
     re.VERBOSE,
 )
 _NEXT_PAIR = re.compile(r"&(?=[\w.%-]+=|$)")
 _TEMPLATE = re.compile(
-    r"[$%{<\[]|:\w+$|(?:x+|\*+|\.+|•+|#+|-+|_+)$|your[-_ ]|my[-_ ]|example|(?:os|process|env|self|this|config"
+    r"[%{<\[]|\$(?![$?!])|:\w+$|(?:x+|\*+|\.+|•+|#+|-+|_+)$|your[-_ ]|my[-_ ]|example|(?:os|process|env|self|this|config"
     r"|settings|args|ctx|request|req|user|data|params|options|getpass)\.|(?:none|null|nil|true|false"
     r"|undefined|str|string|bytes|int|any|bool|text|optional|required|redacted|hidden|masked|password"
     r"|passwd|secret|token|field|input|varchar|empty|default|unknown|n/a)\b(?:$|\W)",
@@ -188,20 +217,24 @@ _SENTENCE = re.compile(
     r"|incorrect|has|can|cannot|should)\b",
     re.IGNORECASE,
 )
+_IS_WORD = re.compile(r"[^\W\d_]+|[A-Z]+(?:_[A-Z]+)*")
+_CMDLET = re.compile(
+    r"(?:Read|Get|ConvertTo|ConvertFrom|New|Import|Invoke|Select|Set|Add|Export)-[A-Z][A-Za-z]+"
+)
 _NAMES = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)*", re.ASCII)
 
 
-_ELSEWHERE = (  # a character, which is looked for fastest, more of it, and what to look for then
-    ("<", "</", _ELEMENT),
-    ("-", "curl ", _CURL),
-    ("-", " -w", _COMMAND),
-    ("-", " -p", _COMMAND),
-    ("-", " -P", _COMMAND),
-    ("-", " -a ", _COMMAND),
-    ("-", " -U", _COMMAND),
-    ("-", " --", _OPTION),
-    ("-", " -pass", _OPTION),
-    ("'", " '", _SQL),
+_OPTION_SIGN = re.compile(r" -[-wpPaUu]")
+_OPTIONS = (
+    (" -u", _CURL),
+    (" --u", _CURL),
+    (" -w", _COMMAND),
+    (" -p", _COMMAND),
+    (" -P", _COMMAND),
+    (" -a ", _COMMAND),
+    (" -U", _COMMAND),
+    (" --", _OPTION),
+    (" -pass", _OPTION),
 )
 
 
@@ -213,41 +246,63 @@ def find_passwords(text: str) -> Hits:
             if not _TEMPLATE.match(hit[1]) or _plain_word(hit[1]):
                 hits.append((*hit.span(1), "password"))
     small = small_of(text)
-    for word in _password_words(small):
-        for at in places(small, word):
-            hits += _given(text, at + len(word), True)
-    if "pass" in small or "pw" in small or "mdp" in small:
-        for name in _SHORT_NAME.finditer(small):
-            hits += _given(text, name.end(), True)
-    if "pass" in small and "login " in text:
+    has_p = _BEGUN_WITH_P.search(small) is not None
+    has_pass = has_p and "pass" in small
+    names = [
+        (at, at + len(word))
+        for word in _password_words(small, has_p, has_pass)
+        for at in places(small, word)
+    ]
+    if has_p or "mdp" in small or _WW.search(small):
+        names += [name.span() for name in _SHORT_NAME.finditer(small)]
+    if names:
+        hits += _named_so(text, names)
+    if has_pass and "login " in text:
         netrc = _NETRC.finditer(text)
         hits += [(*hit.span(1), "password") for hit in netrc if not _TEMPLATE.match(hit[1])]
-    for char, sign, pattern in _ELSEWHERE:
-        if char in text and sign in text:
-            hits += [
-                (*hit.span(hit.lastindex or 0), "password")
-                for hit in pattern.finditer(text)
-                if _is_argument(hit[hit.lastindex or 0], pattern is _OPTION)
-            ]
+    if "<" in text and "</" in text:
+        hits += _arguments(text, _ELEMENT)
+    if "-" in text and _OPTION_SIGN.search(text):
+        for sign, pattern in _OPTIONS:
+            if sign in text:
+                hits += _arguments(text, pattern)
+    if ("'" in text and " '" in text) or ('"' in text and ' BY "' in text):
+        hits += _arguments(text, _SQL)
+    hits += [(*span, "password") for span in in_settings(text, small, has_pass)]
     hits += [(start, end, "password") for start, end, _ in named(text, small)]
     if "earer" in small or "asic " in small or "oken " in small:
         for hit in _BEARER.finditer(text):
             hits += _header(hit)
+    return list(dict.fromkeys(hits))
+
+
+def _arguments(text: str, pattern: re.Pattern[str]) -> Hits:
+    return [
+        (*hit.span(hit.lastindex or 0), "password")
+        for hit in pattern.finditer(text)
+        if _is_argument(hit[hit.lastindex or 0], pattern is _OPTION)
+    ]
+
+
+def _named_so(text: str, names: list[tuple[int, int]]) -> Hits:
+    """What is given, told or handed over after words for a password."""
+    hits: Hits = []
+    done = 0
+    for start, end in sorted(names):
+        if text[start:end].lower() not in _WEAK:
+            hits += _given(text, end, True)
+        spans = told(text, end) or called(text, end)
+        if start >= done:
+            below, done = in_column(text, start, end)
+            spans += below
+        hits += [(*span, "password") for span in spans]
     return hits
-
-
-def small_of(text: str) -> str:
-    """The text in small letters, each where it was."""
-    small = text.lower()
-    if len(small) != len(text):  # as for "İ"
-        small = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    return small
 
 
 def _is_argument(value: str, may_be_word: bool) -> bool:
     if " " in value and _SENTENCE.search(value):
         return False
-    return not _TEMPLATE.match(value) and not (may_be_word and value.isalpha())
+    return not _TEMPLATE.match(value) and not (may_be_word and _IS_WORD.fullmatch(value))
 
 
 def named(text: str, small: str) -> Hits:
@@ -279,24 +334,20 @@ def _kind_of(name: re.Match[str] | None) -> str:
     return "api_key" if _PROVIDERS.search(name[0]) else "password"
 
 
-def places(text: str, part: str) -> Iterator[int]:
-    """Where a part of a text begins, each time."""
-    at = text.find(part)
-    while at >= 0:
-        yield at
-        at = text.find(part, at + len(part))
-
-
 def is_key(value: str) -> bool:
     return len(value) >= _LEAST_KEY and len(set(value)) >= LEAST_DIFFERENT
 
 
-def _password_words(small: str) -> list[str]:
+def _password_words(small: str, has_p: bool, has_pass: bool) -> list[str]:
     """The words for a password that occur in a text."""
-    words = [*_WITH_PASS] if "pass" in small else []
+    words = [*_WITH_PASS] if has_pass else []
+    words += _WITH_P if has_p else ()
+    words += _WITH_K if _BEGUN_WITH_K.search(small) is not None else ()
+    words += _WITH_Z if "z" in small else ()
     words += _WITH_SLO if "slo" in small else ()
     words += _WITH_CONTRASE if "contrase" in small else ()
-    words += _WITHOUT_PASS if small.isascii() else _WITHOUT_PASS + _NOT_ASCII_WORDS
+    words += _OF_NETWORKS if _NETWORK.search(small) is not None else ()
+    words += _OTHERS if small.isascii() else _OTHERS + _NOT_ASCII_WORDS
     return [word for word in words if word in small]
 
 
@@ -337,22 +388,71 @@ def _given(text: str, at: int, is_password: bool) -> Hits:
     if hit["sign"] in ("=", "==", ":=", "=>"):
         value = _NEXT_PAIR.split(value, 1)[0]
     else:
-        value = value.rstrip(".?。？")
+        stripped = value.rstrip(".?。？:")
+        value = value if _is_line(text, at, hit) and stripped + "." == value else stripped
     if not is_password:
         value = value.partition("@")[0]
     start = hit.start("bare")
     after = text[start + len(value) : start + len(value) + 1]
     if _is_code(value, after, hit) or not _is_given(value, is_password, quoted=False):
         return []
-    if value.isalpha() and (hit["sign"] not in ("=", "==") or hit["gap"] or after in (")", ",")):
-        return []  # an ordinary word, or the name of a variable
-    if hit["sign"].isalpha() and value.islower() and value.replace("-", "").isalpha():
-        return []  # two of them
+    if value.isalpha() and not _is_word_for_it(text, at, hit, value, after):
+        return []
+    if hit["sign"].isalpha() and value.islower() and "-" in value and not _has_sign(value):
+        return []  # two words
     return [(start, start + len(value), "password")]
+
+
+_LINE = re.compile(r"(?:\A|\n)[ \t]*[^\W\d_]+\Z")
+_OPTION_NAME = re.compile(r"(?<![\w-])--?[\w-]{1,32}\Z")
+_MINE = re.compile(
+    r"\b(?:my|our|mein|unser|mon|notre|mi|mio|mia|minha|mijn|mitt|mit|min|moje|moja|mój|мой)\b[ ][^.,;:!?\n]{0,24}\Z",
+    re.IGNORECASE,
+)
+_AFTER_WORD = re.compile(
+    r"[ ]?[,.!?;)\n]|[ ]?\Z|[ ](?:and|und|et|y|e|i|en|but|aber|mais|pero|lol|login|user)\b"
+)
+_OF_STATE = re.compile(
+    r"(?:not|too|very|the|this|that|what|wrong|invalid|(?:in)?correct|right|weak|strong|short|long|bad|good|safe"
+    r"|(?:in|un)?secure|unsafe|old|new|still|always|never|easy|hard|simple|complex|same|different|gone|lost|fine"
+    r"|okay|here|there|case|below|above|empty|blank|unknown|known|none|null|nothing|public|private|only|enough"
+    r"|nicht|kein|sehr|eine?|falsch|richtig|(?:un)?gültig|weg|(?:un)?sicher|schwach|stark|kurz|lang|neu|leer"
+    r"|(?:un)?bekannt|hier|dort|immer|noch|schon|einfach|gleich|korrekt|geheim|egal|schlecht|gut|okay|klar"
+    r"|incorrecta?|correcta?|inválid[ao]|expir\w+|caducad[ao]|débil|segur[ao]|oublié|perdu|faux|bon|mauvais"
+    r"|faible|\w+(?:ed|ing|able|ible|é|ée|ado|ada|ido|ida|ato|ata|uto|uta|iert|en))\Z",
+    re.IGNORECASE,
+)
+_LEAST_WORD = 4
+
+
+def _has_sign(value: str) -> bool:
+    return not value.replace("-", "").isalpha()
+
+
+def _is_line(text: str, at: int, hit: re.Match[str]) -> bool:
+    """Whether a name and its value are all of a line."""
+    return text[hit.end() : hit.end() + 1] in ("", "\n") and (
+        _LINE.search(text, max(0, at - 48), at) is not None
+    )
+
+
+def _is_word_for_it(text: str, at: int, hit: re.Match[str], value: str, after: str) -> bool:
+    """Whether an ordinary word is somebody's password, and neither said of it nor a name in a program."""
+    if hit["sign"] in ("=", "=="):
+        is_option = _OPTION_NAME.search(text, max(0, at - 40), at) is not None
+        return not hit["gap"] and (after not in (")", ",") or is_option)
+    if len(value) < _LEAST_WORD or _OF_STATE.match(value):
+        return False
+    return (
+        _MINE.search(text, max(0, at - 48), at) is not None
+        and _AFTER_WORD.match(text, hit.start("bare") + len(value)) is not None
+    )
 
 
 def _is_code(value: str, after: str, hit: re.Match[str]) -> bool:
     if after in ("(", "[", "{", "<"):
+        return True
+    if _CMDLET.fullmatch(value):
         return True
     is_name = _NAMES.fullmatch(value) is not None
     if not is_name:

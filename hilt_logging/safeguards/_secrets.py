@@ -11,7 +11,8 @@ import json
 import re
 
 from ._gates import has_long_word
-from ._passwords import LEAST_DIFFERENT, is_key, named, places, small_of
+from ._passwords import LEAST_DIFFERENT, is_key, named
+from ._words import places, small_of
 
 
 __all__ = ["find_api_keys", "find_cloud_keys", "find_jwts", "find_private_keys"]
