@@ -152,7 +152,7 @@ def _needed(parsed: Any) -> Iterator[str]:
     yield run
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, gc=False):
     """
     A line of a log.
 

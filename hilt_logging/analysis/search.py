@@ -393,7 +393,7 @@ def _hits(
     for found in lines_of_log(files, needles, report):
         said = query.said_in(found.data) if opened is None else None
         if said is not None:
-            yield Hit(*found, query, said)
+            yield Hit(found.path, found.offset, found.data, query, said)
             continue
         event = event_in(found, report)
         if event is None:
@@ -402,7 +402,7 @@ def _hits(
             event, _ = opened(event)
         places = query.places_in(event)
         if places is not None:
-            yield Hit(*found, query, None, event, places)
+            yield Hit(found.path, found.offset, found.data, query, None, event, places)
 
 
 class _Waiting:
