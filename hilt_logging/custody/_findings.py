@@ -38,7 +38,7 @@ Kind = Literal[
     "signatures not checked",
     "seals missing",
     "bad seal",
-    "sealed late",
+    "dated back",
     "seals not checked",
     "unreadable",
     "not covered",

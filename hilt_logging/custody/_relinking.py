@@ -106,7 +106,7 @@ class Chained:
             self.is_signed |= found.signature is not None
             if is_sealed(bare, found, self._keys) is False:
                 raise _not_as_linked(self._number, "is not what its seal says")
-            self._seals.add(found)
+            self._seals.add(found, bare)
         if found is not None and not found.is_unlinked and self._fits(found):
             if self._number == 1:
                 self._replaces = statement_of(bare)

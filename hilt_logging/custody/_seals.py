@@ -27,7 +27,7 @@ _TIME = b'"timestamp":"'
 _MOST_BEFORE = 256
 _NEVER = b"~"
 _MOST_STEPS = 50_000_000
-_LATE_S = 7200.0
+_SLACK_S = 300.0
 _MOST_HOLES = 1000
 
 
@@ -39,17 +39,29 @@ class SealRange(msgspec.Struct, frozen=True):
         key: The name of the keys.
         first: The number of the first.
         last: The number of the last.
+        minute: Its minute.
+        code: Its code.
+        line: The digest of the line that it sealed.
     """
 
     key: str
     first: int
     last: int
+    minute: int = -1
+    code: str = ""
+    line: str = ""
+
+    @property
+    def seal(self) -> Seal:
+        """The last one."""
+        return Seal(self.key, self.last, self.minute, self.code)
 
 
 class _Hole(NamedTuple):
     first: int
     last: int
     finding: Finding
+    oldest: bytes
 
 
 class _Rewriting(NamedTuple):
@@ -110,6 +122,7 @@ class Seals:
         self._held: list[tuple[Chain, Place, bytes, Link]] | None = None
         self._own: dict[tuple[str, int, int], SealKey | None] = {}
         self._oldest = _NEVER
+        self._before: float | None = None
         self._steps_left = _MOST_STEPS
 
     @property
@@ -258,13 +271,14 @@ class Seals:
                 f"it says a time {key.minute - minute} minutes before that of its key: the clock "
                 "was put back, or it was written later than it says"
             )
-            add("sealed late", "unchecked", message, place, chain.id, link.seq)
-        elif oldest is not None and key.number and said - oldest > _LATE_S:
+            add("dated back", "unchecked", message, place, chain.id, link.seq)
+        elif oldest is not None and self._before is not None and oldest < self._before - _SLACK_S:
             message = (
-                f"lines that it seals say {self._oldest.decode()}Z, {(said - oldest) / 3600:,.0f} "
-                "hours before: whoever had the host in between can have written them"
+                f"lines that it seals say {self._oldest.decode()}Z, and the seal before them was made "
+                f"{(self._before - oldest) / 60:,.0f} minutes later"
             )
-            add("sealed late", "unchecked", message, place, chain.id, link.seq)
+            add("dated back", "unchecked", message, place, chain.id, link.seq)
+        self._before = said
 
     def _missing(self, row: Row, seal: Seal, chain: Chain, place: Place, link: Link) -> None:
         first, last = row.last + 1, seal.number - 1
@@ -277,7 +291,7 @@ class Seals:
             message = f"{some} missing before it, as the files before are not here"
         found = self._findings.add("seals missing", severity, message, place, chain.id, link.seq)
         if len(row.holes) < _MOST_HOLES:
-            row.holes.append(_Hole(first, last, found))
+            row.holes.append(_Hole(first, last, found, self._oldest))
 
     # Files that were rewritten.
 
@@ -345,7 +359,7 @@ class Seals:
         for row in self.rows.values():
             for hole in row.holes:
                 if _is_explained(row.name, hole, said):
-                    self._findings.withdraw([hole.finding])
+                    self._judge_hole(row, hole, said)
         for each in self._rewritten:
             self._judge_rewritten(each)
         add = self._findings.add
@@ -359,6 +373,35 @@ class Seals:
             chain, seq, place = self._unsealed
             message = "the log is sealed, and neither is this, nor anything after it"
             add("seals missing", "tampering", message, place, chain.id, seq)
+
+    def _judge_hole(
+        self, row: Row, hole: _Hole, statements: list[tuple[str, list[SealRange]]]
+    ) -> None:
+        """
+        Say of seals that are gone by statement whether that says when the last of them was made.
+
+        What stands behind them can't be older: who has the key of a later time has not their codes.
+        """
+        first, message = self._keys.get(row.name), ""
+        last = [each for _, some in statements for each in some if each.key == row.name]
+        last = [each for each in last if each.last == hole.last]
+        if first is not None and hole.first == 0:
+            oldest = _seconds(hole.oldest)
+            key = self._key_of(first.key, last[-1].seal) if last else None
+            if key is None or not key.has_sealed(last[-1].line, last[-1].seal):
+                message = (
+                    f"nothing shows when the seal {hole.last} was made, which is said to be deleted"
+                )
+            elif oldest is not None and oldest < key.time - _SLACK_S:
+                message = (
+                    f"lines say {hole.oldest.decode()}Z, and the seal before them, which is deleted "
+                    f"by statement, was made {(key.time - oldest) / 60:,.0f} minutes later"
+                )
+        self._findings.withdraw([hole.finding])
+        if message and hole.finding.severity == "tampering":
+            found = hole.finding
+            place = None if found.file is None else Place(found.file, found.line)
+            self._findings.add("dated back", "unchecked", message, place, found.chain, found.seq)
 
     def _judge_rewritten(self, each: _Rewriting) -> None:
         chain, place = each.chain, each.place

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import ConfigurationError
-from .chain import Seal, with_seal, without_seal
+from .chain import Seal, sha256, with_seal, without_seal
 from .jwk import from_base64, name_of, to_base64
 
 
@@ -123,6 +123,11 @@ class SealKey:
         """Return the minute of a time, as `time.time` counts."""
         return int(when - self.since) // _MINUTE_S
 
+    @property
+    def time(self) -> float:
+        """When its minute began, as `time.time` counts."""
+        return self.since + self.minute * _MINUTE_S
+
     def next(self) -> SealKey:
         """Return the key of the next seal in the same minute."""
         return self._moved(1, 0)
@@ -141,22 +146,27 @@ class SealKey:
 
     def seal(self, line: bytes) -> bytes:
         """Return a linked line with its seal, which covers all bytes of it."""
-        return with_seal(line, Seal(self.name, self.number, self.minute, self._code(line)))
+        code = self._code(sha256(line))
+        return with_seal(line, Seal(self.name, self.number, self.minute, code))
 
     def is_right(self, line: bytes, seal: Seal) -> bool:
         """Return whether the seal of a line was made with this key."""
+        return self.has_sealed(sha256(without_seal(line)), seal)
+
+    def has_sealed(self, digest: str, seal: Seal) -> bool:
+        """Return whether a seal was made with this key, of a line of which the digest is left."""
         if (seal.name, seal.number, seal.minute) != (self.name, self.number, self.minute):
             return False
-        return hmac.compare_digest(self._code(without_seal(line)), seal.code)
+        return hmac.compare_digest(self._code(digest), seal.code)
 
     def is_same(self, other: SealKey) -> bool:
         """Return whether another key is this one."""
         mine, others = (".".join(each.secrets()) for each in (self, other))
         return hmac.compare_digest(mine, others)
 
-    def _code(self, line: bytes) -> str:
-        data = b"%b.%d.%d\n%b" % (self.name.encode(), self.number, self.minute, line)
-        return hmac.digest(_derived(self._count + self._clock, _MAC), data, "sha256").hex()
+    def _code(self, digest: str) -> str:
+        data = f"{self.name}.{self.number}.{self.minute}\n{digest}".encode()
+        return _derived(_derived(self._count + self._clock, _MAC), data).hex()
 
     def secrets(self) -> tuple[str, str]:
         """Return its parts as base64url: that of the numbers, and that of the minutes."""

@@ -15,7 +15,16 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from ..safeguards.chain import ZEROS, Link, Span, link_of, sha256, spanning
+from ..safeguards.chain import (
+    ZEROS,
+    Link,
+    Seal,
+    Span,
+    link_of,
+    sha256,
+    spanning,
+    without_seal,
+)
 from .compression import DamagedError, decompressed
 from .rotation import ENDINGS
 
@@ -281,20 +290,26 @@ class SealRanges:
     """The seals of a file, by the names of their keys, as a statement tells them."""
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[int, int]] = {}
+        self._found: dict[str, tuple[int, Seal, bytes]] = {}
 
-    def add(self, found: Link) -> None:
-        """Take a line."""
+    def add(self, found: Link, line: bytes) -> None:
+        """Take a line, with its link."""
         if found.seal is not None:
-            name, number = found.seal.name, found.seal.number
-            first, last = self._found.get(name, (number, number))
-            self._found[name] = min(first, number), max(last, number)
+            first, *_ = self._found.get(found.seal.name, (found.seal.number,))
+            self._found[found.seal.name] = first, found.seal, line
 
     def told(self) -> dict[str, Any]:
         """Return what a statement says of them; nothing where there are none."""
         found = [
-            {"key": name, "first": first, "last": last}
-            for name, (first, last) in self._found.items()
+            {
+                "key": name,
+                "first": first,
+                "last": last.number,
+                "minute": last.minute,
+                "code": last.code,
+                "line": sha256(without_seal(line)),
+            }
+            for name, (first, last, line) in self._found.items()
         ]
         return {"seals": found} if found else {}
 
@@ -317,7 +332,7 @@ def summary_of(path: str) -> dict[str, Any]:
             found = link_of(line) if _SIGN in line else None
             if found is not None and not found.is_unlinked:
                 first, last = first or found, found
-                seals.add(found)
+                seals.add(found, line)
     except DamagedError:
         line = b""
     if first is not None and last is not None:

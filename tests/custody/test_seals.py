@@ -28,6 +28,7 @@ from hilt_logging.safeguards import chain, jwk, sealing
 from hilt_logging.storage import appender as appenders
 from hilt_logging.storage import sealing as storing
 from hilt_logging.storage.notices import line_of_notice
+from hilt_logging.storage.tails import SealRanges
 
 
 pytestmark = [
@@ -469,8 +470,8 @@ class TestWhoTakesTheHost:
     @pytest.mark.parametrize(
         ("said", "code", "kind", "message"),
         [
-            (lambda event: "", 2, "sealed late", "hours before"),
-            (lambda event: event["timestamp"], 2, "sealed late", "before that of its key"),
+            (lambda event: "", 2, "dated back", "minutes later"),
+            (lambda event: event["timestamp"], 2, "dated back", "before that of its key"),
             (lambda event: "long ago", 1, "bad seal", "does not say when"),
             (lambda event: days_ago(-1), 1, "bad seal", "of an earlier time"),
         ],
@@ -483,11 +484,14 @@ class TestWhoTakesTheHost:
         log.new_key(days=100)
         log.write(60, max_bytes=6_000)
         key, end = log.present(), chain.link_of(log.lines[-1])
+        seals = SealRanges()
+        for path in sorted(log.path.parent.glob("app.jsonl*"), key=lambda path: -len(path.name)):
+            for line in path.read_bytes().splitlines():
+                seals.add(chain.link_of(line), line)
         shutil.rmtree(log.path.parent)
         log.path.parent.mkdir()
         gone = {"name": "x", "chain": end.chain, "first_seq": 0, "last_seq": end.seq}
-        gone |= {"head": "ab" * 32}
-        gone["seals"] = [{"key": key.name, "first": 0, "last": key.number - 1}]
+        gone |= {"head": "ab" * 32, **seals.told()}
         lines = [line_of_notice({"kind": "pruned", "files": [gone], "by": "retention"})]
         for days in range(90, 0, -10):
             event = {"timestamp": days_ago(days), "action": "prompt"}
@@ -528,6 +532,34 @@ class TestWhoTakesTheHost:
         assert {"pruned by statement": 1} == kinds(verdict, 2)
         assert "what is older was not" in verdict.first.message
 
+    @pytest.mark.parametrize(
+        "change", [{"line": "ab" * 32}, {"minute": 0}, {"code": "ab" * 32}, None]
+    )
+    def test_statement_that_does_not_show_when_seals_were_made(self, log, change):
+        """What is said to be deleted has to be told with the last seal of it, as it was made."""
+        log.new_key(days=10)
+        log.write(60, max_bytes=6_000)
+        prune(log.path, timedelta(), seal_key=log.state)
+        assert {"pruned by statement": 1} == kinds(log.verify(log.state))
+        lines, key = log.lines, sealing.load("first", log.first)
+        place = next(n for n, line in enumerate(lines) if b'"pruned"' in line)
+        for n in range(place, len(lines)):
+            event = json.loads(lines[n][: chain.link_of(lines[n]).begin] + b"}")
+            notice = event["extensions"]["notice"]
+            for each in notice.get("files", []):
+                for seal in each["seals"]:
+                    seal.update(change or {})
+                    if change is None:
+                        del seal["code"]
+            found, line = chain.link_of(lines[n]), json.dumps(event, separators=(",", ":")).encode()
+            lines[n] = chain.link(line, found.chain, found.seq, chain.sha256(lines[n - 1]))
+            now = key.key.at(found.seal.number, found.seal.minute)
+            lines[n] = chain.seal(now.seal(lines[n]), None)
+        log.lines = lines
+        verdict = log.verify(log.state)
+        assert {"pruned by statement": 1, "dated back": 1} == kinds(verdict, 2)
+        assert "nothing shows when the seal" in verdict.first.message
+
     def test_new_log_as_if_the_true_one_was_deleted(self, log):
         """A statement excuses no seals where no lines are missing of which it speaks."""
         log.write(20)
@@ -556,7 +588,7 @@ class TestTime:
         file.move_on(key.at(key.number, key.minute + 30), bond)
         log.write()
         verdict = log.verify(log.state)
-        assert {"sealed late"} == set(kinds(verdict, 2))
+        assert {"dated back"} == set(kinds(verdict, 2))
         assert "the clock was put back" in verdict.first.message
 
     def test_clock_off_by_a_century(self, log, monkeypatch):
@@ -583,7 +615,7 @@ class TestTime:
             file.write(chain.link(event, found.chain, found.seq + 1, chain.sha256(last)) + b"\n")
         log.write()
         verdict = log.verify(log.state)
-        assert {"sealed late": 1} == kinds(verdict, 2)
+        assert {"dated back": 1} == kinds(verdict, 2)
         assert days_ago(3)[:10] in verdict.first.message
 
     def test_before_it_was_sealed(self, log):

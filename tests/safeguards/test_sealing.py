@@ -79,7 +79,8 @@ class TestKey:
         for _ in range(3):
             clock = hashlib.sha256(step + clock).digest()
         key = made(count + clock, "the key of the code")
-        code = made(key, name.encode() + b".1.3\n" + LINE).hex()
+        digest = hashlib.sha256(LINE).hexdigest()
+        code = made(key, f"{name}.1.3\n{digest}".encode()).hex()
         line, seal = sealed(sealing.FirstKey(secret, SINCE).key.at(1, 3))
         assert (name, 1, 3, code) == seal
         assert f"{name}.1.3.{code}" == json.loads(line)["integrity"]["seal"]
