@@ -96,7 +96,7 @@ class _Lines(Database):
 
     def _add(self, flat: str) -> None:
         lines = _questions.lines(flat, self._question, ["filename"])
-        begin = f"INSERT INTO {LINES}" if self._is_made else f"CREATE TEMP TABLE {LINES} AS"
+        begin = f"INSERT INTO {LINES}" if self._is_made else f"CREATE TABLE {LINES} AS"
         self.connection.execute(f"{begin} {lines}")
         self._is_made = True
 
@@ -112,7 +112,7 @@ class _Lines(Database):
         if self._parts or self._stored or not self._is_made:
             source = self.source(self._columns, _questions.FROM_FIELDS, _questions.FROM_STORED)
             self._add(f"SELECT *, '' AS filename FROM ({source})")  # noqa: S608
-        self.connection.execute(f"CREATE TEMP VIEW {FACTS} AS {_questions.facts()}")
+        self.connection.execute(f"CREATE VIEW {FACTS} AS {_questions.facts()}")
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of an answer."""
