@@ -216,6 +216,8 @@ class Findings:
             count = len(self._all)
             self._all = [each for each in self._all if each is not found]
             if len(self._all) == count:
+                if not self._more.get(found.kind):
+                    continue  # it was not put down, as one of its line was
                 self._more[found.kind] -= 1
                 self._worst[found.severity] -= 1
             self._known -= {(name, found.file, found.line) for name in (found.kind, found.severity)}

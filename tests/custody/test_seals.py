@@ -24,6 +24,7 @@ import hilt_logging
 from hilt_logging import ConfigurationError
 from hilt_logging._ids import timestamp
 from hilt_logging.custody import prune, rewrite, verify
+from hilt_logging.custody._findings import Findings, Place
 from hilt_logging.safeguards import chain, jwk, sealing
 from hilt_logging.storage import appender as appenders
 from hilt_logging.storage import sealing as storing
@@ -900,3 +901,11 @@ def test_line_of_a_seal(log):
     assert notice["seal_key"] == integrity["seal"].split(".")[0] == log.present().name
     assert json.loads(log.first.read_bytes())["k"] not in repr(log.verify())
     assert appenders._shared == {}
+
+
+def test_seals_that_are_gone_before_a_line_that_is_accused():
+    """What was not put down, because its line is accused already, can be taken back all the same."""
+    findings, place = Findings(), Place("app.jsonl", 1)
+    findings.add("altered", "tampering", "it is not what it was", place)
+    findings.withdraw([findings.add("seals missing", "tampering", "some are", place)])
+    assert ({"altered": 1}, 1) == (findings.counts(), findings.exit_code(strict=False))
