@@ -173,7 +173,7 @@ def _keys(names: Sequence[str], row: Sequence[Any]) -> dict[str, str | None]:
 _PERIODS: dict[str, Callable[[datetime.datetime], str]] = {
     "hour": lambda begin: begin.isoformat(" ", "minutes"),
     "day": lambda begin: begin.date().isoformat(),
-    "week": lambda begin: "{}-W{:02}".format(*begin.isocalendar()),
+    "week": lambda begin: "{:04}-W{:02}".format(*begin.isocalendar()),
     "month": lambda begin: begin.date().isoformat()[:7],
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from ._duckdb import quoted
 from ._figures import Question
-from .tables import COLUMNS, IS_EVENT, IS_NOTICE, IS_NOTICE_IN_LINE
+from .tables import COLUMNS, IS_EVENT, IS_NOTICE, IS_NOTICE_IN_LINE, in_calendar
 
 
 __all__ = [
@@ -312,7 +312,7 @@ def _key(name: str, tz: str) -> str:
         return _KEYS.get(name, name)
     local = "timestamp"
     if tz != "UTC":
-        local = f"timestamp AT TIME ZONE 'UTC' AT TIME ZONE {quoted(tz)}"
+        local = in_calendar(f"(timestamp AT TIME ZONE 'UTC' AT TIME ZONE {quoted(tz)})")
     return f"CAST(CAST(date_trunc('{name}', {local}) AS TIMESTAMP) AS VARCHAR)"
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "STRUCTURE",
     "Column",
     "conversations",
+    "in_calendar",
     "is_event",
     "row",
     "select",
@@ -99,10 +100,21 @@ _MAP = STRUCTURE["metrics"]["tokens"]
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _PLACE = re.compile(_TIME, re.ASCII)
 # null for a second of 60, which is a time that the format allows; a Z is passed over, and read sooner
-_UTC = (
+_READ = (
     "CAST(CASE WHEN timestamp LIKE '%Z' THEN try_cast(timestamp AS TIMESTAMP) "
     "ELSE try_cast(timestamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END AS TIMESTAMP)"
 )
+_FIRST, _LAST = (
+    f"CAST('{each}' AS TIMESTAMP)" for each in ("0001-01-01", "9999-12-31 23:59:59.999999")
+)
+
+
+def in_calendar(time: str) -> str:
+    """Return an expression of DuckDB that is null where a time is not of the years 1 to 9999."""
+    return f"CASE WHEN {time} BETWEEN {_FIRST} AND {_LAST} THEN {time} END"
+
+
+_UTC = in_calendar(_READ)
 
 
 def _one_of(field: str, values: Iterable[str]) -> str:
