@@ -310,7 +310,7 @@ def crashed(main, damaged):
     from hilt_logging.io import files
 
     before = files.open_lines
-    module = sys.modules["hilt_logging.custody.decrypt"]
+    module = sys.modules["hilt_logging.custody._reading"]
 
     def failing(*args, **options):
         for line in before(*args, **options):
