@@ -40,7 +40,7 @@ ANY_ID = (
 
 _BALKANS = "emso|jmbg|maticni broj|maticna stevilka|јмбг|матични број|матичен број|ембг|embg"
 _CEDULA = "cedula|cc|ci|identidad|identificacion|documento"
-_IDENT = "id number|id no|id nr|sa id|rsa id|nid|identity|identiteit|idnommer"
+_IDENT = "id number|id no|id nr|my id|sa id|rsa id|nid|identity|identiteit|idnommer"
 _RUT = "rut|run|rol unico"
 
 NUMBERS = (
@@ -139,7 +139,7 @@ NUMBERS = (
     Number("hu.tax", (10,), r"8\d{9}", "adoazonosito|adoszam"),
     Number("id.nik", (16,), r"\d{16}", "nik|ktp|kependudukan|induk"),
     Number("ie.pps", (8, 9), r"\d{7}[A-W][ABWTXZ]?", "pps|ppsn|personal public service"),
-    Number("il.idnr", (8, 9), r"\d{8,9}", "teudat|mispar zehut|זהות|תז"),
+    Number("il.idnr", (8, 9), r"\d{8,9}", "teudat|mispar zehut|זהות|הזהות|תז"),
     Number(
         "in_.aadhaar",
         (12,),
@@ -209,7 +209,9 @@ NUMBERS = (
     Number("ro.cnp", (13,), r"[1-9]\d{12}", "cnp|cod numeric|codul numeric"),
     Number("ru.inn", (12,), r"\d{12}", "инн|inn|налогоплательщик"),
     Number("ru.snils", (11,), r"\d{11}", "снилс|snils|пенсионн", r"\d{3}-\d{3}-\d{3}[ -]\d\d"),
-    Number("sa", (10,), r"[12]\d{9}", "هوية|اقامة|إقامة|iqama|الهوية|السجل المدني|saudi id"),
+    Number(
+        "sa", (10,), r"[12]\d{9}", "هوية|هويتي|هويته|اقامة|إقامة|iqama|الهوية|السجل المدني|saudi id"
+    ),
     Number(
         "se.personnummer",
         (10, 12),

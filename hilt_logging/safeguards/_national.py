@@ -102,7 +102,7 @@ def _windows(text: str) -> list[tuple[int, int]]:
     """Where there may be a number: around each place with six digits or the like."""
     out: list[tuple[int, int]] = []
     for hit in _CANDIDATE.finditer(text):
-        if out and hit.end() <= out[-1][1]:
+        if out and hit.end() + _WINDOW <= out[-1][1]:
             continue
         low, high = max(0, hit.start() - _WINDOW), min(len(text), hit.end() + _WINDOW)
         while high < len(text) and text[high].isalnum():

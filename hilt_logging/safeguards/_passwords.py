@@ -116,16 +116,24 @@ _PASSWORD_WORDS = (
 )
 _TOKEN_WORDS = ("secret", "token", "key", "credential", "clave")
 _TOKEN_NAME = re.compile(
-    r"(?:(?:api|access|secret|private|signing|encryption|account|master|license)[_ -]?key|clave"
+    r"(?:access[_-]?key[_-]?secret|(?:api|app|application|access|secret|private|signing|encryption|account|master"
+    r"|license|subscription|auth|consumer|ingest|integration)[_ -]?key|clave"
     r"|credentials?|(?:(?:client|app|shared)[_ -]?)?secret"
     r"|(?:(?:access|auth|refresh|bearer|session|id|bot|security|csrf|api)[_ -]?)?token)\Z"
 )
-_LONGEST_NAME = 16
+_LONGEST_NAME = 20
 _NO_SECRET = re.compile(
     r"(?:page|next|continuation|sync|cursor|public|primary|foreign|sort|cache|partition)[_ -]?\Z"
 )
 _LONGEST_PREFIX, _LEAST_KEY = 48, 16
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
+_IS_API_KEY = re.compile(r"(?:x[_-])?api[_-]?key")
+_MENTIONED = re.compile(
+    r"(?<![a-z])(?:openai|anthropic|mistral|deepseek|elevenlabs|hugging ?face|perplexity|pinecone|datadog|new ?relic"
+    r"|sentry|twilio|sendgrid|mailgun|stripe|razorpay|algolia|mapbox|heroku|vercel|netlify|circleci|github|gitlab"
+    r"|airtable|asana|hubspot|zendesk|shopify|paypal|discord|telegram|slack|databricks|snowflake|supabase"
+    r"|tailscale|grafana|pagerduty)(?![a-z])"
+)
 _API_NAME = re.compile(r"(?:.*[_.-])?([a-z0-9]+)[_.-]api[_.-]?(?:key|token|secret)")
 _NOBODYS = frozenset(
     (
@@ -145,7 +153,7 @@ _NOBODYS = frozenset(
     )
 )
 _CLOUDS = re.compile(
-    r"(?:^|[_.-])(?:aws|amazon|alibaba\w*|aliyun|tencent\w*|qcloud|huawei\w*|azure|gcp|google|ibm\w*|oci"
+    r"(?:^|[_.-])(?:aws|amz|amazon|alibaba\w*|aliyun|tencent\w*|qcloud|huawei\w*|azure|gcp|google|ibm\w*|oci"
     r"|oracle|digitalocean|scaleway|scw|linode|yandex|yc|baidu|bce|volc\w*|ovh|hetzner|hcloud|s3|oss|cos|r2"
     r"|b2|minio|wasabi|spaces|cloudflare|vultr|arm)[_.-]"
 )
@@ -158,7 +166,7 @@ _PROVIDERS = re.compile(
     r"|exa|pinecone|weaviate|qdrant|datadog|dd|new_?relic|sentry|twilio|sendgrid|mailgun|stripe|algolia|mapbox"
     r"|heroku|vercel|netlify|circleci|github|gh|gitlab|npm|pypi|notion|linear|airtable|asana|hubspot|zendesk"
     r"|shopify|square|paypal|plaid|discord|telegram|slack|wandb|lang\w+|cerebras|moonshot|zhipu\w*|dashscope"
-    r"|databricks|snowflake|supabase|okta|auth0|twitter|fastly|pagerduty|grafana)[_.-]"
+    r"|databricks|snowflake|supabase|okta|auth0|razorpay|tailscale|sonar\w*|pusher|segment|amplitude|mixpanel|bugsnag|rollbar|twitter|fastly|pagerduty|grafana)[_.-]"
 )
 _SHORT_NAME = re.compile(r"(?<![a-z])(?:pass|pw|mdp|ww)(?![a-z])")
 _ELEMENT = re.compile(
@@ -318,20 +326,25 @@ def named(text: str, small: str) -> Hits:
                     and _VALUE.match(text, end) is not None
                     and _is_token_name(small, end)
                 ):
-                    kind = _kind_of(_NAME.search(small, max(0, at - _LONGEST_PREFIX), end))
+                    kind = _kind_of(small, _NAME.search(small, max(0, at - _LONGEST_PREFIX), end))
                     hits += [(*hit[:2], kind) for hit in _given(text, end, False)]
     return [hit for hit in hits if hit[2] == "password" or is_key(text[hit[0] : hit[1]])]
 
 
-def _kind_of(name: re.Match[str] | None) -> str:
+def _kind_of(small: str, name: re.Match[str] | None) -> str:
     if name is None:
         return "password"
     if _CLOUDS.search(name[0]) or _CLOUD_NAMES.search(name[0]):
         return "cloud_key"
+    if _IS_API_KEY.fullmatch(name[0]):
+        return "api_key"
     prefix = _API_NAME.fullmatch(name[0])
     if prefix is not None and prefix[1] not in _NOBODYS:
         return "api_key"
-    return "api_key" if _PROVIDERS.search(name[0]) else "password"
+    if _PROVIDERS.search(name[0]):
+        return "api_key"
+    before = small[max(0, name.start() - _LONGEST_PREFIX) : name.start()].rpartition("\n")[2]
+    return "api_key" if _MENTIONED.search(before) else "password"
 
 
 def is_key(value: str) -> bool:

@@ -91,7 +91,14 @@ def _address_around(text: str, at: int, domain: re.Match[str]) -> Hits:
     local = _LOCAL.search(text, max(0, at - 66), at)
     if local is None or _NO_TLD.fullmatch(domain[0]):
         return []
-    if local[0] == "git" or _IN_URL.search(text, max(0, local.start() - 99), local.start()):
+    is_number = local[0].lstrip("+").isdigit() and text.endswith(
+        ("sip:", "sips:"), 0, local.start()
+    )
+    if (
+        local[0] == "git"
+        or is_number
+        or _IN_URL.search(text, max(0, local.start() - 99), local.start())
+    ):
         return []
     return [(local.start(), domain.end(), "email")]
 
@@ -110,12 +117,21 @@ def find_cards(text: str) -> Hits:
 
 def _is_card(found: str) -> bool:
     digits = "".join(str(int(c)) for c in found if c.isdigit())
+    if found == digits and len(digits) == _EAN and _is_ean(digits):
+        return False  # of goods; cards of thirteen digits have not been issued for twenty years
     marks = {c for c in found if not c.isdigit()}
     if len(marks) > 1 or len(set(digits)) < 2:
         return False
     if marks and any(len(group) not in (3, 4, 5, 6, 7) for group in re.split(r"\D", found)[:-1]):
         return False
     return _is_issued(digits) and is_luhn(digits)
+
+
+_EAN = 13
+
+
+def _is_ean(digits: str) -> bool:
+    return sum(int(c) * (3 if index % 2 else 1) for index, c in enumerate(digits)) % 10 == 0
 
 
 def _is_issued(digits: str) -> bool:
@@ -264,7 +280,7 @@ _IPV6 = re.compile(
 )
 _OIDS = ("0.", "1.2.840.", "1.3.6.", "2.5.4.", "2.5.29.", "255.255.")
 _VERSION = re.compile(
-    r"(?:version|release|build|(?:up(?:date|grade)s?|v8)(?: to)?|v|ver|rev|==|>=|<=|~=|\^|chrome|firefox|safari|python|windows|android|ios|linux|kernel|node|java|nginx|postgres\w*|mysql|[A-Za-z]/)[ :=.]{0,3}$",
+    r"(?:version|release|build)[ :=.\"']{0,3}$|(?:(?:up(?:date|grade)s?|v8)(?: to)?|v|ver|rev|==|>=|<=|~=|\^|chrome|firefox|safari|python|windows|android|ios|linux|kernel|node|java|nginx|postgres\w*|mysql|[A-Za-z]/)[ :=.]{0,3}$",
     re.I,
 )
 _SECTION = re.compile(
@@ -284,15 +300,36 @@ def find_ips(text: str) -> Hits:
         for hit in _IPV4.finditer(text):
             before = text[max(0, hit.start() - 12) : hit.start()]
             is_net = hit[0].endswith(".0.0") and text[hit.end() : hit.end() + 1] != "/"
-            if is_net or not _is_address(hit[0]):
+            if is_net or _is_network(text, hit) or not _is_address(hit[0]):
                 continue
-            if not _VERSION.search(before) and not _SECTION.search(before):
+            has_port = _PORT.match(text, hit.end()) is not None
+            if (has_port or not _VERSION.search(before)) and not _SECTION.search(before):
                 hits.append((*hit.span(), "ip_address"))
     if _COLONS.search(text) is not None:
         for hit in _IPV6.finditer(text):
             if any(c.isdigit() for c in hit[0]) and len(hit[0]) > 5 and _is_address(hit[0]):
                 hits.append((*hit.span(), "ip_address"))
     return hits
+
+
+_PORT = re.compile(r":\d{4,5}(?!\d)")
+_NETWORK = re.compile(r"cidr|subn|network|netz|vpc|réseau|rete\b|\bred\b", re.IGNORECASE)
+_MASK = re.compile(r"/(\d\d?)(?!\d)")
+
+
+def _is_network(text: str, hit: re.Match[str]) -> bool:
+    """Whether it is said to be a network, and a mask follows that leaves nothing of it but zeros."""
+    mask = _MASK.match(text, hit.end())
+    if mask is None or not _NETWORK.search(text, max(0, hit.start() - 64), hit.start()):
+        return False
+    try:
+        ipaddress.ip_network(hit[0] + mask[0])
+    except ValueError:
+        return False
+    return int(mask[1]) < _WHOLE
+
+
+_WHOLE = 32
 
 
 def _is_address(found: str) -> bool:

@@ -19,7 +19,7 @@ Hits = list[tuple[int, int, str]]
 
 _CANDIDATE = re.compile(
     first(r"\d", ".,$€£-") + rf"(?:[ \t\u00a0\u202f()./\-\u2010-\u2015－]{{0,3}}\d){{6,17}}"
-    rf"(?!/\w|[-.,]\d){BEFORE_LETTER}"
+    rf"(?!/\w|[-.]\d|,\d(?<!\+\d{{10}},\d)(?<!\+\d{{11}},\d)(?<!\+\d{{12}},\d)){BEFORE_LETTER}"
 )
 _WORDS = re.compile(
     r"κιν|τηλ|κλήση|sđt|điện thoại|hubungi|telp|\bhp\b|\bwa\b|โทร|มือถือ|טלפון|נייד|\bpuh|\bgsm|\btlf|\bcep\b|моб"
@@ -31,13 +31,15 @@ _WORDS = re.compile(
 )
 _NO_PHONE = re.compile(
     r"order|\bpp?\.|\bpages?\b|\bseiten?\b|\bs\.|\bvol|\bissn|\bdoi|regulation|directive|zamówien|sipariş|ordine|طلب|facture|steuern|aktenz|dossier|\bréf|\blot\b|\bzip\b|postal|\bplz\b|\bpart\b|model|invoice|ticket|\bcase|\bref|serial|\bsku|\bisbn|\bean\b|tracking|account|\bid\b|\bids\b|rechnung"
-    r"|bestell|pedido|commande|заказ|订单|注文|주문|version|\bissue|\bpid\b|port|\bline|bytes|epoch|timestamp",
+    r"|bestell|kunden-?n|customer (?:no|num|id)|pedido|commande|заказ|订单|注文|주문|version|\bissue|\bpid\b|port|\bline|bytes|epoch|timestamp",
     re.IGNORECASE,
 )
 _NO_NUMBER = re.compile(
     r"(?:19|20)\d\d\W(?:19|20)\d\d$|\d{5}-\d{4}$|(?:19|20)\d\d([-./ ])[0-3]?\d\1[0-3]?\d(?:\D|$)|[0-3]?\d([-./ ])[0-3]?\d\2(?:19|20)\d\d(?:\D|$)"
 )
 _ISO_DATE = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d(?!\d)")
+_HEX_BEFORE = re.compile(r"(?<![\w-])(?=\d*[a-f])[0-9a-f]{4} \Z")
+_HEX_AFTER = re.compile(r" (?=\d*[a-f])[0-9a-f]{4}(?![\w-])")
 _RANGE = re.compile(r"\d{4} ?[-–] ?\d{4}")
 _LABEL = re.compile(
     r"(?:(?:^|[\n|•·;,(–—-])[ \t]*(?:[MTPFCHW]|mob|port|ph|fon|tf|gsm|cel|dir)|\bport(?:able)?|\bmob(?:ile|il|iel)?|\btelefon\w?"
@@ -46,7 +48,10 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(r"[1-9]\d?(?:([ .])\d{3})(?:\1\d{3})+|[1-9]\d{2}\.\d{3}(?:\.\d{3})*")
-_FILE = re.compile(r"(?:19|20)\d\d[-/]\d|\d{4}(?:\W\d{4}){2,}\Z|\d{3,7}/(?:19|20)?\d\d\Z")
+_FILE = re.compile(
+    r"(?:19|20)\d\d[-/]\d|\d{4}(?:\W\d{4}){2,}\Z|\d{3,7}/(?:19|20)?\d\d\Z|[\d.]{4,12}/(?:19|20)\d\d\Z"
+    r"|[1-9]\d{2,8}/[1-9]\d{2,8}\Z|.*\d [-–]\d"
+)
 _ENCODED = re.compile(r"%2[Bb](\d{8,15})(?!\d)")
 _FICTION = {  # what regulators keep for films and books, which is assigned to nobody
     "AU": r"0?(?:[2378](?:5550|7010)\d{4}|491570\d{3}|49157\d{4})",
@@ -142,10 +147,13 @@ def _is_phone(
         return True
     if not is_labelled and _AMOUNT.fullmatch(bare):
         return False
+    if "(" in bare and ")" not in bare:
+        return False
     is_grouped = _is_grouped(bare)
     if not says_so and (
         not is_grouped
         or text[start - 1 : start] == "/"
+        or (_HEX_BEFORE.search(before) and _HEX_AFTER.match(text, end))
         or _FILE.match(bare)
         or _NO_PHONE.search(before)
     ):

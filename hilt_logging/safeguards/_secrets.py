@@ -12,6 +12,7 @@ import re
 
 from ._gates import has_long_word
 from ._passwords import LEAST_DIFFERENT, is_key, named
+from ._strength import is_mixed_case
 from ._words import places, small_of
 
 
@@ -40,7 +41,7 @@ def _is_jwt(found: str) -> bool:
 
 _PEM = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?P<body>(?:[^-]|-(?!----(?:END|BEGIN)))*+)(?P<end>-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)?+"
+    r"(?P<body>(?:[^-]|-(?!----(?:END|BEGIN)))*+)(?P<end>-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----(?:\\n(?=[\"']))?+)?+"
 )
 _WORDS_AFTER = re.compile(r"[^\w\n]{0,4}(?:[ ][a-z]{1,12}[\s.,;:!?]|\W*\Z)")
 _PUTTY = re.compile(r"Private-Lines: [0-9]+\s(?:[A-Za-z0-9+/=]+\s?)+")
@@ -131,13 +132,29 @@ _API_KEYS = _tails(
         "EAACEdEose0cBA EAAA": r"[\w-]{40,}",
         "sl.": r"[\w-]{60,}",
         "sk_": r"[0-9a-f]{40,}",
+        "sqp_ sqa_ squ_": r"[0-9a-f]{40}",
+        "tskey-": r"(?:auth|api|client|webhook|scim)-[\w-]{20,}",
+        "cio": r"[A-Za-z0-9]{32}",
+        "pat": r"[A-Za-z0-9]{14}\.[0-9a-f]{64}",
+        "ATBB": r"[A-Za-z0-9]{32}",
+        "mlsn.": r"[0-9a-f]{64}",
+        "pscale_pw_ pscale_oauth_ duffel_live_ duffel_test_ CLOJARS_ ddp_ shpua_": r"[\w-]{28,}",
+        "FLWSECK_TEST- FLWSECK_LIVE-": r"[\w-]{12,}",
+        "cmVmdGtu": r"[A-Za-z0-9]{50,}",
+        "eyJrIjoi": r"[\w+/]{60,}={0,2}",
+        "v1.0-": r"[0-9a-f]{24}-[0-9a-f]{140,}",
         "AGE-SECRET-KEY-1": r"[0-9A-Z]{58}",
         "SK AC": r"[0-9a-f]{32}",
-        "hooks.slack.com/services/": r"T\w{6,}/B\w{6,}/\w{16,}",
+        "https://hooks.slack.com/services/ hooks.slack.com/services/": r"T\w{6,}/B\w{6,}/\w{16,}",
         "discord.com/api/webhooks/ discordapp.com/api/webhooks/": r"\d{16,20}/[\w-]{50,}",
     }
 )
 _TELEGRAM = re.compile(r"(?<![\w-])\d{8,10}:AA[\w-]{32,34}(?![\w-])", re.ASCII)
+_DISCORD = re.compile(r"\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)
+_DISCORD_USER = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\Z", re.ASCII)
+_ATLAS = re.compile(r"\.atlasv1\.[\w-]{60,}(?![\w-])", re.ASCII)
+_ATLAS_USER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\Z")
+_LONGEST_USER = 32
 _CLOUD_KEYS = _tails(
     {
         "AKIA ASIA ABIA ACCA AGPA AIDA AROA AIPA ANPA ANVA": r"[A-Z0-9]{16}",
@@ -155,11 +172,18 @@ _CLOUD_KEYS = _tails(
         "dop_v1_ doo_v1_ dor_v1_": r"[0-9a-f]{64}",
     }
 )
+_CLOUD_BEGINNINGS = tuple(_CLOUD_KEYS)
 _LABELLED_CLOUD_KEY = re.compile(
     r"(?:AccountKey|SharedAccessKey|SharedAccessSignature|[?&]sig)=([\w+/%-]{40,}={0,2})"
     r"|(?i:aws.{0,20}secret.{0,20}|secret.{0,3}access.{0,3}key.{0,10}?)[\"'\s:=]{1,5}"
     r"([A-Za-z0-9+/]{40})(?![A-Za-z0-9+/=])",
     re.ASCII,
+)
+_AZURE_KEY = re.compile(
+    r"(?i:key)\d?[\"']?[ \t]{0,3}[\s:=][\"' \t]{0,3}([A-Za-z0-9+/]{86}==)(?![\w=])"
+)
+_BESIDE_ID = re.compile(
+    r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])[\s\S]{1,64}?(?<![A-Za-z0-9+/=])([A-Za-z0-9+/]{40})(?![A-Za-z0-9+/=])"
 )
 _AZURE_SECRET = re.compile(r"(?<![\w~.-])[\w~.-]{3}8Q~[\w~.-]{31,34}(?![\w~-])", re.ASCII)
 _MAILCHIMP = re.compile(r"(?<![\w-])[0-9a-f]{32}-us[0-9]{1,2}(?![\w-])")
@@ -174,7 +198,24 @@ def find_api_keys(text: str) -> Hits:
         hits += [(*hit.span(), "api_key") for hit in _MAILCHIMP.finditer(text)]
     if ":AA" in text:
         hits += [(*hit.span(), "api_key") for hit in _TELEGRAM.finditer(text)]
-    return hits + [hit for hit in named(text, small_of(text)) if hit[2] == "api_key"]
+    hits += _after_user(text, _DISCORD, _DISCORD_USER)
+    if ".atlasv1." in text:
+        hits += _after_user(text, _ATLAS, _ATLAS_USER)
+    return hits + [
+        hit
+        for hit in named(text, small_of(text))
+        if hit[2] == "api_key" and not text.startswith(_CLOUD_BEGINNINGS, hit[0])
+    ]
+
+
+def _after_user(text: str, pattern: re.Pattern[str], user: re.Pattern[str]) -> Hits:
+    """Tokens that begin with the id of somebody, which is looked for from their first full stop on."""
+    hits: Hits = []
+    for hit in pattern.finditer(text):
+        who = user.search(text, max(0, hit.start() - _LONGEST_USER), hit.start())
+        if who is not None:
+            hits.append((who.start(), hit.end(), "api_key"))
+    return hits
 
 
 def find_cloud_keys(text: str) -> Hits:
@@ -195,6 +236,14 @@ def find_cloud_keys(text: str) -> Hits:
             group = 1 if hit[1] is not None else 2
             if len(set(hit[group])) >= LEAST_DIFFERENT:
                 hits.append((*hit.span(group), "cloud_key"))
+    if "==" in text:
+        hits += [(*hit.span(1), "cloud_key") for hit in _AZURE_KEY.finditer(text)]
+    if "AKIA" in text or "ASIA" in text:
+        hits += [
+            (*hit.span(1), "cloud_key")
+            for hit in _BESIDE_ID.finditer(text)
+            if is_mixed_case(hit[1]) and any(c.isdigit() for c in hit[1])
+        ]
     has_id = bool(hits)
     for start, end, kind in named(text, small_of(text)):
         if kind == "cloud_key" or (has_id and _is_secret_key(text, start)):
