@@ -18,12 +18,12 @@ from ._inputs import inputs_of
 from .stats import tallied
 
 
-__all__ = ["Asked", "Steps", "size_of_logs", "unheard"]
+__all__ = ["Asked", "Steps", "files_of_logs", "size_of_files", "unheard"]
 
 
-def size_of_logs(paths: list[str], rotated: bool) -> int:
+def files_of_logs(paths: list[str], rotated: bool) -> list[str]:
     """
-    Return how many bytes logs have.
+    Return the files that logs are in.
 
     Raises:
         ConfigurationError: for what is no log.
@@ -32,7 +32,12 @@ def size_of_logs(paths: list[str], rotated: bool) -> int:
     for path in (*inputs.parquet, *inputs.sqlite):
         told = "A report is made of logs: `hilt-log convert` makes one of it"
         raise ConfigurationError("paths", path, told)
-    return sum(os.path.getsize(file.path) for file in inputs.logs if os.path.isfile(file.path))
+    return inputs.files
+
+
+def size_of_files(files: list[str]) -> int:
+    """Return how many bytes files have."""
+    return sum(os.path.getsize(path) for path in files if os.path.isfile(path))
 
 
 class Steps:

@@ -41,6 +41,11 @@ class Inputs(NamedTuple):
     sqlite: list[str]
     is_divided: bool
 
+    @property
+    def files(self) -> list[str]:
+        """The paths of all of them."""
+        return [*(file.path for file in self.logs), *self.parquet, *self.sqlite]
+
 
 def inputs_of(paths: Paths, report: Report, *, rotated: bool = True) -> Inputs:
     """

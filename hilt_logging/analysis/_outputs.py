@@ -8,12 +8,24 @@ import contextlib
 import os
 import shutil
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..errors import ConfigurationError
 
 
-__all__ = ["whole"]
+__all__ = ["demand_other", "whole"]
+
+
+def demand_other(target: str, read: Iterable[str]) -> None:
+    """
+    Make sure that what is written takes the place of nothing that is read, nor of a folder with it.
+
+    Raises:
+        ConfigurationError: if it would.
+    """
+    place = os.path.realpath(target)
+    if any(f"{os.path.realpath(path)}{os.sep}".startswith(f"{place}{os.sep}") for path in read):
+        raise ConfigurationError("output", target, "Give another: it is what is read")
 
 
 @contextlib.contextmanager
@@ -34,6 +46,10 @@ def whole(path: str, *, force: bool = False, folder: bool = False) -> Iterator[s
     target = os.path.realpath(path)
     if os.path.lexists(target) and (not force or os.path.isdir(target) != folder):
         raise ConfigurationError("output", path, "It is there already: --force takes its place")
+    if os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)):
+        raise ConfigurationError(
+            "output", path, "Give a file: pipes and devices are never replaced"
+        )
     room = f"{target}.{os.urandom(4).hex()}.part"  # in it, nobody else reads what is written
     try:
         os.mkdir(room, 0o700)

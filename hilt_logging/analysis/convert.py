@@ -16,7 +16,7 @@ from ..io.reader import Faults
 from . import _csv, _parquet, _sqlite
 from ._inputs import Inputs, Paths, inputs_of
 from ._lines import Line, Report
-from ._outputs import whole
+from ._outputs import demand_other, whole
 from ._stored import OpenedLines, opened_lines, stored_lines
 from .tables import NAMES
 
@@ -122,6 +122,7 @@ def convert(
     target = target or _beside(given, kind, partition)
     faults = Faults(report)
     inputs = inputs_of(given, faults, rotated=rotated)
+    demand_other(target, inputs.files)
     opened = opened_lines(inputs, keys, key_store, shared=shared_key_file)
     if opened is not None and kind == "jsonl":
         raise ConfigurationError("to", kind, "A log is opened by `decrypt`")

@@ -15,12 +15,12 @@ import msgspec
 from .. import __version__
 from ..errors import ConfigurationError
 from ..io.reader import Faults, Path, Time
-from ._asked import Asked, Steps, size_of_logs, unheard
+from ._asked import Asked, Steps, files_of_logs, size_of_files, unheard
 from ._at_rest import at_rest
 from ._figures import Figures, Group, Report
 from ._listed import Listed, Listing, listing
 from ._opening import opening
-from ._outputs import whole
+from ._outputs import demand_other, whole
 from ._page import page, size_of
 from ._summaries import (
     KINDS,
@@ -157,7 +157,8 @@ def report(
     faults = Faults(report, keep=_MOST_UNREAD)
     target = os.fspath(output)
     with whole(target, force=force) as part, at_rest(paths, faults) as (resting, seen):
-        size = size_of_logs(resting, rotated)
+        files = files_of_logs(resting, rotated)
+        demand_other(target, files)
         asked = Asked(
             paths=resting,
             report=seen,
@@ -172,7 +173,7 @@ def report(
             models=tuple(models),
             users=tuple(users),
         )
-        step = Steps(progress, size, 4 if transcripts else 3)
+        step = Steps(progress, size_of_files(files), 4 if transcripts else 3)
         made = _Made(asked, listed, step)
         if transcripts:
             made.tell(given, key_store, shared_key_file)

@@ -20,7 +20,7 @@ from ..io.reader import Faults
 from ..safeguards.chain import without_integrity
 from ._inputs import Inputs, Paths, inputs_of
 from ._lines import Line, Report
-from ._outputs import whole
+from ._outputs import demand_other, whole
 from ._stored import stored_lines
 from .search import Wanted, users_of
 from .tables import COLUMNS
@@ -135,7 +135,7 @@ def reprice(
         for _ in work.lines():
             pass
     else:
-        _demand_other(target, inputs)
+        demand_other(target, inputs.files)
         with whole(target, force=force) as part, open(part, "wb") as file:
             for line in work.lines():
                 file.write(line + b"\n")
@@ -154,12 +154,6 @@ def _day(at: str | datetime.date) -> datetime.date | None:
         return datetime.date.fromisoformat(at)
     except ValueError:
         raise ConfigurationError("at", at, "Must be event, today or a date: 2026-01-31") from None
-
-
-def _demand_other(target: str, inputs: Inputs) -> None:
-    read = [*(file.path for file in inputs.logs), *inputs.parquet, *inputs.sqlite]
-    if os.path.realpath(target) in map(os.path.realpath, read):
-        raise ConfigurationError("output", target, "Give another: it is what is read")
 
 
 class _Tables:

@@ -363,6 +363,24 @@ def test_whole_or_not_at_all(kind, write, calls, tmp_path, monkeypatch):
     assert ["a.jsonl", "out"] == sorted(os.listdir(tmp_path))
 
 
+@pytest.mark.parametrize("kind", ["csv", "sqlite", "jsonl"])
+def test_what_is_read_stays(kind, write, calls, tmp_path):
+    """Nothing takes the place of a log that it is made of, whatever is forced."""
+    path = write("app.jsonl", *calls(2))
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="what is read"):
+        convert(path, to=kind, output=path, force=True)
+    assert before == path.read_bytes()
+
+
+def test_folder_that_is_read_stays(write, calls, tmp_path):
+    """A folder of Parquet does not take the place of the folder in which the log is."""
+    path = write("app.jsonl", *calls(2))
+    with pytest.raises(ConfigurationError, match="what is read"):
+        convert(path, to="parquet", output=tmp_path, partition=True, force=True)
+    assert path.exists()
+
+
 def test_names(write, calls, tmp_path):
     """Without an output it stands beside the file; without a format the output's name tells."""
     path = write("a.hilt.jsonl", *calls(1))

@@ -515,6 +515,21 @@ def test_nothing_is_written_over(log, tmp_path):
     assert "mine" != target.read_text()
 
 
+def test_what_is_read_stays(log, tmp_path):
+    """No page takes the place of a log that it is made of, nor of a pipe, whatever is forced."""
+    path = log()
+    before = path.read_bytes()
+    (tmp_path / "link.html").symlink_to(path)
+    for target in (path, tmp_path / "link.html"):
+        with pytest.raises(ConfigurationError, match="what is read"):
+            report(path, target, report=lambda error: None, force=True)
+    os.mkfifo(tmp_path / "pipe.html")
+    with pytest.raises(ConfigurationError, match="never replaced"):
+        report(path, tmp_path / "pipe.html", report=lambda error: None, force=True)
+    assert before == path.read_bytes()
+    assert (tmp_path / "pipe.html").is_fifo()
+
+
 def test_whole_or_not_at_all(log, tmp_path, monkeypatch):
     """Where the page can't be made, nothing of it is left."""
     path = log()
