@@ -8,8 +8,10 @@ with higher numbers, before which numbers are missing.
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,9 +25,9 @@ from ._findings import Finding, Findings, Place
 __all__ = ["Row", "SealRange", "Seals"]
 
 _MOST_ROWS = 100
-_TIME = b'"timestamp":"'
-_MOST_BEFORE = 256
-_NEVER = b"~"
+_NEVER = "~"
+_USUAL = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+_TIMES = re.compile(rb'"timestamp"\s*:\s*"([^"\\]*)"')
 _MOST_STEPS = 50_000_000
 _SLACK_S = 300.0
 _MOST_HOLES = 1000
@@ -61,7 +63,7 @@ class _Hole(NamedTuple):
     first: int
     last: int
     finding: Finding
-    oldest: bytes
+    oldest: str
 
 
 class _Rewriting(NamedTuple):
@@ -145,9 +147,11 @@ class Seals:
     def note(self, lines: Iterable[bytes]) -> None:
         """Take what lines say of when they were written."""
         for line in lines:
-            when = _time_in(line)
-            if when < self._oldest:
-                self._oldest = when
+            self._oldest = min(self._oldest, _time_in(line))
+
+    def note_stray(self, line: bytes) -> None:
+        """Take the same of a line that is in no chain, or not in its place, if it is an event."""
+        self._oldest = min(self._oldest, _time_in(line, is_stray=True))
 
     def missed(self) -> None:
         """Remember that a file could not be read to its end: seals in it are not missing."""
@@ -256,7 +260,7 @@ class Seals:
         self, key: SealKey, chain: Chain, place: Place, line: bytes, link: Link
     ) -> None:
         """Hold what a sealed line and those before it say of their time against that of the key."""
-        said, oldest = _seconds(_time_in(line)), _seconds(self._oldest)
+        said = _seconds(_time_in(line))
         minute = -1 if said is None else key.minute_of(said)
         add = self._findings.add
         if said is None or minute > key.minute + 1:
@@ -272,10 +276,10 @@ class Seals:
                 "was put back, or it was written later than it says"
             )
             add("dated back", "unchecked", message, place, chain.id, link.seq)
-        elif oldest is not None and self._before is not None and oldest < self._before - _SLACK_S:
+        elif self._before is not None and _is_older(self._oldest, self._before):
             message = (
-                f"lines that it seals say {self._oldest.decode()}Z, and the seal before them was made "
-                f"{(self._before - oldest) / 60:,.0f} minutes later"
+                f"lines that it seals say {_told(self._oldest)}, and the seal before them was made "
+                f"{_later(self._oldest, self._before)}"
             )
             add("dated back", "unchecked", message, place, chain.id, link.seq)
         self._before = said
@@ -386,16 +390,15 @@ class Seals:
         last = [each for _, some in statements for each in some if each.key == row.name]
         last = [each for each in last if each.last == hole.last]
         if first is not None and hole.first == 0:
-            oldest = _seconds(hole.oldest)
             key = self._key_of(first.key, last[-1].seal) if last else None
             if key is None or not key.has_sealed(last[-1].line, last[-1].seal):
                 message = (
                     f"nothing shows when the seal {hole.last} was made, which is said to be deleted"
                 )
-            elif oldest is not None and oldest < key.time - _SLACK_S:
+            elif _is_older(hole.oldest, key.time):
                 message = (
-                    f"lines say {hole.oldest.decode()}Z, and the seal before them, which is deleted "
-                    f"by statement, was made {(key.time - oldest) / 60:,.0f} minutes later"
+                    f"lines say {_told(hole.oldest)}, and the seal before them, which is deleted "
+                    f"by statement, was made {_later(hole.oldest, key.time)}"
                 )
         self._findings.withdraw([hole.finding])
         if message and hole.finding.severity == "tampering":
@@ -429,18 +432,58 @@ class Seals:
             )
 
 
-def _time_in(line: bytes) -> bytes:
-    """When a line says that it was written, to the second; `_NEVER` where it does not."""
-    begin = line.find(_TIME, 0, _MOST_BEFORE) + len(_TIME)
-    when = line[begin : begin + 19]
-    return when if begin >= len(_TIME) and when[:4].isdigit() else _NEVER
+class _Event(msgspec.Struct):
+    hilt_version: Any = None
+    timestamp: Any = _NEVER
 
 
-def _seconds(when: bytes) -> float | None:
+_decoder = msgspec.json.Decoder(_Event)
+
+
+def _time_in(line: bytes, is_stray: bool = False) -> str:
+    """When a line says that it was written, in UTC, to the second; empty where that is no time."""
     try:
-        return datetime.fromisoformat(f"{when.decode()}+00:00").timestamp()
+        event = _decoder.decode(line)
+    except (ValueError, RecursionError):  # behind a fragment, or what others may still read
+        times = [] if is_stray else _TIMES.findall(line)
+        return min((_in_utc(each.decode(errors="replace")) for each in times), default=_NEVER)
+    if is_stray and event.hilt_version is None:
+        return _NEVER
+    return _in_utc(event.timestamp)
+
+
+def _in_utc(when: Any) -> str:
+    if when == _NEVER:
+        return _NEVER
+    try:
+        if usual := _USUAL.fullmatch(when):
+            return usual[1]
+        found = datetime.fromisoformat(when)
+        return (found if found.tzinfo is None else found.astimezone(UTC)).isoformat()[:19]
+    except (ValueError, OverflowError, TypeError):
+        return ""
+
+
+def _seconds(when: str) -> float | None:
+    try:
+        return datetime.fromisoformat(f"{when}+00:00").timestamp()
     except ValueError:
         return None
+
+
+def _is_older(when: str, than: float) -> bool:
+    """Whether a line says a time before another, or none that can be read."""
+    said = _seconds(when)
+    return when != _NEVER and (said is None or said < than - _SLACK_S)
+
+
+def _told(when: str) -> str:
+    return "no time that can be read" if _seconds(when) is None else f"{when}Z"
+
+
+def _later(when: str, than: float) -> str:
+    said = _seconds(when)
+    return "later" if said is None else f"{(than - said) / 60:,.0f} minutes later"
 
 
 def _is_explained(name: str, hole: _Hole, statements: list[tuple[str, list[SealRange]]]) -> bool:

@@ -213,6 +213,8 @@ class Walk(Explanations):
         if stray.kind == "linked" and span is None and not is_json(stray.line):
             stray = stray._replace(kind="glued")
         self._strays.add(stray, span)
+        if self.seals.asks_for_times and (self.chain is None or self.chain.resumes is None):
+            self.seals.note_stray(stray.line)
         is_sealed = (
             stray.kind == "linked" and stray.link is not None and stray.link.seal is not None
         )

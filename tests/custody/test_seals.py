@@ -576,6 +576,49 @@ class TestWhoTakesTheHost:
         assert {"seals missing": 1} == kinds(log.verify(), 1)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"session_id": "s" * 300, "timestamp": "2024-01-01T00:00:00Z"},
+        {"extensions": {"timestamp": "2999-01-01T00:00:00Z"}, "timestamp": "2024-01-01T00:00:00Z"},
+        b'{"timestamp":"2999-01-01T00:00:00Z","timestamp":"2024-01-01T00:00:00Z"}',
+        b'{"timestamp": "2024-01-01T00:00:00Z"}',
+        b'{"timest\\u0061mp":"2024-01-01T00:00:00Z"}',
+        {"timestamp": "0000-01-01T00:00:00Z"},
+        {"timestamp": 1704067200},
+        b'{"timestamp":"2024-01-01T00:00:00Z","number":NaN}',
+        "NOW+14:00",
+    ],
+)
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_however_a_time_is_said(log, event, is_linked):
+    """A line is dated back wherever and however it says its time, also one that is in no chain."""
+    if event == "NOW+14:00":
+        event = {"timestamp": days_ago(0)[:19] + "+14:00"}
+    if isinstance(event, dict):
+        event = json.dumps(event, separators=(",", ":")).encode()
+    if not is_linked:
+        event = event.replace(b"{", b'{"hilt_version":"1.0.0",', 1)
+        if b"NaN" in event:
+            return  # it is no event
+    log.write()
+    lines, key = log.lines, log.present()
+    found, last = chain.link_of(lines[-1]), lines[-1]
+    notice = line_of_notice({"kind": "checkpoint", "chain": found.chain})
+    if is_linked:
+        last = chain.link(event, found.chain, found.seq + 1, chain.sha256(last))
+        made = chain.link(notice, found.chain, found.seq + 2, chain.sha256(last))
+    else:
+        spanned = chain.spanning(chain.sha256(last))
+        spanned.update(event + b"\n")
+        span = chain.Span(1, spanned.hexdigest())
+        last = event
+        made = chain.link(notice, found.chain, found.seq + 1, chain.sha256(event), span)
+    log.lines = [*lines, last, chain.seal(key.seal(made), None)]
+    verdict = log.verify()
+    assert 1 == kinds(verdict, 2)["dated back"]
+
+
 def days_ago(days):
     return timestamp(time.time_ns() - days * 86_400_000_000_000)
 
