@@ -214,7 +214,7 @@ _VALUE = re.compile(
 )
 _NEXT_PAIR = re.compile(r"&(?=[\w.%-]+=|$)")
 _TEMPLATE = re.compile(
-    r"[%{<\[]|\$(?![$?!])|:\w+$|(?:x+|\*+|\.+|•+|#+|-+|_+)$|your[-_ ]|my[-_ ]|example|(?:os|process|env|self|this|config"
+    r"[%{<\[]|\$(?!\$)|:\w+$|(?:x+|\*+|\.+|•+|#+|-+|_+)$|your[-_ ]|my[-_ ]|example|(?:os|process|env|self|this|config"
     r"|settings|args|ctx|request|req|user|data|params|options|getpass)\.|(?:none|null|nil|true|false"
     r"|undefined|str|string|bytes|int|any|bool|text|optional|required|redacted|hidden|masked|password"
     r"|passwd|secret|token|field|input|varchar|empty|default|unknown|n/a)\b(?:$|\W)",
@@ -402,7 +402,8 @@ def _given(text: str, at: int, is_password: bool) -> Hits:
         value = _NEXT_PAIR.split(value, 1)[0]
     else:
         stripped = value.rstrip(".?。？:")
-        value = value if _is_line(text, at, hit) and stripped + "." == value else stripped
+        is_kept = hit["sign"] == ":" and stripped + "." == value and _is_line(text, at, hit)
+        value = value if is_kept else stripped
     if not is_password:
         value = value.partition("@")[0]
     start = hit.start("bare")

@@ -15,7 +15,7 @@ PLAIN, UNLIKE, STRANGE = 0, 1, 2
 _SIGNS = re.compile(r"[!#$%&*+=?@^~](?=.)|(?<=[\w-])[!#$*+?^~]+$")
 _OF_STANDARDS = re.compile(
     r"""
-      (?:\w+[-_.])?
+      (?-i:(?:[a-z]+|[A-Z0-9]+)[-_.])?
       (?:sha|md|aes|des|rsa|base|p?bkdf|kdf|argon|bcrypt|scrypt|o?auth|utf|iso|rfc|https?|tls|ssl|ssh|wpa
       |ipv|win|windows|version|ver|v|cve|ids?|no|nr|rev|iphone|android|office|page|step|line|user|benutzer
       |host|server|node|client|pass(?:word|wd|wort)?|pwd|test|table|column|col|field|feld|section|chapter

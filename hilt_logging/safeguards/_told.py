@@ -19,193 +19,27 @@ _ENDING = re.compile(r"(?:[^\W\d_]{1,8}(?:['’][^\W\d_]{1,4})?)?(?=[\s:：,;(\"
 _TOKEN = re.compile(r"[^\s]{1,72}")
 _OPENING, _CLOSING = "\"'`«“„「『([<*_", "\"'`»”“」』)]>,;:.…"
 _WORD = re.compile(r"[^\W\d_][\w'’.-]{0,23}:?|[-–—=>→:/|]{1,2}|\([^\W_]{0,12}\)?:?|\d")
-_SAYS = frozenset(
-    [
-        "is",
-        "was",
-        "are",
-        "now",
-        "ist",
-        "war",
-        "lautet",
-        "lautete",
-        "est",
-        "était",
-        "c'est",
-        "c’est",
-        "sera",
-        "es",
-        "era",
-        "é",
-        "foi",
-        "era",
-        "fue",
-        "será",
-        "è",
-        "jest",
-        "było",
-        "je",
-        "bylo",
-        "byl",
-        "byla",
-        "bolo",
-        "був",
-        "була",
-        "было",
-        "был",
-        "была",
-        "е",
-        "є",
-        "on",
-        "var",
-        "vardı",
-        "este",
-        "yra",
-        "buvo",
-        "ir",
-        "és",
-        "volt",
-        "adalah",
-        "là",
-        "هو",
-        "هي",
-        "كان",
-        "कि",
-        "है",
-        "था",
-        "είναι",
-        "ήταν",
-        "הוא",
-        "היא",
-        "היה",
-        "heter",
-        "är",
-        "var",
-        "er",
-        "was",
-        "wordt",
-        "on",
-        "oli",
-        "=",
-        "-",
-        "–",
-        "—",
-        "→",
-        "->",
-        "=>",
-        ":",
-        "/",
-        "called",
-        "bleibt",
-        "wäre",
-    ]
+
+
+def _words_of(line: str) -> frozenset[str]:
+    return frozenset(line.split())
+
+
+_SAYS = _words_of(
+    "is was are now ist war lautet lautete est était c'est c’est sera es era é foi fue será è "
+    "jest było je bylo byl byla bolo був була было был была е є on var vardı este yra buvo ir "
+    "és volt adalah là هو هي كان कि है था είναι ήταν הוא היא היה heter är er wordt oli = - – "
+    "— → -> => : / called bleibt wäre be"
 )
-_OF = frozenset(
-    [
-        "for",
-        "to",
-        "of",
-        "on",
-        "in",
-        "at",
-        "by",
-        "with",
-        "via",
-        "per",
-        "zu",
-        "für",
-        "von",
-        "im",
-        "am",
-        "auf",
-        "mit",
-        "bei",
-        "pour",
-        "du",
-        "des",
-        "de",
-        "au",
-        "aux",
-        "à",
-        "sur",
-        "para",
-        "del",
-        "della",
-        "di",
-        "da",
-        "do",
-        "na",
-        "no",
-        "em",
-        "voor",
-        "van",
-        "op",
-        "met",
-        "till",
-        "för",
-        "på",
-        "til",
-        "av",
-        "pre",
-        "pro",
-        "od",
-        "от",
-        "для",
-        "к",
-        "на",
-        "за",
-        "в",
-        "до",
-        "з",
-        "у",
-        "ve",
-        "için",
-    ]
+_OF = _words_of(
+    "for to of on in at by with via per zu für von im am auf mit bei pour du des de au aux à "
+    "sur para del della di da do na no em voor van op met till för på til av pre pro od от "
+    "для к на за в до з у ve için"
 )
-_MORE = frozenset(
-    [
-        "and",
-        "or",
-        "und",
-        "oder",
-        "et",
-        "ou",
-        "y",
-        "o",
-        "e",
-        "ed",
-        "i",
-        "a",
-        "и",
-        "или",
-        "и,",
-        "now",
-        "also",
-        "auch",
-        "then",
-        "dann",
-        "later",
-        "jetzt",
-        "nun",
-        "maintenant",
-        "ahora",
-        "it's",
-        "its",
-        "is",
-        "ist",
-        "to",
-        "zu",
-        "/",
-        "&",
-        ",",
-        "-",
-        "->",
-        "→",
-        "=",
-        "new",
-        "neu",
-        "changed",
-    ]
+_MORE = _words_of(
+    "and or und oder et ou y o e ed i a и или и, now also auch then dann later jetzt nun "
+    "maintenant ahora it's its is ist to zu / & , - -> → = new neu changed old alt ancien "
+    "anterior vorher before previous"
 )
 _ASCII_RUN = re.compile(rf"[{UNSPACED}：:「『]{{0,10}}([!-~]{{6,64}})")
 
@@ -221,28 +55,33 @@ def told(text: str, at: int) -> Spans:
     said = _SAID_FOR if text[ending.end() : ending.end() + 1] in (":", "：") else 0
     is_of, passed = False, 0
     for token in _TOKEN.finditer(text, ending.end(), stop):
+        if token.end() < len(text) and not text[token.end()].isspace():
+            return out  # it is cut off here
         start, end = _bare(text, *token.span())
-        word = text[start:end]
-        force = strength(word) if end - start > 5 else PLAIN
+        force = strength(text[start:end])
         if force != PLAIN:
-            if not _is_enough(word, force, said > 0, is_of, passed, bool(out)):
+            if not _is_enough(text[start:end], force, said > 0, is_of, passed, bool(out)):
                 return out
             out.append((start, end))
             said = passed = 0
             continue
-        small = token[0].lower()
-        if out and small.strip(",;.") not in _MORE:
+        small = token[0].lower().rstrip(",")
+        says_so = small in _SAYS or small.endswith((":", "："))
+        is_first = token.start() == ending.end()
+        if out and small.strip(";.:") not in _MORE:
             return out
-        if (
-            passed >= _MOST_WORDS
-            or (passed and text[token.end() - 1] in ".!?;")
-            or (_WORD.fullmatch(token[0]) is None and token.start() > ending.end())
-        ):
+        if passed >= _MOST_WORDS or not (is_first or _is_passed(token[0], says_so or said > 0)):
             return out
-        said = _SAID_FOR if small in _SAYS or small.endswith((":", "：")) else said - 1
+        said = _SAID_FOR if says_so else said - 1
         is_of = is_of or small in _OF
-        passed += token.start() > ending.end()
+        passed += not is_first
     return out
+
+
+def _is_passed(token: str, says_so: bool) -> bool:
+    """Whether a sentence goes on with this word; behind a comma only where something was said."""
+    bare = token.removesuffix(",") if says_so else token
+    return _WORD.fullmatch(bare) is not None and not bare.endswith(".")
 
 
 def _is_enough(

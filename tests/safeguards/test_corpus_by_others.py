@@ -12,6 +12,8 @@ What they were when nobody had seen the cases is what to expect elsewhere:
 - `corpus_third`: 349 of 364, 350 covered; 4 of 86.
 - `corpus_fourth`: 543 of 694, 557 covered; 10 of 136. It has six times as many passwords, and the hard
   ones: 150 of 268 were found.
+
+The floors are what is found since.
 """
 
 from __future__ import annotations
@@ -84,43 +86,42 @@ THIRD = Corpus(
     cases=283,
     countries=50,
     floors={
-        "api_key": (38, 39, 0),
-        "cloud_key": (20, 21, 0),
+        "api_key": (39, 39, 0),
+        "cloud_key": (21, 21, 0),
         "credit_card": (12, 12, 0),
         "email": (34, 34, 0),
         "iban": (22, 22, 0),
         "ip_address": (19, 19, 0),
         "jwt": (5, 5, 0),
-        "national_id": (77, 80, 0),
-        "password": (36, 45, 1),
+        "national_id": (79, 80, 0),
+        "password": (43, 45, 0),
         "phone": (68, 69, 3),
         "private_key": (6, 6, 0),
         "us_ssn": (12, 12, 0),
     },
-    places=(364, 350),
-    clean=(86, 4),
+    places=(364, 360),
+    clean=(86, 3),
 )
-
 FOURTH = Corpus(
     folder="corpus_fourth",
     cases=599,
     countries=58,
     floors={
-        "api_key": (63, 81, 0),
-        "cloud_key": (26, 31, 2),
-        "credit_card": (18, 18, 1),
+        "api_key": (75, 81, 0),
+        "cloud_key": (30, 31, 2),
+        "credit_card": (18, 18, 0),
         "email": (55, 56, 0),
         "iban": (20, 20, 0),
-        "ip_address": (49, 50, 5),
+        "ip_address": (50, 50, 0),
         "jwt": (10, 10, 0),
-        "national_id": (63, 67, 0),
-        "password": (150, 268, 3),
-        "phone": (65, 68, 6),
-        "private_key": (10, 11, 0),
+        "national_id": (67, 67, 0),
+        "password": (255, 268, 0),
+        "phone": (68, 68, 0),
+        "private_key": (11, 11, 0),
         "us_ssn": (14, 14, 0),
     },
-    places=(694, 557),
-    clean=(136, 10),
+    places=(694, 680),
+    clean=(136, 1),
 )
 
 
@@ -185,10 +186,11 @@ def test_false_alarms(corpus, score):
     assert score.spoiled <= corpus.clean[1]
 
 
-def test_false_alarms_at_home():
-    """With the telephone numbers of its own country only, one clean text has a false alarm."""
-    texts = [(case, *unmarked(case["text"])) for case in THIRD.all_cases()]
+@pytest.mark.parametrize(("corpus", "most"), [(THIRD, 0), (FOURTH, 1)], indirect=["corpus"])
+def test_false_alarms_at_home(corpus, most):
+    """With the telephone numbers of its own country only, hardly any clean text has a false alarm."""
+    texts = [(case, *unmarked(case["text"])) for case in corpus.all_cases()]
     spoiled = [
         case["id"] for case, text, marked in texts if not marked and found_in(case, text, True)
     ]
-    assert len(spoiled) <= 1, spoiled
+    assert len(spoiled) <= most, spoiled

@@ -27,6 +27,10 @@ SAMPLES = {
 PEM = "-----BEGIN PRIVATE KEY-----" + "\nMIIB\n-----END PRIVATE KEY-----"
 
 
+AZURE_KEY = "Ab3dE6gH9jK2mN5pQ8sT1+" * 3 + "vW4xY7zA0cD3fG6hJ9kM" + "=="
+BOT_TOKEN = "MTk4NjIyNDgzNDcxOTI1MjQ4" + ".Cl2FMQ." + "ZnVjaHNpYS1tYWdlbnRhLXBldGFs"
+
+
 def found(kind, text):
     (detector,) = detectors_of([kind], ["US", "DE"])
     return [text[start:end] for start, end, _ in detector(text)]
@@ -110,6 +114,29 @@ def test_any_text(kind):
         ("password", "รหัสผ่านคือ Siam#2024", "Siam#2024"),
         ("password", "ALTER USER b IDENTIFIED BY 'Horse#Battery'", "Horse#Battery"),
         ("password", "mysql -u root -pSecr3t99 shop", "Secr3t99"),
+        ("password", "my password used to be Tulip_Field7", "Tulip_Field7"),
+        ("password", "Das Kennwort war, glaube ich, Regen#Tag12.", "Regen#Tag12"),
+        ("password", "ma clé wifi c'est sapin-vert-38", "sapin-vert-38"),
+        ("password", "mein Passwort ist mausi, leider", "mausi"),
+        ("password", "Parolanız: Deniz.1905", "Deniz.1905"),
+        ("password", "パスワードはSakura_2031です", "Sakura_2031"),
+        ("password", 'config.setPassword("r4in-Barrel")', "r4in-Barrel"),
+        ("password", "define('SMTP_PASSWORD', 'W1nd!mill');", "W1nd!mill"),
+        ("password", 'connect("db1", "shop", "M4ple-Leaf", "orders")', "M4ple-Leaf"),
+        ("password", 'session.login("ann", "qu1ck-Otter")', "qu1ck-Otter"),
+        ("password", "- name: DB_PASSWORD\n  value: 0ld-Harbour", "0ld-Harbour"),
+        ("password", 'variable "db_password" {\n  default = "c0pper-Kettle"\n}', "c0pper-Kettle"),
+        ("password", "user,password\nann,Winter-Coat\n", "Winter-Coat"),
+        ("password", "| user | password |\n|---|---|\n| ann | b1rch-Tree |", "b1rch-Tree"),
+        ("password", "db:5432:shop:ann:St0ne-Bridge\n", "St0ne-Bridge"),
+        ("password", "Server=a;Uid=b;Pwd=x{y}z9w;", "x{y}z9w"),
+        ("password", "echo 'ann:gr3en-Door' | chpasswd", "gr3en-Door"),
+        ("password", "WIFI:T:WPA;S:Home;P:bl4ck-Forest;;", "bl4ck-Forest"),
+        ("password", "sqlplus ann/P1ne-Cone@orcl", "P1ne-Cone"),
+        ("password", "access for the shop: ann / no, creds: ann / S1lver-Spoon", "S1lver-Spoon"),
+        ("password", "the PIN of my card: 1234, card PIN 5079", "5079"),
+        ("cloud_key", f"key: {AZURE_KEY}", AZURE_KEY),
+        ("api_key", f"client.login('{BOT_TOKEN}')", BOT_TOKEN),
         ("api_key", "COHERE_API_KEY: 7hGq2LkP9sDfXcVbN3mQwErTy", "7hGq2LkP9sDfXcVbN3mQwErTy"),
         ("cloud_key", "aws_secret_key: 8e+IC31JD//DL8VmVz4UBD", "8e+IC31JD//DL8VmVz4UBD"),
         ("email", "jan (małpa) example (kropka) pl", "jan (małpa) example (kropka) pl"),
@@ -119,6 +146,28 @@ def test_any_text(kind):
 def test_found(kind, text, value):
     """It is found in other scripts and languages, by its name alone, and next to what is none."""
     assert [value] == found(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "values"),
+    [
+        (
+            "cloud_key",
+            f"{SAMPLES['cloud_key']},aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD3fG6hJ9k",
+            {SAMPLES["cloud_key"], "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD3fG6hJ9k"},
+        ),
+        (
+            "national_id",
+            "NI number HH 23 31 26 C, NHS number 943 476 5919",
+            {"HH 23 31 26 C", "943 476 5919"},
+        ),
+        ("password", "password: Am8er+Glow or old: Iv0ry*Tusk", {"Am8er+Glow", "Iv0ry*Tusk"}),
+        ("password", "user;password\nann;Fir-Wood\nbo;0ak-Wood", {"Fir-Wood", "0ak-Wood"}),
+    ],
+)
+def test_found_together(kind, text, values):
+    """Numbers and keys next to each other are all found."""
+    assert values == set(found(kind, text))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +181,20 @@ def test_found(kind, text, value):
         ("password", "Use --password to set it, or --token to pass one."),
         ("password", "WHERE p = 'x' -- Password 'must be long enough'"),
         ("password", "next_page_token: CAUQAA12345"),
+        ("password", "Forgot your password? Call extension 4711-B or mail us."),
+        ("password", "Passwords are hashed with PBKDF2-SHA256 since version 2.4.1b"),
+        ("password", "password policy ISO-27001, reset on 2024-11-22, 12-character minimum"),
+        ("password", "mein Passwort ist abgelaufen, my password is wrong, my password is expired."),
+        ("password", 'fields = ("username", "password1", "password2")'),
+        ("password", 'Column("password", "varchar(64)"), hash("password", "sha256")'),
+        ("password", "password,\n    username,\n    user_id2,\n"),
+        ("password", "$pw = Read-Host -AsSecureString"),
+        ("password", "tool --password PASSWORD --api-key API_KEY"),
+        ("password", "GPIO pin 17, error code 1045, PIN 110001 New Delhi, zip code: 10115"),
+        ("password", "login: see https://example.com/a1b2c3d4"),
+        ("credit_card", "EAN 4901234567894"),
+        ("ip_address", 'subnets = ["10.0.16.0/20"]'),
+        ("phone", "step 12000/48000, lei 13.709/2018, coords 128 64 -2048"),
         ("email", "look at this point now, at the dot matrix"),
         ("private_key", 'if "-----BEGIN PRIVATE KEY-----" in text:'),
         ("phone", "call me at 10:30 2024-11-22"),
