@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from hilt_logging import HILTFileHandler, custody, emit
+from hilt_logging.analysis import stats
 from hilt_logging.io.reader import Faults, read
 from hilt_logging.safeguards import sealing
 from hilt_logging.storage import exclusion
@@ -42,11 +43,17 @@ def prompt(text="Hi"):
 
 
 def is_read_as(path, found, other):
-    """Check that a reader takes each event of a file and reports each other line, and no more."""
+    """Check that readers take each event of a file and report each other line, and no more."""
     faults = Faults()
     events = read(path, errors="skip", report=faults, rotated=False)
     assert found == Counter(event.event_id for event in events)
     assert len(other) == faults.count == len({error.line for error in faults.first})
+    if len(found) < 1000:
+        figures = stats(path, engine="python", rotated=False, report=lambda error: None)
+        assert (found.total(), len(other)) == (
+            figures.total.events + figures.notices,
+            figures.unread,
+        )
 
 
 def content_of(path):
