@@ -115,9 +115,22 @@ _PASSWORD_WORDS = (
     + _WITH_CONTRASE
 )
 _TOKEN_WORDS = ("secret", "token", "key", "credential", "clave")
+_KEYS_OF = (
+    *(
+        "api",
+        "app",
+        "application",
+        "access",
+        "secret",
+        "private",
+        "signing",
+        "encryption",
+        "account",
+    ),
+    *("master", "license", "subscription", "auth", "consumer", "ingest", "integration"),
+)
 _TOKEN_NAME = re.compile(
-    r"(?:access[_-]?key[_-]?secret|(?:api|app|application|access|secret|private|signing|encryption|account|master"
-    r"|license|subscription|auth|consumer|ingest|integration)[_ -]?key|clave"
+    rf"(?:access[_-]?key[_-]?secret|(?:{'|'.join(_KEYS_OF)})[_ -]?key|clave"
     r"|credentials?|(?:(?:client|app|shared)[_ -]?)?secret"
     r"|(?:(?:access|auth|refresh|bearer|session|id|bot|security|csrf|api)[_ -]?)?token)\Z"
 )
@@ -321,6 +334,8 @@ def named(text: str, small: str) -> Hits:
             for at in places(small, word):
                 end = at + len(word)
                 end += word == "credential" and small[end : end + 1] == "s"
+                if word == "key" and not small.endswith(_KEYS_OF, 0, _name_end(small, at)):
+                    continue
                 if (
                     not small[end : end + 1].isalnum()
                     and _VALUE.match(text, end) is not None
@@ -329,6 +344,11 @@ def named(text: str, small: str) -> Hits:
                     kind = _kind_of(small, _NAME.search(small, max(0, at - _LONGEST_PREFIX), end))
                     hits += [(*hit[:2], kind) for hit in _given(text, end, False)]
     return [hit for hit in hits if hit[2] == "password" or is_key(text[hit[0] : hit[1]])]
+
+
+def _name_end(small: str, at: int) -> int:
+    """Where the word ends that stands before this one."""
+    return at - 1 if small[at - 1 : at] in ("_", " ", "-") else at
 
 
 def _kind_of(small: str, name: re.Match[str] | None) -> str:
