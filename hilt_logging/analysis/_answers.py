@@ -8,14 +8,14 @@ import csv
 import io
 import os
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import msgspec
 
 from ..errors import ConfigurationError
 from ..io.reader import Faults
-from ._outputs import whole
+from ._outputs import demand_other, whole
 
 
 __all__ = ["FORMATS", "Answer"]
@@ -37,6 +37,7 @@ class Answer:
     columns: tuple[str, ...]
     faults: Faults
     events: int
+    _read: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         raise NotImplementedError
@@ -65,6 +66,7 @@ class Answer:
         chosen = format or os.path.splitext(path)[1].removeprefix(".")
         if chosen not in FORMATS:
             raise ConfigurationError("format", chosen, f"Must be one of: {', '.join(FORMATS)}")
+        demand_other(path, self._read)
         with whole(path, force=force) as part:
             if chosen == "parquet":
                 self._write_parquet(part)

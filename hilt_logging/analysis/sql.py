@@ -84,7 +84,7 @@ def query(
     database = Database(inputs, faults, lines=None if opened is None else opened.lines(faults))
     try:
         database.make_views()
-        return _Answer(sql, database, faults)
+        return _Answer(sql, database, faults, inputs.files)
     except BaseException:
         database.close()
         raise
@@ -93,8 +93,9 @@ def query(
 class _Answer(Answer):
     """That of DuckDB."""
 
-    def __init__(self, sql: str, database: Database, faults: Faults) -> None:
+    def __init__(self, sql: str, database: Database, faults: Faults, read: list[str]) -> None:
         self.faults = faults
+        self._read = read
         self.events = database.events
         self._sql = sql
         self._database = database

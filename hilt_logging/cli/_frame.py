@@ -21,7 +21,7 @@ from click.exceptions import Exit
 
 from .. import __version__
 from ..errors import ConfigurationError, HILTError, MissingDependencyError, ReadError
-from ._output import complain
+from ._output import complain, show_every_character
 
 
 __all__ = ["COMMANDS", "Command", "commands", "run"]
@@ -62,6 +62,7 @@ _OPTION = re.compile(r"(^Invalid |, or set )(\w+)")
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program, and return its exit code."""
+    show_every_character(sys.stdout)
     try:
         commands.main(arguments, PROGRAM)
     except SystemExit as ended:

@@ -4,7 +4,10 @@ What commands print, and files that appear whole or not at all.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
+import json
 import os
 import stat
 import sys
@@ -19,9 +22,40 @@ from ..analysis._printable import printable
 from ..errors import ConfigurationError
 
 
-__all__ = ["Write", "complain", "counted", "json_line", "output", "printable", "say"]
+__all__ = [
+    "Write",
+    "complain",
+    "counted",
+    "json_line",
+    "output",
+    "printable",
+    "say",
+    "show_every_character",
+]
 
 Write = Callable[[bytes], object]
+_ESCAPED = "hilt_logging.escaped"
+
+
+def show_every_character(stream: Any) -> None:
+    r"""
+    Have a stream write `\u20ac` for a character that its encoding does not have, as JSON does.
+
+    Args:
+        stream: The stream; one that is none of Python's own stays as it is.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        codecs.register_error(_ESCAPED, _escaped)
+        stream.reconfigure(errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    halves = lacking.encode("utf-16-be", "surrogatepass")
+    codes = (halves[at : at + 2].hex() for at in range(0, len(halves), 2))
+    return "".join(f"\\u{code}" for code in codes), error.end
 
 
 def say(text: str = "", *, err: bool = False, **style: Any) -> None:
@@ -42,7 +76,12 @@ def complain(message: str) -> None:
 
 def json_line(value: Any, *, err: bool = False) -> None:
     """Print a value as one line of JSON."""
-    click.echo(printable(msgspec.json.encode(value, enc_hook=str).decode()), err=err)
+    try:
+        text = msgspec.json.encode(value, enc_hook=str).decode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        plain = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
+        text = json.dumps(plain, separators=(",", ":"))
+    click.echo(printable(text), err=err)
 
 
 @contextlib.contextmanager

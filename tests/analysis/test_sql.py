@@ -166,6 +166,18 @@ def test_faults(write, calls):
     assert "Invalid action: 'shout'" in told[2].reason
 
 
+def test_what_is_read_stays(write, calls):
+    """No answer takes the place of a log that is asked, whatever is forced."""
+    path = write("a.jsonl", *calls(1))
+    before = path.read_bytes()
+    with (
+        query(IDS, path) as answer,
+        pytest.raises(ConfigurationError, match="what is read"),
+    ):
+        answer.write(path, "csv", force=True)
+    assert before == path.read_bytes()
+
+
 def test_what_duckdb_does_not_read(write, calls):
     """A byte order mark, NUL bytes before a line and carriage returns cost no event."""
     (one, two), (three, four) = calls(1), calls(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 
@@ -195,6 +196,24 @@ def test_without_the_extra(in_child):
         "hilt-log: click is not installed. "
         "Install it with: pip install 'hilt-logging[cli]'\n" == done.stderr
     )
+
+
+def test_terminals_without_unicode(in_shell, tmp_path):
+    """Where stdout has no UTF-8, what comes out of a log is shown all the same."""
+    event = {
+        "hilt_version": "1.0.0",
+        "event_id": "e",
+        "timestamp": "2026-11-20T10:00:00.000000Z",
+        "session_id": "€ 🙂",
+        "actor": {"type": "human", "id": "alice"},
+        "action": "prompt",
+    }
+    (tmp_path / "app.jsonl").write_text(json.dumps(event))
+    for command in ("show", "stats"):
+        environ = {"PYTHONIOENCODING": "latin-1"}
+        ended = in_shell(command, "app.jsonl", environ=environ, encoding="latin-1")
+        assert (0, "") == (ended.returncode, ended.stderr)
+        assert "\\u20ac \\ud83d\\ude42" in ended.stdout
 
 
 @pytest.mark.parametrize("words", [["--help"], ["keygen", "--help"], ["keygen", "a"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -152,3 +153,25 @@ def test_json_line(capsys, tmp_path):
     """What is no JSON by itself is written as its text."""
     _output.json_line({"file": tmp_path})
     assert {"file": str(tmp_path)} == json.loads(capsys.readouterr().out)
+
+
+def test_json_line_with_the_name_of_a_file_that_is_no_text(capsys):
+    """A file whose name is no UTF-8 can be told in JSON, too."""
+    _output.json_line({"file": "bad\udcff.jsonl", "n": 1})
+    printed = capsys.readouterr().out
+    assert {"file": "bad\udcff.jsonl", "n": 1} == json.loads(printed)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [("ascii", "\\u20ac \\ud83d\\ude42 a\\u00e9"), ("latin-1", "\\u20ac \\ud83d\\ude42 aé")],
+)
+def test_encodings(encoding, expected):
+    """What an encoding does not have is written as JSON writes it."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    _output.show_every_character(stream)
+    stream.write("€ 🙂 aé")
+    stream.flush()
+    assert expected == raw.getvalue().decode(encoding)
+    assert "€ 🙂 aé" == json.loads(f'"{expected}"')
