@@ -29,6 +29,7 @@ __all__ = ["command"]
 
 _MOST_LISTED = 20
 _MOST_TEXT = 600
+_MOST_WIDE = 64
 _COLOURS = {
     "prompt": "cyan",
     "completion": "green",
@@ -192,7 +193,7 @@ def _list(found: Latest, as_json: bool) -> None:
         return
     if len(shown) < found.count:
         say(f"the last {len(shown):,} of {found.count:,} sessions; -n 0 lists all", dim=True)
-    width = max([len(printable(each.session_id)) for each in shown], default=0)
+    width = min(max([len(printable(each.session_id)) for each in shown], default=0), _MOST_WIDE)
     for each in shown:
         words = [
             f"{_time(each.first)} to {_time(each.last)}",

@@ -32,6 +32,7 @@ __all__ = ["command"]
 
 PERIODS = {"daily": "day", "weekly": "week", "monthly": "month"}
 _NOTHING = "-"
+_MOST_USD = 10**15  # that is written with all digits
 _FEWEST = 10  # below this many values, hilt-python tells no percentiles
 
 
@@ -311,6 +312,8 @@ def _ms(value: float | None) -> str:
 def _usd(value: float | None) -> str:
     if value is None:
         return _NOTHING
+    if abs(value) >= _MOST_USD:  # its digits would take the room of all other columns
+        return f"${value:.3g}"
     return f"${value:,.2f}" if abs(value) >= 1 or not value else f"${value:.4f}"
 
 

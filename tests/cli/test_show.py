@@ -160,6 +160,17 @@ def test_list(hilt_log, log):
     assert "conv-2" not in hilt_log("show", "--until", "2026-01-02T03:04:05", log).out
 
 
+def test_list_with_a_long_id(hilt_log, tmp_path, an_event):
+    """One long id does not move what is told of the other sessions out of sight."""
+    path = tmp_path / "app.jsonl"
+    events = [an_event(session_id=name) for name in ("x" * 5000, "short")]
+    path.write_bytes(b"".join(encode(each) + b"\n" for each in events))
+    (short,) = (
+        line for line in hilt_log("show", path).out.splitlines() if line.startswith("short")
+    )
+    assert len(short) < 200
+
+
 def test_last(hilt_log, log):
     """The last session, or the last one of a user."""
     assert "conv-2" == hilt_log("show", "--last", log, "--json").json["session_id"]

@@ -185,6 +185,15 @@ def test_many_rows(hilt_log, tmp_path, an_event):
     assert "Busiest users" not in hilt_log("stats", path, "--top", "0").out
 
 
+def test_huge_cost(hilt_log, tmp_path, an_event):
+    """A cost that nobody can have paid does not take the room of the other columns."""
+    path = tmp_path / "app.jsonl"
+    path.write_bytes(encode(an_event(action="completion", metrics={"cost_usd": 1e308})) + b"\n")
+    done = hilt_log("stats", path, "--by", "action")
+    assert "$1e+308" in done.out
+    assert "000,000" not in done.out
+
+
 def test_json(hilt_log, log):
     """The figures for a program: those of hilt-python, and all."""
     told = hilt_log("stats", log, "--by", "session", "--json").json
