@@ -322,7 +322,7 @@ def decode(line: str | bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidEventError(f"not JSON: {error}") from None
     if type(data) is not dict:
-        raise InvalidEventError("not an event: not a JSON object")
+        raise InvalidEventError("not a JSON object")
     plain = without_nulls(upgrade(data))
     if not is_valid(plain):
         raise InvalidEventError(*map(str, validate_event(plain)))

@@ -393,7 +393,7 @@ class Database:
 def is_readable(path: str) -> bool:
     """Return whether DuckDB can be asked to read a file: its name says how it is compressed."""
     path = os.path.realpath(path)
-    if glob.has_magic(path) or "{" in path:
+    if glob.has_magic(path) or "{" in path or not _is_unicode(path):
         return False
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -404,6 +404,14 @@ def is_readable(path: str) -> bool:
         return False
     ending = next((end for magic, end in _MAGIC.items() if begin.startswith(magic)), "")
     return path.endswith(ending) if ending else not path.endswith(_ENDINGS)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(paths: list[str], structure: dict[str, Any], options: str = "") -> str:

@@ -87,8 +87,7 @@ def line_in(path: str, number: int, line: bytes, report: Report) -> Line | None:
         event = object_in(data)
     except InvalidEventError as error:
         torn = "" if line.endswith(b"\n") else " (the line has no end)"
-        reason = str(error).removeprefix("not an event: ")
-        report(ReadError(f"not an event: {reason}{torn}", path, number))
+        report(ReadError(f"not an event: {error}{torn}", path, number))
         return None
     return Line(path, number, data, event, line.lstrip().startswith(data))
 

@@ -4,6 +4,7 @@ What people type: `hilt-log`. Each command is a thin wrapper of a public functio
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 from collections.abc import Sequence
@@ -21,11 +22,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; those of this process by default.
     """
-    try:
-        import click  # noqa: F401
-    except ImportError:
-        print(f"hilt-log: {MissingDependencyError('click', 'cli')}", file=sys.stderr)
-        return 2
+    for module in ("click", "rich"):
+        if not _is_installed(module):
+            print(f"hilt-log: {MissingDependencyError(module, 'cli')}", file=sys.stderr)
+            return 2
     from ._frame import run
 
     return run(arguments)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # its place is taken by None
+        return False

@@ -409,3 +409,14 @@ def test_late_import(in_child):
         "a.query, a.convert; print('duckdb' in sys.modules)"
     )
     assert ("False\n", "") == (done.stdout, done.stderr)
+
+
+def test_file_names_that_are_no_text(tmp_path, an_event):
+    """A file whose name is not UTF-8 is read all the same."""
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jsonl")
+    try:
+        with open(path, "wb") as file:
+            file.write(json.dumps(an_event()).encode() + b"\n")
+    except OSError:
+        pytest.skip("not on this file system")
+    assert [(1,)] == rows("SELECT count(*) FROM events", path)

@@ -182,18 +182,19 @@ def test_exit_code_of_the_process(in_shell):
 
 WITHOUT = """
 import sys
-sys.modules["click"] = None
+sys.modules[{module!r}] = None
 from hilt_logging.cli import main
 sys.exit(main(["--help"]))
 """
 
 
-def test_without_the_extra(in_child):
-    """Where click is not installed, the extra that brings it is named, without a traceback."""
-    done = in_child(WITHOUT)
+@pytest.mark.parametrize("module", ["click", "rich"])
+def test_without_the_extra(in_child, module):
+    """Where click or rich is not installed, the extra that brings it is named, without a traceback."""
+    done = in_child(WITHOUT.format(module=module))
     assert (2, "") == (done.returncode, done.stdout)
     assert (
-        "hilt-log: click is not installed. "
+        f"hilt-log: {module} is not installed. "
         "Install it with: pip install 'hilt-logging[cli]'\n" == done.stderr
     )
 
