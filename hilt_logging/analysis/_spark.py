@@ -311,6 +311,7 @@ class Log:
 
     Attributes:
         files: How many files there are.
+        near: Those of this machine.
 
     Raises:
         ReadError: if a path of Spark's is not there.
@@ -321,6 +322,7 @@ class Log:
     ) -> None:
         self.spark = spark
         self.files = 0
+        self.near: list[str] = []
         self._report = report
         self._logs: list[str] = []
         self._parquet: list[str] = []
@@ -337,6 +339,7 @@ class Log:
         if "-" in names:
             raise ConfigurationError("paths", "-", "Spark does not read standard input")
         inputs = inputs_of(names, self._report, rotated=rotated)
+        self.near += inputs.files
         for found, paths in (
             (self._logs, [file.path for file in inputs.logs]),
             (self._parquet, inputs.parquet),

@@ -59,6 +59,7 @@ class _Answer(Answer):
 
     def __init__(self, sql: str, log: Log, faults: Faults, stack: contextlib.ExitStack) -> None:
         self.faults = faults
+        self._read = log.near
         self._sql = sql
         self._stack = stack
         try:

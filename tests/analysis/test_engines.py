@@ -326,6 +326,18 @@ def test_questions(log, spark, monkeypatch):
 
 
 @needs_spark
+def test_output_of_spark(log, spark):
+    """The answer does not take the place of the log that was asked."""
+    before = log.read_bytes()
+    with (
+        query("SELECT 1", log, report=lambda error: None, spark=spark) as found,
+        pytest.raises(ConfigurationError, match="it is what is read"),
+    ):
+        found.write(log, "jsonl", force=True)
+    assert before == log.read_bytes()
+
+
+@needs_spark
 @pytest.mark.parametrize(
     ("sql", "reason"),
     [
