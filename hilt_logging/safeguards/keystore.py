@@ -204,6 +204,9 @@ class SQLiteKeyStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.realpath(os.path.expanduser(os.fspath(path)))
+        self._uri = (
+            f"{Path(self.path).as_uri()}?mode=rw"  # made early: at the end nothing is imported
+        )
         self._fd = -1
         self._inode = (-1, -1)
         self._secret = b""
@@ -496,7 +499,7 @@ class SQLiteKeyStore:
             if not stat.S_ISREG(found.st_mode):
                 raise KeyStoreError(self.path, "it is no regular file")
             self._db = sqlite3.connect(
-                f"{Path(self.path).as_uri()}?mode=rw",
+                self._uri,
                 uri=True,
                 timeout=self._left_ms() / 1000,
                 isolation_level=None,
