@@ -6,7 +6,7 @@ Build the wheel, then test it on every CPython from 3.11 to 3.14 that this machi
     python3 tests/run.py 3.12 -- -k rotate   with arguments for pytest
 
 Needs Python 3.11 or later with pip, and a package index. Environments are kept in `.venvs/` and
-used again while their requirements stay the same. Two versions are tested at a time. On 3.11 the
+used again while their requirements stay the same. Two runs of tests go on at a time. On 3.11 the
 tests run with every SDK, and the linter, the formatter and the type checker run too; the others
 leave out what does not depend on the version (marked `once`), and those between 3.11 and the newest
 what takes long and hardly does (marked `outermost`). Where the SDKs do not install on another
@@ -27,6 +27,7 @@ import sys
 import time
 import tomllib
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -98,11 +99,9 @@ def main(arguments: list[str]) -> int:
     wheel = build()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda env: prepare(env, wheel), envs))
-        report = [
-            line
-            for lines in pool.map(lambda env: check(env, wheel, pytest_arguments), envs)
-            for line in lines
-        ]
+        jobs = [job for env in envs for job in jobs_of(env, wheel, pytest_arguments)]
+        jobs.sort(key=lambda job: job.is_last)
+        report = [line for lines in pool.map(Job.run, jobs) for line in lines]
     print("\n---- summary", f"({time.monotonic() - began:.0f} s)")
     for _, line in report:
         print(line)
@@ -213,26 +212,45 @@ def _requirements(env: Env) -> list[str]:
     return [requirement for each in lists for requirement in each]
 
 
-def check(env: Env, wheel: Path, pytest_arguments: list[str]) -> list[tuple[bool, str]]:
-    """Lint on the full version, test on each; return what passed and a line about it."""
+@dataclasses.dataclass
+class Job:
+    """What runs beside other jobs, and tells in lines whether it passed."""
+
+    run_it: Callable[[], list[tuple[bool, str]]]
+    is_last: bool = False
+
+    def run(self) -> list[tuple[bool, str]]:
+        return self.run_it()
+
+
+def jobs_of(env: Env, wheel: Path, pytest_arguments: list[str]) -> list[Job]:
+    """Lint on the full version, test on each."""
+    if pytest_arguments or env.minor != FULL:
+        chosen = pytest_arguments
+        if not chosen:
+            chosen = ["-m", "not once" if env.is_newest else "not once and not outermost"]
+        tests = Job(lambda: [_test(env, wheel, chosen)])
+        return [tests] if env.minor != FULL else [Job(lambda: _lint(env)), tests]
+    untraced = Job(lambda: [_test(env, wheel, ["-m", "untraced"])], is_last=True)
+    return [Job(lambda: [*_lint(env), _test(env, wheel, ["-m", "not untraced"], True)]), untraced]
+
+
+def _lint(env: Env) -> list[tuple[bool, str]]:
     report = []
-    if env.minor == FULL:
-        for words in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
-            code, _ = _echo(env, [env.program(words[0]), *words[1:]], ROOT, dict(os.environ))
-            verdict = "passed" if code == 0 else "FAILED"
-            report.append((code == 0, f"{' '.join(words)}: {verdict}"))
-    report.append(_test(env, wheel, pytest_arguments))
+    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        code, _ = _echo(env, [env.program(words[0]), *words[1:]], ROOT, dict(os.environ))
+        report.append((code == 0, f"{' '.join(words)}: {'passed' if code == 0 else 'FAILED'}"))
     return report
 
 
-def _test(env: Env, wheel: Path, arguments: list[str]) -> tuple[bool, str]:
+def _test(env: Env, wheel: Path, arguments: list[str], is_traced: bool = False) -> tuple[bool, str]:
     """
     Run pytest on the installed wheel.
 
     The working directory is not the source tree, so that neither the tests nor the programs that
     they start can import the package from there.
     """
-    folder = env.folder / "run"
+    folder = env.folder / ("traced" if is_traced else "run")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -247,19 +265,14 @@ def _test(env: Env, wheel: Path, arguments: list[str]) -> tuple[bool, str]:
     )
     if not where.stdout.startswith(str(env.folder)):
         return False, f"CPython {env.version}: not the wheel: {where.stdout}{where.stderr}"
-    runs = [_pytest(env, *arguments)]
-    if env.minor == FULL and not arguments:
-        traced = [*_coverage(env, "run"), *_pytest(env, "-m", "not untraced")[1:]]
-        runs = [traced, _pytest(env, "-m", "untraced")]
-    elif not arguments:
-        runs = [_pytest(env, "-m", "not once" if env.is_newest else "not once and not outermost")]
-    outcomes = [_echo(env, command, folder, environ) for command in runs]
-    if len(runs) > 1:
+    command = _pytest(env, *arguments)
+    if is_traced:
+        command = [*_coverage(env, "run"), *command[1:]]
+    code, closing = _echo(env, command, folder, environ)
+    if is_traced:
         _echo(env, _coverage(env, "report"), folder, environ)
-    passed = all(code == 0 and re.search(r"\d+ passed", last) for code, last in outcomes)
-    codes = ", ".join(str(code) for code, _ in outcomes)
-    verdict = "passed" if passed else f"FAILED (exit code {codes})"
-    closing = "\n".join(last for _, last in outcomes)
+    passed = code == 0 and re.search(r"\d+ passed", closing) is not None
+    verdict = "passed" if passed else f"FAILED (exit code {code})"
     return passed, f"pytest on CPython {env.version}{env.note}: {verdict}\n{closing}"
 
 
