@@ -210,6 +210,17 @@ class Findings:
                 outer.extend(self._tried)
             self._tried = outer
 
+    def change(self, found: Finding, severity: Severity, kind: Kind | None = None) -> None:
+        """
+        Judge a finding anew when more is known.
+
+        One that is not listed can make what all amount to worse by that, and no better: it may not
+        be counted, either, as one of its line was.
+        """
+        if not any(each is found for each in self._all):
+            self._worst[severity] = self._worst.get(severity, 0) + 1
+        found.kind, found.severity = kind or found.kind, severity
+
     def withdraw(self, some: list[Finding]) -> None:
         """Take findings back that are explained by what was read since."""
         for found in some:

@@ -12,7 +12,7 @@ import msgspec
 from ..safeguards.chain import Link, has_seal, is_sealed, kid_of
 from ..safeguards.jwk import JWK
 from ._chains import Chain, Gap, written_as
-from ._findings import Finding, Findings, Place
+from ._findings import Finding, Findings, Place, Severity
 from ._seals import SealRange, Seals
 
 
@@ -321,10 +321,12 @@ class Notices:
                 by, is_trusted = found
                 chain.gaps.remove(gap)
                 chain.replaced.append((gap.first, gap.last))
-                gap.finding.kind, gap.finding.severity = "pruned by statement", "told"
-                gap.finding.message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
+                severity: Severity = "told"
                 if self.seals.is_sealing and not gap.is_begin and not is_trusted:
-                    gap.finding.severity = "unchecked"
+                    severity = "unchecked"
+                self._findings.change(gap.finding, severity, "pruned by statement")
+                gap.finding.message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
+                if severity == "unchecked":
                     gap.finding.message += ", and what is older was not"
 
     def sealed_ranges(self) -> Iterator[tuple[str, list[SealRange]]]:

@@ -28,7 +28,7 @@ _MOST_ROWS = 100
 _NEVER = "~"
 _USUAL = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _TIMES = re.compile(rb'"timestamp"\s*:\s*"([^"\\]*)"')
-_MOST_STEPS = 50_000_000
+_MOST_STEPS = 400_000_000
 _SLACK_S = 300.0
 _MOST_HOLES = 1000
 
@@ -126,6 +126,8 @@ class Seals:
         self._oldest = _NEVER
         self._before: float | None = None
         self._steps_left = _MOST_STEPS
+        self._last_own: dict[str, SealKey] = {}
+        self._left: list[Chain] = []
 
     @property
     def is_sealing(self) -> bool:
@@ -156,6 +158,11 @@ class Seals:
     def missed(self) -> None:
         """Remember that a file could not be read to its end: seals in it are not missing."""
         self._is_unread = True
+
+    def leave(self, chain: Chain) -> None:
+        """Remember a chain after which another one begins that does not cover it."""
+        if len(self._left) < _MOST_HOLES:
+            self._left.append(chain)
 
     def hold(self) -> None:
         """Put back what is read from now on: it is not clear yet which lines count."""
@@ -227,7 +234,7 @@ class Seals:
         self, row: Row, place: Place, line: bytes, link: Link, seal: Seal, chain: Chain
     ) -> bool | None:
         """Whether a seal is by the key of its number, and that is not an earlier one."""
-        message = None
+        message, steps_left = None, self._steps_left
         key = None if row.key is None else self._key_of(row.key, seal)
         if seal.number < row.last:
             message = (
@@ -245,7 +252,7 @@ class Seals:
         if message is not None:
             self._findings.add("bad seal", "tampering", message, place, chain.id, link.seq)
             return False
-        row.key = key
+        row.key, self._steps_left = key, steps_left
         return None if key is None else True
 
     def _key_of(self, key: SealKey, seal: Seal) -> SealKey | None:
@@ -336,16 +343,24 @@ class Seals:
         """Check a seal that was made when the file was rewritten, with the key of that time."""
         mark = seal.name, seal.number, seal.minute
         if mark not in self._own:
-            first = self._keys.get(seal.name)
-            self._own = {mark: None if first is None else self._key_of(first.key, seal)}
+            self._own = {mark: self._own_key(seal)}
         key = self._own[mark]
         if key is None and not self._keys:
             return self._counted(chain, place, link, None)
         if key is not None and has_seal(link) and key.is_right(line, seal):
+            self._last_own[seal.name] = key
             return self._counted(chain, place, link, True)
         message = f"the seal is not that of the key {seal.name} with the number {seal.number}"
         self._findings.add("bad seal", "tampering", message, place, chain.id, link.seq)
         return None
+
+    def _own_key(self, seal: Seal) -> SealKey | None:
+        first, last = self._keys.get(seal.name), self._last_own.get(seal.name)
+        if first is None:
+            return None
+        if last is None or last.number > seal.number or last.minute > seal.minute:
+            last = first.key
+        return self._key_of(last, seal)
 
     # Judging.
 
@@ -366,6 +381,8 @@ class Seals:
                     self._judge_hole(row, hole, said)
         for each in self._rewritten:
             self._judge_rewritten(each)
+        for chain in self._left:
+            self._judge_left(chain)
         add = self._findings.add
         if not self._keys:
             message = "the log is sealed; give the first key to have the seals checked"
@@ -406,6 +423,18 @@ class Seals:
             place = None if found.file is None else Place(found.file, found.line)
             self._findings.add("dated back", "unchecked", message, place, found.chain, found.seq)
 
+    def _judge_left(self, chain: Chain) -> None:
+        """Say of the end of a chain that no seal covers, nor the chain after it."""
+        last = chain.first - 1 if chain.last_sealed is None else chain.last_sealed[0]
+        if self._keys and last < chain.seq and not chain.is_replaced(chain.seq):
+            message = (
+                f"{chain.seq - last} lines are not sealed, nor covered by the chain after them: who "
+                "can write the files can have put them here"
+            )
+            self._findings.add(
+                "seals missing", "unchecked", message, chain.place, chain.id, chain.seq
+            )
+
     def _judge_rewritten(self, each: _Rewriting) -> None:
         chain, place = each.chain, each.place
         add, seal = self._findings.add, each.seal
@@ -425,7 +454,7 @@ class Seals:
             message = "it is sealed with a key that the file had which it replaces"
             add("bad seal", "tampering", message, place, chain.id, 0)
         if not each.is_trusted and each.finding.severity == "told":
-            each.finding.severity = "unchecked"
+            self._findings.change(each.finding, "unchecked")
             each.finding.message += (
                 f"; who had the key of the log when the seal {seal.number} was next can have "
                 "written anything into it. Give the public key of who signed it, if somebody did"

@@ -453,6 +453,8 @@ class Walk(Explanations):
         assert old is not None
         message = "a new chain begins; whether the one before went on can't be shown"
         self._tell("not covered", message, stray.place, link)
+        if link.prev == ZEROS:
+            self.seals.leave(old)
         self.chain = self.chains.setdefault(link.chain, Chain(link.chain, self.log))
         self._accept(self.chain, stray, link)
 

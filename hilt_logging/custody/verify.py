@@ -105,8 +105,10 @@ class _Verification:
             self.saved = saved_of(given, self.keys, self.findings)
         self._expect()
         self.total = sum(_size(file) for file in files)
+        named = {os.path.normpath(path) for path in paths}
         for group in _groups(files):
-            self._walk(group, has_folder or any(file.is_live for file in group))
+            is_named = any(file.is_live or os.path.normpath(file.log) in named for file in group)
+            self._walk(group, has_folder or is_named)
         self._judge(bool(given))
         return self._verdict()
 
@@ -228,9 +230,8 @@ class _Verification:
 
     def _judge_seals(self, found: list[Chain]) -> None:
         add = self.findings.add
-        if self.first_keys and found and not any(walk.seals.is_sealing for walk in self.walks):
-            message = "no line is sealed with a key that was given"
-            add("seals missing", "tampering", message, found[0].place, found[0].id, found[0].seq)
+        if self.first_keys and found:
+            self._judge_unsealed()
         for name, (key, path) in self.keys_of_hosts.items():
             sealed = [walk for walk in self.walks if name in walk.seals.rows] or self.walks
             last = max((walk.seals.reach(name) for walk in sealed), default=-1)
@@ -258,6 +259,25 @@ class _Verification:
                     f"The last {chain.seq - chain.last_sealed[0]} lines of the chain {chain.id} are "
                     "not sealed yet: who can write the files can have written them anew."
                 )
+
+    def _judge_unsealed(self) -> None:
+        """Say which logs have no seal by the keys that were given, and which keys have none."""
+        add = self.findings.add
+        names = set[str]()
+        for walk in self.walks:
+            names.update(walk.seals.rows)
+            names.update(each.key for _, some in walk.notices.sealed_ranges() for each in some)
+            chain = walk.chain
+            if chain is not None and not walk.seals.is_sealing:
+                message = "no line is sealed with a key that was given"
+                add("seals missing", "tampering", message, chain.place, chain.id, chain.seq)
+        if any(walk.is_whole and names & self.first_keys.keys() for walk in self.walks):
+            for name in self.first_keys.keys() - names:
+                message = (
+                    f"no line is sealed with the key {name}, which was given: what it sealed is gone, "
+                    "or is not here"
+                )
+                add("seals missing", "unchecked", message)
 
     def _judge_signatures(self, chain: Chain) -> None:
         add, place = self.findings.add, chain.place

@@ -47,7 +47,8 @@ _BYTES = 32
 _SLOT = 512
 _BEGIN = b'{"hilt_seal":1,'
 _MOST_BYTES = 64 * 1024
-_FARTHEST = 10_000_000
+_MOST_SEALS = 200_000_000
+_MOST_MINUTES = 10_000_000
 _MINUTE_S = 60
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _MAKE = "Make one with: hilt-log keygen NAME --seal"
@@ -135,7 +136,7 @@ class SealKey:
     def at(self, number: int, minute: int) -> SealKey | None:
         """Return the key of a later seal; None for an earlier one, and one that is too far off."""
         more, minutes = number - self.number, minute - self.minute
-        if not 0 <= more <= _FARTHEST or not 0 <= minutes <= _FARTHEST:
+        if not 0 <= more <= _MOST_SEALS or not 0 <= minutes <= _MOST_MINUTES:
             return None
         return self._moved(more, minutes)
 

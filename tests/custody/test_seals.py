@@ -23,7 +23,7 @@ import hilt_logging
 
 from hilt_logging import ConfigurationError
 from hilt_logging._ids import timestamp
-from hilt_logging.custody import prune, rewrite, verify
+from hilt_logging.custody import _seals, prune, rewrite, verify
 from hilt_logging.custody._findings import Findings, Place
 from hilt_logging.safeguards import chain, jwk, sealing
 from hilt_logging.storage import appender as appenders
@@ -617,6 +617,84 @@ def test_however_a_time_is_said(log, event, is_linked):
     log.lines = [*lines, last, chain.seal(key.seal(made), None)]
     verdict = log.verify()
     assert 1 == kinds(verdict, 2)["dated back"]
+
+
+class TestBesideTheTrueLog:
+    """Somebody leaves true seals where they are, or takes all of them, and adds what has none."""
+
+    def forged(self):
+        name, prev, out = "ab" * 16, chain.ZEROS, []
+        for told in ({"kind": "opened", "process": "x"}, {"kind": "closed", "process": "x"}):
+            out.append(chain.link(line_of_notice(told), name, len(out), prev))
+            prev = chain.sha256(out[-1])
+        return [out[0], chain.seal(out[1], None)]
+
+    def test_another_log(self, log):
+        """A log without seals is not excused by a sealed one in the same folder."""
+        log.write()
+        log.path.rename(log.path.with_name("true.jsonl"))
+        log.lines = self.forged()
+        verdict = verify(log.path.parent, seal_keys=[log.first, log.state])
+        assert 1 == kinds(verdict, 1)["seals missing"]
+        assert str(log.path) == verdict.first.file
+
+    def test_an_older_file(self, log):
+        """Nothing covers a chain that was put before one that began in an empty log."""
+        log.write()
+        true = log.lines
+        log.lines = self.forged()
+        log.path.rename(log.path.with_name("app.jsonl.1"))
+        log.lines = true
+        verdict = log.verify(log.state)
+        assert 1 == kinds(verdict, 2)["seals missing"]
+        assert "2 lines are not sealed, nor covered" in verdict.first.message
+
+    def test_a_log_that_is_gone(self, log, tmp_path):
+        """A key that was given is missed where nothing is sealed with it."""
+        log.write()
+        key, other = sealing.generate(), tmp_path / "other.jwk"
+        other.write_bytes(key.text())
+        verdict = log.verify(other)
+        assert {"seals missing": 1} == kinds(verdict, 2)
+        assert key.name in verdict.first.message
+
+    def test_begin_gone_and_the_name(self, log):
+        """A log that was named has to be whole, also where no file has its name any more."""
+        log.write(60, max_bytes=6_000)
+        for path in sorted(log.path.parent.glob("app.jsonl.*"))[:2]:
+            path.unlink()
+        log.path.unlink()
+        assert {"file missing", "seals missing"} == set(kinds(log.verify(), 1))
+
+
+def test_many_seals(log, monkeypatch):
+    """How many seals a log has is no matter: only made up numbers are limited."""
+    monkeypatch.setattr(_seals, "_MOST_STEPS", 3)
+    log.write(100)
+    assert {} == kinds(log.verify(log.state))
+
+
+def test_judged_anew_when_not_listed():
+    """A finding that is judged anew counts as that where so many were found that it is not listed."""
+    findings = Findings()
+    for number in range(1200):
+        found = findings.add("foreign", "told", "", Place("x", number + 1))
+    assert 0 == findings.exit_code(strict=False)
+    findings.change(found, "unchecked")
+    assert 2 == findings.exit_code(strict=False)
+
+
+def test_judged_anew_and_not_put_down():
+    """What is judged anew takes away no other finding of its kind."""
+    findings = Findings()
+    findings.add("altered", "tampering", "", Place("x", 1))
+    twin = findings.add("missing", "tampering", "", Place("x", 1))
+    for number in range(1200):
+        findings.add("foreign", "told", "", Place("x", number + 2))
+    findings.add("missing", "tampering", "", Place("x", 2000))
+    findings.change(twin, "told", "pruned by statement")
+    assert {"altered": 1, "foreign": 1200, "missing": 1} == findings.counts()
+    assert 1 == findings.exit_code(strict=False)
 
 
 def days_ago(days):
