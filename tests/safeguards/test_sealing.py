@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilt_logging.errors import ConfigurationError
@@ -180,6 +180,7 @@ class TestFile:
             file.move_on(file.read()[0].next(), BOND)
         assert file.read()[0].is_same(first.key.at(min(call, 1), 0))
 
+    @settings(deadline=None)
     @given(cut=st.integers(0, 511), noise=st.binary(min_size=1, max_size=512))
     def test_power_lost(self, tmp_path_factory, cut, noise):
         """Of a sector that was written in part the key before is left."""
