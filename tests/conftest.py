@@ -10,12 +10,17 @@ import re
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 import hilt_logging
 
 from hilt_logging import _ids
 
+
+# how long an example takes says something of the machine
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 ONCE = {
     "test_benchmarks.py",
