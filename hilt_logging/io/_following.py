@@ -437,7 +437,26 @@ class _Log:
             if not self._open(file, identity):
                 return
             if self._current is not None and self._current is not before:
+                if file.is_live and before is not None and not self._is_next(file, before):
+                    self._take_back(before)
+                    return
                 yield from self._of(self._current)
+
+    def _is_next(self, file: LogFile, before: _Open) -> bool:
+        """
+        Whether a file that is open now is the one after another, and no later one in its place.
+
+        The inode of a file that was compressed may be that of the next but one by now.
+        """
+        settled = self._settled(self._after(before))
+        return settled is not None and [each.stem for each, _ in settled[:1]] == [file.stem]
+
+    def _take_back(self, before: _Open) -> None:
+        """Go on with a file that was thought to be done."""
+        if self._current is not None:
+            self._current.close()
+        self._current = before
+        self._older.remove(before)
 
     def _of(self, file: _Open) -> Iterator[tuple[str, int, bytes]]:
         try:

@@ -459,9 +459,10 @@ class TestFiles:
         assert gone
         assert all(not (path.parent / each["name"]).exists() for each in gone)
         assert {"retention"} == {each["by"] for each in told}
-        assert 0 == gone[0]["first_seq"]
+        # a statement goes with the file that it stands in
         following = [each["first_seq"] for each in gone[1:]]
-        assert following == [each["last_seq"] + 1 for each in gone[:-1]]
+        following.append(link_of(files[0].read_bytes().splitlines()[0]).seq)
+        assert following == [each["last_seq"] + 1 for each in gone]
 
     def test_statement(self, path, opened, follow):
         """A notice that is stated is sealed, in the chain and on the disk."""
