@@ -5,33 +5,51 @@ What other programs left behind, as a log: files of hilt-python, and the databas
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
 import sqlite3
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 import msgspec
 
-from ..errors import ConfigurationError, InvalidEventError, ReadError
-from ..events import encode, to_timestamp, upgrade, without_nulls
-from ..io.files import LogFile, open_lines
+from ..errors import ConfigurationError, ReadError
+from ..events import encode
+from ..io.files import LogFile, lines_in, open_blocks
 from ..io.reader import Faults
-from ..schema import validate_event
 from ..snapshot import snapshot
-from . import _llm
-from ._inputs import Paths, inputs_of, opened
+from ._inputs import Inputs, Paths, inputs_of, opened
 from ._lines import Report
-from ._outputs import whole
+from ._outputs import demand_other, whole
+from .sources import hilt_python, llm
+from .sources.checking import checked
+from .sources.documents import values_of
+from .sources.shelf import Piece, Shelf
 
 
 __all__ = ["SOURCES", "Imported", "import_log"]
 
-SOURCES = ("hilt-python", "llm")
-_REQUIRED = ("$.timestamp", "$.actor", "$.action", "$.actor.type", "$.hilt_version")
-_UNKNOWN = {"$.session_id": "unknown", "$.actor.id": "unknown"}
+
+class _Source(Protocol):
+    """A module for what is exported as objects of JSON, many to a trace, in any order."""
+
+    NAME: str
+
+    def is_one(self, value: dict[str, Any]) -> bool:
+        """Return whether it is an object of this source."""
+
+    def pieces_of(self, value: dict[str, Any], lost: Counter[str]) -> Iterable[Piece]:
+        """Yield the parts of traces that are in an object."""
+
+    def events_of(self, parts: list[dict[str, Any]], lost: Counter[str]) -> Iterable[Any]:
+        """Yield the events of one trace, of which all parts are given."""
+
+
+_SOURCES: tuple[_Source, ...] = ()
+_MOST_PEEKED = 64
+SOURCES = ("hilt-python", "llm", *(source.NAME for source in _SOURCES))
 
 
 class Imported(msgspec.Struct, kw_only=True):
@@ -73,169 +91,173 @@ def import_log(
         force: Take the place of a file that is there.
 
     Raises:
-        ConfigurationError: for another source, or an output that is there.
+        ConfigurationError: for another source, an output that is there, or one that is read.
         ReadError: if the only path is not there.
     """
     if source not in (None, *SOURCES):
         raise ConfigurationError("source", source, f"Must be one of: {', '.join(SOURCES)}")
     faults = Faults(report)
     inputs = inputs_of(paths, faults)
-    for path in inputs.parquet:
-        faults(ReadError("It is Parquet, which is not imported", path))
-    lost: Counter[str] = Counter()
-    events = changed = 0
     target = os.fspath(output)
-    with whole(target, force=force) as part, open(part, "wb") as file:
-        for event, is_changed in _events(inputs.logs, inputs.sqlite, source, lost, faults):
+    demand_other(target, inputs.files)
+    with whole(target, force=force) as part, open(part, "wb") as file, Shelf() as shelf:
+        work = _Import(source, faults, shelf)
+        for event in work.events(inputs):
             file.write(encode(event) + b"\n")
-            events += 1
-            changed += is_changed
+            work.count += 1
+        for data in shelf.events():
+            file.write(data + b"\n")
+            work.count += 1
     return Imported(
-        output=target, events=events, changed=changed, lost=dict(lost), faults=faults.count
+        output=target,
+        events=work.count,
+        changed=work.changed,
+        lost=dict(work.lost),
+        faults=faults.count,
     )
 
 
-def _events(
-    logs: list[LogFile],
-    databases: list[str],
-    source: str | None,
-    lost: Counter[str],
-    report: Report,
-) -> Iterator[tuple[dict[str, Any], bool]]:
-    for file in logs:
-        if source == "llm":
-            report(ReadError("It is no database of llm", file.path))
+class _Import:
+    """
+    One import.
+
+    Attributes:
+        count: How many events there are.
+        changed: In how many of them a field had to be moved.
+        lost: What could not be carried over.
+    """
+
+    def __init__(self, source: str | None, report: Report, shelf: Shelf) -> None:
+        self.count = self.changed = 0
+        self.lost: Counter[str] = Counter()
+        self._source = source
+        self._report = report
+        self._shelf = shelf
+        self._paths: list[tuple[_Source, str]] = []
+
+    def events(self, inputs: Inputs) -> Iterator[dict[str, Any]]:
+        """Yield the events that are in order as they come; the others are put on the shelf."""
+        for path in inputs.parquet:
+            self._report(ReadError("It is Parquet, which is not imported", path))
+        for file in inputs.logs:
+            try:
+                yield from self._of_file(file)
+            except ReadError as error:
+                self._report(error)
+        for path in inputs.sqlite:
+            yield from self._of_database(path)
+        for parts in self._shelf.traces():
+            self._put(parts)
+
+    def _checked(
+        self, event: dict[str, Any], refused: Callable[[str], None]
+    ) -> Iterator[dict[str, Any]]:
+        for whole_event, is_changed in checked(event, refused):
+            self.changed += is_changed
+            yield whole_event
+
+    def _of_file(self, file: LogFile) -> Iterator[dict[str, Any]]:
+        blocks = open_blocks(file)
+        first, blocks = _peeked(blocks)
+        kind = self._source or next(
+            (each.NAME for each in _SOURCES if first is not None and each.is_one(first)),
+            "hilt-python",
+        )
+        source = next((each for each in _SOURCES if kind == each.NAME), None)
+        if source is not None:
+            self._shelve(source, file.path, blocks)
+        elif kind == "llm":
+            self._report(ReadError("It is no database of llm", file.path))
         else:
-            yield from _of_hilt_python(file, lost, report)
-    for path in databases:
+            yield from self._of_hilt_python(file.path, blocks)
+
+    def _of_hilt_python(self, path: str, blocks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+        number = 0
+
+        def told(error: ReadError) -> None:
+            nonlocal number
+            number += 1
+            self._report(error)
+
+        def refused(reason: str) -> None:
+            self.lost["lines"] += 1
+            self._report(ReadError(reason, path, number))
+
+        for line in lines_in(path, blocks, report=told):
+            number += 1
+            event = hilt_python.event_in(line, refused)
+            if event is not None:
+                yield from self._checked(event, refused)
+
+    def _of_database(self, path: str) -> Iterator[dict[str, Any]]:
+        def refused(reason: str) -> None:
+            self.lost["events"] += 1
+            self._report(ReadError(reason, path))
+
         try:
             with contextlib.closing(opened(path)) as database:
-                if source == "hilt-python" or not _llm.is_llm(database):
-                    report(ReadError("It is no log of hilt-python, and no database of llm", path))
-                    continue
-                refused = _refusing(path, lost, report)
-                for event in _llm.events_of(database, lost):
-                    yield from _checked(event, refused)
+                if self._source not in (None, "llm") or not llm.is_llm(database):
+                    self._report(ReadError("It is no database of llm", path))
+                    return
+                for event in llm.events_of(database, self.lost):
+                    yield from self._checked(event, refused)
         except sqlite3.Error as error:
-            report(ReadError(f"It can't be read as a database: {error}", path))
+            self._report(ReadError(f"It can't be read as a database: {error}", path))
+
+    # Exports, of which no part can be read alone.
+
+    def _shelve(self, source: _Source, path: str, blocks: Iterable[bytes]) -> None:
+        def refused(reason: str, line: int) -> None:
+            self.lost["lines"] += 1
+            self._report(ReadError(reason, path, line))
+
+        self._paths.append((source, path))
+        number = len(self._paths) - 1
+        for line, value in values_of(blocks, refused):
+            if not source.is_one(value):
+                refused(f"not what is exported by {source.NAME}", line)
+                continue
+            for piece in source.pieces_of(value, self.lost):
+                self._shelf.add(piece._replace(source=number))
+
+    def _put(self, parts: list[Piece]) -> None:
+        source, path = self._paths[parts[0].source]
+
+        def refused(reason: str) -> None:
+            self.lost["events"] += 1
+            self._report(ReadError(reason, path))
+
+        for event in source.events_of([part.value for part in parts], self.lost):
+            for whole_event in self._checked(dict(snapshot(event)), refused):
+                self._shelf.put(whole_event["timestamp"], encode(whole_event))
 
 
-def _refusing(path: str, lost: Counter[str], report: Report) -> Callable[[str], None]:
-    def refused(reason: str) -> None:
-        lost["events"] += 1
-        report(ReadError(reason, path))
+def _peeked(blocks: Iterator[bytes]) -> tuple[dict[str, Any] | None, Iterator[bytes]]:
+    """The first object of a file, and the file as it was before that was read."""
+    read: list[bytes] = []
 
-    return refused
+    def noted() -> Iterator[bytes]:
+        for block in blocks:
+            read.append(block)
+            yield block
 
-
-def _of_hilt_python(
-    file: LogFile, lost: Counter[str], report: Report
-) -> Iterator[tuple[dict[str, Any], bool]]:
-    number = 0
-
-    def told(error: ReadError) -> None:
-        nonlocal number
-        number += 1
-        report(error)
-
-    def refused(reason: str) -> None:
-        lost["lines"] += 1
-        report(ReadError(reason, file.path, number))
+    def refused(reason: str, line: int) -> None:
+        if line > _MOST_PEEKED:
+            raise _NotFoundError
 
     try:
-        for line in open_lines(file, report=told):
-            number += 1
-            data = line.lstrip(b"\0").removeprefix(b"\xef\xbb\xbf").strip()
-            if data:
-                yield from _of_line(data, refused)
+        first = next((each.value for each in values_of(noted(), refused)), None)
+    except _NotFoundError:
+        first = None
     except ReadError as error:
-        report(error)
+        return None, _then(read, error)
+    return first, itertools.chain(read, blocks)
 
 
-def _of_line(data: bytes, refused: Callable[[str], None]) -> Iterator[tuple[dict[str, Any], bool]]:
-    try:
-        event = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        event = _of_no_json(data)
-        if event is None:
-            refused(f"not an event: not JSON: {error}")
-            return
-    if type(event) is not dict:
-        refused("not an event: not a JSON object")
-        return
-    yield from _checked(event, refused)
+def _then(read: list[bytes], error: ReadError) -> Iterator[bytes]:
+    yield from read
+    raise error
 
 
-def _of_no_json(data: bytes) -> dict[str, Any] | None:
-    """What Python's json wrote and no other reads: NaN, Infinity and halves of characters."""
-    try:
-        event = json.loads(data, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None
-    return dict(snapshot(event)) if type(event) is dict else None
-
-
-def _checked(
-    event: dict[str, Any], refused: Callable[[str], None]
-) -> Iterator[tuple[dict[str, Any], bool]]:
-    """An event as the format has it, and whether a field had to be moved for that."""
-    known = event.get("extensions")
-    had = dict(known) if type(known) is dict else {}
-    plain = without_nulls(upgrade(event))
-    is_changed = _has_original(plain) and not _has_original({"extensions": had})
-    for fault in validate_event(plain):
-        is_changed = True
-        if not _moved(plain, fault.path):
-            refused(f"not an event: {fault}")
-            return
-    faults = validate_event(plain)
-    if faults:
-        refused(f"not an event: {faults[0]}")
-    else:
-        yield plain, is_changed
-
-
-def _has_original(event: dict[str, Any]) -> bool:
-    return "original" in (event.get("extensions") or {})
-
-
-def _moved(event: dict[str, Any], path: str) -> bool:
-    """Take a field that is not as the format has it out of an event; return whether that is possible."""
-    if path in _REQUIRED or path == "$":
-        return False
-    *parents, name = path.removeprefix("$.").split("[")[0].split(".")
-    inner: Any = event
-    for parent in parents:
-        inner = inner.get(parent) if type(inner) is dict else None
-    if type(inner) is not dict:
-        return len(parents) > 0  # it went with what it stood in
-    missing = name not in inner
-    value = inner.pop(name, None)
-    if path in _UNKNOWN:
-        inner[name] = _UNKNOWN[path]
-    elif path == "$.event_id":
-        inner[name] = _id_of(event)
-    if not missing:
-        _keep(event, path.removeprefix("$.").split("[")[0], value)
-    return True
-
-
-def _keep(event: dict[str, Any], path: str, value: Any) -> None:
-    extensions = event.get("extensions")
-    if type(extensions) is not dict:
-        extensions = event["extensions"] = {}
-    original = extensions.get("original")
-    kept = original if type(original) is dict else {}
-    extensions["original"] = {**kept, path: value}
-
-
-def _id_of(event: dict[str, Any]) -> str:
-    """An id for an event without one, that is the same when it is imported again."""
-    import hashlib
-
-    try:
-        when = to_timestamp(event.get("timestamp"))
-    except InvalidEventError:
-        when = ""
-    digest = hashlib.sha256(encode(event)).hexdigest()[:16]
-    return f"{when}-{digest}"
+class _NotFoundError(Exception):
+    """There is no object at the begin of a file."""

@@ -24,7 +24,15 @@ from ..errors import ReadError
 from ..storage.compression import DamagedError, decompressed
 
 
-__all__ = ["LONGEST", "DamagedFileError", "LogFile", "files_of", "open_blocks", "open_lines"]
+__all__ = [
+    "LONGEST",
+    "DamagedFileError",
+    "LogFile",
+    "files_of",
+    "lines_in",
+    "open_blocks",
+    "open_lines",
+]
 
 LONGEST = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
@@ -239,9 +247,25 @@ def open_lines(
         ReadError: if it can't be read, or not to its end; without *report*, also for a line that
             is too long. It names the file.
     """
+    return lines_in(_path_of(file), open_blocks(file), report=report)
+
+
+def lines_in(
+    path: str, blocks: Iterable[bytes], *, report: Callable[[ReadError], object] | None = None
+) -> Iterator[bytes]:
+    """
+    Yield the lines that stand in the blocks of a file, as `open_blocks` gives them.
+
+    Args:
+        path: The file, for messages.
+        blocks: What it holds.
+        report: As that of `open_lines`.
+
+    Raises:
+        ReadError: as those of `open_lines`.
+    """
     number, is_amid_line = 0, False
-    path = _path_of(file)
-    for block in open_blocks(file):
+    for block in blocks:
         ends = block.endswith(b"\n")
         if is_amid_line or (not ends and len(block) >= LONGEST):
             if not is_amid_line:

@@ -43,11 +43,11 @@ def test_json(hilt_log, old, tmp_path):
 
 
 def test_wrong_usage(hilt_log, old, tmp_path):
-    """An output must be given, and is not written over."""
+    """An output must be given, is not written over, and never takes the place of what is read."""
     assert 2 == hilt_log("import", old).code
     assert 2 == hilt_log("import", old, "-o", old).code
-    assert 2 == hilt_log("import", old, "-o", tmp_path / "x", "--from", "langfuse").code
-    assert 3 == hilt_log("import", old, "-o", old, "--force").code
+    assert 2 == hilt_log("import", old, "-o", tmp_path / "x", "--from", "nobody").code
+    assert 2 == hilt_log("import", old, "-o", old, "--force").code
 
 
 def test_empty_and_missing(hilt_log, tmp_path):

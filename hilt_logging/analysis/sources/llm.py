@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from ..events import to_timestamp
-from ..schema import HILT_VERSION
+from ...events import to_timestamp
+from ...schema import HILT_VERSION
 
 
 __all__ = ["events_of", "is_llm"]

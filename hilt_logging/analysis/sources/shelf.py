@@ -1,0 +1,85 @@
+"""
+A place on the disk where what belongs together is put together, and is put in order: exports come in
+any order, and are of any size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+__all__ = ["Piece", "Shelf"]
+
+
+class Piece(NamedTuple):
+    """
+    A part of a trace: a span, a run, an observation, a score.
+
+    Attributes:
+        trace: The name of what belongs together.
+        value: The part.
+        source: The number of the file that it is from.
+    """
+
+    trace: str
+    value: dict[str, Any]
+    source: int = 0
+
+
+class Shelf:
+    """A temporary database without a name, which goes with the process."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;"
+            "CREATE TABLE pieces (number INTEGER PRIMARY KEY, trace TEXT, source INT, data BLOB);"
+            "CREATE TABLE events (number INTEGER PRIMARY KEY, at TEXT, data BLOB);"
+        )
+
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add(self, piece: Piece) -> None:
+        """Put a part to the others of its trace."""
+        row = (piece.trace, piece.source, msgspec.json.encode(piece.value))
+        self._database.execute("INSERT INTO pieces (trace, source, data) VALUES (?, ?, ?)", row)
+
+    def traces(self) -> Iterator[list[Piece]]:
+        """Yield the parts of each trace, as they came; the traces are in the order of their names."""
+        self._database.execute("CREATE INDEX trace ON pieces (trace)")
+        parts: list[Piece] = []
+        sql = "SELECT trace, data, source FROM pieces ORDER BY trace, number"
+        with contextlib.closing(self._database.cursor()) as cursor:
+            for trace, data, source in cursor.execute(sql):
+                if parts and parts[-1].trace != trace:
+                    yield parts
+                    parts = []
+                parts.append(Piece(trace, msgspec.json.decode(data), source))
+        if parts:
+            yield parts
+
+    def put(self, at: str, data: bytes) -> None:
+        """Put an event to the others, by its time."""
+        self._database.execute("INSERT INTO events (at, data) VALUES (?, ?)", (at, data))
+
+    def events(self) -> Iterator[bytes]:
+        """Yield the events in the order of their times."""
+        with contextlib.closing(self._database.cursor()) as cursor:
+            for (data,) in cursor.execute("SELECT data FROM events ORDER BY at, number"):
+                yield data
