@@ -17,6 +17,7 @@ import msgspec
 
 from ..errors import ConfigurationError, ReadError
 from ..events import encode
+from ..integrations._conversations import Conversations
 from ..io.files import LogFile, lines_in, open_blocks
 from ..io.reader import Faults
 from ..snapshot import snapshot
@@ -43,8 +44,10 @@ class _Source(Protocol):
     def pieces_of(self, value: dict[str, Any], lost: Counter[str]) -> Iterable[Piece]:
         """Yield the parts of traces that are in an object."""
 
-    def events_of(self, parts: list[dict[str, Any]], lost: Counter[str]) -> Iterable[Any]:
-        """Yield the events of one trace, of which all parts are given."""
+    def events_of(
+        self, parts: list[dict[str, Any]], lost: Counter[str], known: Conversations
+    ) -> Iterable[Any]:
+        """Yield the events of one trace, of which all parts are given, after those that began before."""
 
 
 _SOURCES: tuple[_Source, ...] = ()
@@ -133,6 +136,7 @@ class _Import:
         self._source = source
         self._report = report
         self._shelf = shelf
+        self._known = Conversations()
         self._paths: list[tuple[_Source, str]] = []
 
     def events(self, inputs: Inputs) -> Iterator[dict[str, Any]]:
@@ -227,7 +231,7 @@ class _Import:
             self.lost["events"] += 1
             self._report(ReadError(reason, path))
 
-        for event in source.events_of([part.value for part in parts], self.lost):
+        for event in source.events_of([part.value for part in parts], self.lost, self._known):
             for whole_event in self._checked(dict(snapshot(event)), refused):
                 self._shelf.put(whole_event["timestamp"], encode(whole_event))
 

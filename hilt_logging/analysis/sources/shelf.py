@@ -26,11 +26,13 @@ class Piece(NamedTuple):
         trace: The name of what belongs together.
         value: The part.
         source: The number of the file that it is from.
+        at: When it began, in a form whose order is that of time; empty where it does not say.
     """
 
     trace: str
     value: dict[str, Any]
     source: int = 0
+    at: str = ""
 
 
 class Shelf:
@@ -40,7 +42,8 @@ class Shelf:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;"
-            "CREATE TABLE pieces (number INTEGER PRIMARY KEY, trace TEXT, source INT, data BLOB);"
+            "CREATE TABLE pieces"
+            " (number INTEGER PRIMARY KEY, trace TEXT, source INT, at TEXT, data BLOB);"
             "CREATE TABLE events (number INTEGER PRIMARY KEY, at TEXT, data BLOB);"
         )
 
@@ -57,14 +60,20 @@ class Shelf:
 
     def add(self, piece: Piece) -> None:
         """Put a part to the others of its trace."""
-        row = (piece.trace, piece.source, msgspec.json.encode(piece.value))
-        self._database.execute("INSERT INTO pieces (trace, source, data) VALUES (?, ?, ?)", row)
+        row = (piece.trace, piece.source, piece.at or None, msgspec.json.encode(piece.value))
+        self._database.execute(
+            "INSERT INTO pieces (trace, source, at, data) VALUES (?, ?, ?, ?)", row
+        )
 
     def traces(self) -> Iterator[list[Piece]]:
-        """Yield the parts of each trace, as they came; the traces are in the order of their names."""
+        """Yield the parts of each trace, as they came; the trace that began first is the first."""
         self._database.execute("CREATE INDEX trace ON pieces (trace)")
         parts: list[Piece] = []
-        sql = "SELECT trace, data, source FROM pieces ORDER BY trace, number"
+        sql = (
+            "SELECT trace, data, source FROM pieces "
+            "JOIN (SELECT trace, min(at) AS began FROM pieces GROUP BY trace) USING (trace) "
+            "ORDER BY began IS NULL, began, trace, number"
+        )
         with contextlib.closing(self._database.cursor()) as cursor:
             for trace, data, source in cursor.execute(sql):
                 if parts and parts[-1].trace != trace:
