@@ -45,11 +45,12 @@ __all__ = [
 LEAST_BYTES = 64 * 1024 * 1024
 """How much of a log may be without an index: it is searched in a moment."""
 
-_VERSION = 1
+_VERSION = 2
 _KEPT_S = 90 * 24 * 3600
 _BLOCK = 64 * 1024
 _DIGEST_BYTES = 8
 _LAST_BYTES = 4096
+_MOST_PASSED_OVER = 1000
 _PACKED_FACTOR = 6
 _MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
@@ -87,6 +88,7 @@ class _Header(msgspec.Struct):
         size: How many bytes of the file it covers.
         last: Where the bytes begin that `digest` is of: its last line, or of a compressed file its end.
         modified_ns: When a compressed file was changed.
+        passed_over: The numbers of its lines that are too long, the first ones.
         sessions: How many sessions there are.
     """
 
@@ -100,6 +102,7 @@ class _Header(msgspec.Struct):
     is_packed: bool
     modified_ns: int
     salt: str
+    passed_over: list[int]
     sessions: int
 
 
@@ -108,6 +111,11 @@ class _Index(msgspec.Struct):
     keys: array[int]
     begins: array[int]
     offsets: array[int]
+
+    def tell(self, path: str, report: Report) -> None:
+        """Tell of the lines that are in no index, as they are too long."""
+        for number in self.header.passed_over:
+            report(ReadError(f"it has more than {LONGEST} bytes and is passed over", path, number))
 
     def of(self, session_id: str) -> array[int] | None:
         """Where the lines of a session are; of a compressed file no places; None if there are none."""
@@ -223,6 +231,7 @@ def lines_of_session(
     if index is not None:
         found = _found(path, source, session_id, index)
         if found is not None:
+            index.tell(path, report)
             yield from found
             if not index.header.is_packed:
                 yield from lines_after(path, index.header.size, report, needles)
@@ -295,19 +304,22 @@ class Places(NamedTuple):
     end: int
 
 
-def places_in(source: IO[bytes]) -> Places | None:
+def places_in(path: str, source: IO[bytes], report: Report) -> Places | None:
     """
     Return where the lines of all sessions are, as an index tells; None without one.
 
     Of a small file it is no loss to have none; there the lines are all behind what is known.
 
     Args:
-        source: The file, open.
+        path: The file.
+        source: The same, open.
+        report: Is called with the error of each line that the index knows to be too long.
     """
     if not source.seekable() or is_packed(source):
         return None
     index = _load(source)
     if index is not None:
+        index.tell(path, report)
         return Places(index.each(), index.header.size)
     is_small = os.fstat(source.fileno()).st_size < LEAST_BYTES // 16
     return Places(iter(()), 0) if is_small else None
@@ -337,7 +349,7 @@ def _made(
     path: str, source: IO[bytes], found: os.stat_result
 ) -> tuple[_Header, dict[bytes, list[int]]]:
     packed = is_packed(source)
-    sessions, last, end = _sessions(path, source)
+    sessions, last, end, passed_over = _sessions(path, source)
     if packed:
         last, end = max(0, found.st_size - _LAST_BYTES), found.st_size
         sessions = {session: [] for session in sessions}
@@ -352,20 +364,34 @@ def _made(
         is_packed=packed,
         modified_ns=found.st_mtime_ns,
         salt=os.urandom(16).hex(),
+        passed_over=passed_over[:_MOST_PASSED_OVER],
         sessions=len(sessions),
     )
     return header, sessions
 
 
-def _sessions(path: str, source: IO[bytes]) -> tuple[dict[bytes, list[int]], int, int]:
-    """Where the lines of each session begin; where the last whole line does, and where it ends."""
+class _Lines(NamedTuple):
+    """Where the lines of each session begin, the last whole line does, and where that ends."""
+
+    sessions: dict[bytes, list[int]]
+    last: int
+    end: int
+    passed_over: list[int]
+
+
+def _sessions(path: str, source: IO[bytes]) -> _Lines:
     sessions: dict[bytes, list[int]] = {}
+    passed_over: list[int] = []
     at = last = end = 0
+    number = 1
     is_amid_line = False
     match = _BEGIN.match
     source.seek(0)
     for block in open_blocks(path, source, size=_BLOCK):
         begin = block.find(b"\n") + 1 if is_amid_line else 0
+        if begin:
+            passed_over.append(number)
+        number += block.count(b"\n")
         is_amid_line = not block.endswith(b"\n")
         if is_amid_line:  # a line that is too long, or the last one, which may go on
             at += len(block)
@@ -385,7 +411,7 @@ def _sessions(path: str, source: IO[bytes]) -> tuple[dict[bytes, list[int]], int
             begin = after
         at += size
         end = at
-    return sessions, last, end
+    return _Lines(sessions, last, end, passed_over)
 
 
 def _foreign(line: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ and the last one of each other.
 
 from __future__ import annotations
 
+import codecs
 import heapq
 import operator
 import os
@@ -17,7 +18,7 @@ from typing import IO, Any
 import msgspec
 
 from ..errors import ReadError
-from ..io._decoding import reporter
+from ..io._decoding import codec_of, decoded_line, reporter
 from ..io.files import LONGEST, LogFile
 from ..io.reader import scan
 from ._finding import files_meant, sources
@@ -112,7 +113,7 @@ def latest_sessions(
     """
     Return the sessions with the latest events; with indexes, if all files have one that are not small.
 
-    With indexes, lines that are no events are not looked for.
+    With indexes, lines that are no events are not looked for; those that are too long are known.
 
     Args:
         paths: As in `io.reader.read`.
@@ -125,8 +126,10 @@ def latest_sessions(
     """
     told = reporter("skip", report)
     if "-" not in (given := [paths] if isinstance(paths, str | os.PathLike) else list(paths)):
-        found = _Indexed(files_meant(given, told, rotated=rotated)).latest(number)
+        indexed = _Indexed(files_meant(given, told, rotated=rotated))
+        found = indexed.latest(number)
         if found is not None:
+            indexed.tell(told)
             return found
     every = sessions(given, rotated=rotated, report=told)
     return Latest(every[-number:] if number else [], len(every))
@@ -178,14 +181,17 @@ def _count(found: dict[str, Session], event: _Short) -> None:
         session.models.append(model)
 
 
-_decode = msgspec.json.Decoder(_Short).decode
+_codec = codec_of(_Short, None)
 
 
 def _short(line: bytes) -> _Short | None:
-    try:
-        return _decode(line)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+    """The fields of a line, if it is an event."""
+    whole = line.removeprefix(codecs.BOM_UTF8).lstrip(b"\0")
+    return next(decoded_line(whole, "", 0, _codec, _unheard), None)
+
+
+def _unheard(error: ReadError) -> None:
+    """With indexes, lines that are no events are not looked for."""
 
 
 class _UnknownError(Exception):
@@ -206,13 +212,19 @@ class _Indexed:
     def __init__(self, files: list[LogFile]) -> None:
         self._files = files
         self._found: dict[str, _Found] = {}
+        self._faults: list[ReadError] = []
+
+    def tell(self, report: Callable[[ReadError], object]) -> None:
+        """Tell of the lines that are too long."""
+        for error in self._faults:
+            report(error)
 
     def latest(self, number: int) -> Latest | None:
         """Return the latest sessions; None where an index is lacking or can't be trusted."""
         try:
             has_index = False
             for path, source in sources(self._files, _refused):
-                places = places_in(source)
+                places = places_in(path, source, self._faults.append)
                 if places is None:
                     return None
                 has_index |= places.end > 0

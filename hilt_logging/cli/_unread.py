@@ -11,13 +11,14 @@ from ._output import complain, say
 __all__ = ["Unread"]
 
 _MOST_TOLD = 20
+_MOST_KNOWN = 100_000
 
 
 class Unread:
     """
     Tells on stderr what could not be read: the first ones as they happen, the others as a number.
 
-    To be given to readers as `report`.
+    To be given to readers as `report`, also to several that read the same: each line counts once.
 
     Attributes:
         count: How many lines and files could not be read.
@@ -25,9 +26,16 @@ class Unread:
 
     def __init__(self) -> None:
         self.count = 0
+        self._known: set[tuple[str, int]] = set()
 
     def __call__(self, error: ReadError) -> None:
         """Tell of a line that is no event, or of a file that can't be read."""
+        if error.line is not None:
+            line = (error.path, error.line)
+            if line in self._known:
+                return
+            if len(self._known) < _MOST_KNOWN:
+                self._known.add(line)
         self.count += 1
         if self.count <= _MOST_TOLD:
             complain(str(error))

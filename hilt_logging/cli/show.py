@@ -110,7 +110,6 @@ def command(
             complain("There is no such session")
             return _ended(unread, FAILED)
         session = listed.sessions[-1].session_id
-        unread = Unread()
     options = {"keys": keys, "key_store": key_store, "shared_key_file": shared_key_file}
     found = _told(session, paths, unread, indexed=not no_index, full=full, **options)
     if isinstance(found, int):

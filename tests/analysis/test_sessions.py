@@ -12,7 +12,7 @@ from hilt_logging.analysis._sessions import _Indexed, latest_sessions
 from hilt_logging.analysis.conversation import index, sessions
 from hilt_logging.errors import ReadError
 from hilt_logging.events import encode
-from hilt_logging.io.files import files_of
+from hilt_logging.io.files import LONGEST, files_of
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +72,41 @@ def test_indexed(write, events, event, number):
     expected = sessions(log, report=lambda error: None)
     found = by_index(log, number)
     assert (expected[-number:], len(expected)) == (found.sessions, found.count)
+
+
+NO_EVENTS = [
+    b'{"session_id":"none","timestamp":"2026-01-03T00:00:00.000000Z",'
+    b'"actor":{"type":"human","id":"a"},"action":"prompt"}',
+    b'{"hilt_version":"1.0.0","event_id":"1","timestamp":"2026-01-03T00:00:00.000000Z",'
+    b'"session_id":"conv-1","actor":{"type":"human","id":"a"},"action":"jump"}',
+]
+
+
+@pytest.mark.parametrize("at", [100, 301])
+def test_lines_that_are_no_events(write, events, at):
+    """What lacks a field, or has another value in it, is of no session, before an index ends and after."""
+    log = write("a.jsonl", *events[:at])
+    with open(log, "ab") as file:
+        file.write(b"\n".join([*NO_EVENTS, b""]))
+    index(log, least_bytes=1)
+    with open(log, "ab") as file:
+        file.write(b"\n".join([*NO_EVENTS, *map(encode, events[at:]), b""]))
+    expected = sessions(log, report=lambda error: None)
+    assert expected == by_index(log, 99).sessions
+    assert "none" not in [each.session_id for each in expected]
+
+
+def test_line_that_is_too_long(write, events):
+    """A line that is passed over is told, with and without an index, by its number."""
+    log = write(
+        "a.jsonl", *events[:100], b'{"x":"' + b"x" * (LONGEST + 200_000) + b'"}', *events[100:]
+    )
+    told = {False: [], True: []}
+    for is_indexed, faults in told.items():
+        latest_sessions(log, 5, report=lambda error, to=faults: to.append(str(error)))
+        assert is_indexed or 1 == index(log, least_bytes=1)
+    assert [f"{log}, line 101: it has more than {LONGEST} bytes and is passed over"] == told[True]
+    assert told[False] == told[True]
 
 
 def test_files_of_a_log(write, events):

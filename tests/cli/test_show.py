@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from hilt_logging.events import encode
+from hilt_logging.io.files import LONGEST
 from hilt_logging.safeguards import jwk
 
 
@@ -237,6 +238,17 @@ def test_input_that_cannot_be_read(hilt_log, log, tmp_path):
     assert f"{log}, line 8: not an event" in done.err
     assert "gone.jsonl" in done.err
     assert 3 == hilt_log("show", "conv-1", tmp_path / "gone.jsonl").code
+
+
+def test_line_that_is_too_long(hilt_log, log, monkeypatch):
+    """That a line is passed over is told each time, once, whether there is an index or not."""
+    small = {"least_bytes": 1, "rotated": True}
+    monkeypatch.setattr(importlib.import_module(MODULE).index, "__kwdefaults__", small)
+    with open(log, "ab") as file:
+        file.write(b'{"x":"' + b"x" * (LONGEST + 200_000) + b'"}\n')
+    for words in (["conv-1"], ["conv-1"], ["--last"], []):
+        done = hilt_log("show", *words, log)
+        assert (3, 1) == (done.code, done.err.count("passed over"))
 
 
 def test_standard_input(in_shell, log):
