@@ -351,6 +351,10 @@ class Question(msgspec.Struct, frozen=True):
             that are allowed, None for absent or null. They are compared with what stands in the line.
         models: One of these models, asked for or served; none means any.
         users: One of these, as in the grouping `user`; none means any.
+        spans: Periods of time that the grouping `span` names: the name, the first time, and the first
+            time after it. Times in none of them are null.
+        last_days: If there are no spans: the last so many whole days of all are the span `after`, and
+            as many before these `before`, as in `_spans.last_spans`.
     """
 
     groupings: tuple[tuple[str, ...], ...] = ()
@@ -361,6 +365,8 @@ class Question(msgspec.Struct, frozen=True):
     where: dict[str, tuple[Any, ...]] = {}
     models: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    spans: tuple[tuple[str, str, str], ...] = ()
+    last_days: int = 0
 
 
 class Tally(NamedTuple):

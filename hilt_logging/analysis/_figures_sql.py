@@ -31,6 +31,7 @@ from ._figures import (
 )
 from ._inputs import Inputs
 from ._questions import FACTS, LINES
+from ._spans import spans_of
 from .tables import select, structure_of
 
 
@@ -129,8 +130,8 @@ def tally_of(question: Question, ask: Ask) -> Tally:
         ask: Gives the rows of what is asked in DuckDB's SQL of `_questions.LINES` and `FACTS`.
     """
     groupings = list(dict.fromkeys([_TOTAL, *question.groupings]))
-    groups = _groups(groupings, question.tz, ask)
     ((notices, unread, first, last),) = ask(_questions.overview())
+    groups = _groups(groupings, question.tz, spans_of(question, _time(last)), ask)
     stats = Stats(
         first=_time(first),
         last=_time(last),
@@ -147,12 +148,14 @@ def tally_of(question: Question, ask: Ask) -> Tally:
 _Groups = dict[frozenset[str], list[tuple[dict[str, str | None], Figures]]]
 
 
-def _groups(groupings: list[tuple[str, ...]], tz: str, ask: Ask) -> _Groups:
+def _groups(
+    groupings: list[tuple[str, ...]], tz: str, spans: Sequence[tuple[str, str, str]], ask: Ask
+) -> _Groups:
     """The groups of each grouping, whose names may stand in any order."""
     found: _Groups = {frozenset(names): [] for names in groupings}
     distinct = [tuple(sorted(names)) for names in found]
     names = _questions.names_in(distinct)
-    for row in ask(_questions.figures(distinct, tz)):
+    for row in ask(_questions.figures(distinct, tz, spans)):
         keys = _keys(names, row)
         figures = _figures(row[2 * len(names) :])
         if figures.events:

@@ -284,13 +284,16 @@ def names_in(groupings: Iterable[tuple[str, ...]]) -> list[str]:
     return list(dict.fromkeys(name for names in groupings for name in names))
 
 
-def figures(groupings: Sequence[tuple[str, ...]], tz: str) -> str:
+def figures(
+    groupings: Sequence[tuple[str, ...]], tz: str, spans: Sequence[tuple[str, str, str]] = ()
+) -> str:
     """
     Return the query of the figures of groups.
 
     Args:
         groupings: By what; () is all events. Each has other names.
         tz: The time zone of periods.
+        spans: As in `Question`.
 
     Returns:
         Rows of each of `names_in` whether the group is not made by it, and the key (a text; of a period
@@ -298,7 +301,7 @@ def figures(groupings: Sequence[tuple[str, ...]], tz: str) -> str:
         the most and percentiles.
     """
     names = names_in(groupings)
-    keys = "".join(f", {_key(name, tz)} AS key_{name}" for name in names)
+    keys = "".join(f", {_key(name, tz, spans)} AS key_{name}" for name in names)
     return _grouped(
         [f"key_{name}" for name in names],
         [*SUMS.values(), *map(_spread, SPREADS.values())],
@@ -307,7 +310,13 @@ def figures(groupings: Sequence[tuple[str, ...]], tz: str) -> str:
     )
 
 
-def _key(name: str, tz: str) -> str:
+def _key(name: str, tz: str, spans: Sequence[tuple[str, str, str]]) -> str:
+    if name == "span":
+        cases = "".join(
+            f" WHEN timestamp >= {_time(since)} AND timestamp < {_time(until)} THEN {quoted(each)}"
+            for each, since, until in spans
+        )
+        return f"CASE{cases} END" if cases else "CAST(NULL AS VARCHAR)"
     if name not in _PERIODS:
         return _KEYS.get(name, name)
     local = "timestamp"

@@ -17,7 +17,7 @@ import operator
 import re
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -46,6 +46,7 @@ from ._figures import (
 )
 from ._inputs import Inputs, sqlite_lines
 from ._lines import Line, line_in
+from ._spans import days_of_spans
 from ._zones import zone_of
 from .tables import COLUMNS
 
@@ -556,10 +557,17 @@ class _Grouping:
     Args:
         names: By what events are grouped.
         periods: What tells the periods of times.
+        spans: As in `Question`; where there are none, they are days until they are named.
     """
 
-    def __init__(self, names: tuple[str, ...], periods: _Periods) -> None:
-        self._parts = [_part(name, periods) for name in names]
+    def __init__(
+        self, names: tuple[str, ...], periods: _Periods, spans: Sequence[tuple[str, str, str]]
+    ) -> None:
+        self._names = names
+        self._parts = [
+            _span_part(spans) if name == "span" and spans else _part(name, periods)
+            for name in names
+        ]
         self._only = self._parts[0] if len(names) == 1 else None
         self._sums: dict[Any, _Sums] = {}
 
@@ -576,6 +584,20 @@ class _Grouping:
             sums = self._sums[key] = _Sums()
         sums.people.add(who)
         return sums
+
+    def name_spans(self, span_of: Mapping[str | None, str]) -> None:
+        """Put days together that are of one span; each has its name in *span_of*."""
+        if "span" not in self._names:
+            return
+        place, sums = self._names.index("span"), self._sums
+        self._sums = {}
+        for key, each in sums.items():
+            parts = [key] if self._only is not None else list(key)
+            parts[place] = span_of.get(parts[place])
+            named = parts[0] if self._only is not None else tuple(parts)
+            together = self._sums.setdefault(named, _Sums())
+            together.add(each)
+            together.people |= each.people
 
     def groups(self) -> list[Group]:
         """Return the groups in their order."""
@@ -596,7 +618,19 @@ class _Grouping:
 _Part = Callable[[_Event, str | None], str | None]
 
 
+def _span_part(spans: Sequence[tuple[str, str, str]]) -> _Part:
+    def part(event: _Event, user: str | None) -> str | None:
+        when = event.timestamp
+        for name, since, until in spans:
+            if since <= when < until:
+                return name
+        return None
+
+    return part
+
+
 def _part(name: str, periods: _Periods) -> _Part:
+    name = "day" if name == "span" else name
     if name in _PERIODS:
         place, known, new = _PERIODS.index(name), periods.known, periods.new
         return lambda event, user: (known.get(event.timestamp[:15]) or new(event.timestamp))[place]
@@ -657,7 +691,9 @@ class _Counted:
         self._slowest = _Best("latency_ms", question.top)
         self._dearest = _Best("cost_usd", question.top)
         periods = _Periods(question.tz)
-        self._groupings = [_Grouping(names, periods) for names in question.groupings]
+        self._groupings = [
+            _Grouping(names, periods, question.spans) for names in question.groupings
+        ]
         self._total = _Sums()
 
     def take(self, events: Iterable[_Event]) -> None:
@@ -753,7 +789,14 @@ class _Counted:
 
     def groups(self) -> list[list[Group]]:
         """Return the groups of each grouping."""
+        if self._question.last_days and not self._question.spans:
+            spans = days_of_spans(self._question, self._last())
+            for grouping in self._groupings:
+                grouping.name_spans(spans)
         return [grouping.groups() for grouping in self._groupings]
+
+    def _last(self) -> str | None:
+        return max((share.last for share in self._shares.values() if share.last), default=None)
 
     def stats(self, files: int) -> Stats:
         """Return all but the groups."""
@@ -763,7 +806,7 @@ class _Counted:
         return Stats(
             files=files,
             first=min((share.first for share in times), default=None),
-            last=max((share.last for share in times), default=None),
+            last=self._last(),
             notices=self._notices,
             total=self._total.figures(self._shares),
             counts=self._counts(),

@@ -148,7 +148,8 @@ def tallied(
         engine: As in `stats`.
         spark: As in `stats`.
         report: As in `stats`.
-        asked: `tz`, `top`, `since`, `until`, `where`, `models` and `users`, as in `stats`.
+        asked: `tz`, `top`, `since`, `until`, `where`, `models` and `users`, as in `stats`; `spans` and
+            `last_days`, as in `Question`, with which there is a grouping `span`, too.
     """
     faults = Faults(reporter("skip", report))
     question = _question(groupings, **asked)
@@ -186,9 +187,12 @@ def _question(
     where: Mapping[str, Any] | None = None,
     models: Sequence[str] = (),
     users: Sequence[str] = (),
+    spans: Sequence[tuple[str, str, str]] = (),
+    last_days: int = 0,
 ) -> Question:
+    has_spans = bool(spans or last_days)
     for name in (name for names in groupings for name in names):
-        if name not in GROUPINGS:
+        if name not in GROUPINGS and not (has_spans and name == "span"):
             raise ConfigurationError("by", name, f"Must be one of: {', '.join(GROUPINGS)}")
     for names in groupings:
         if not names or len(set(names)) < len(names):
@@ -205,6 +209,8 @@ def _question(
         where=_allowed(where or {}),
         models=tuple(models),
         users=tuple(users),
+        spans=tuple(spans),
+        last_days=last_days,
     )
 
 

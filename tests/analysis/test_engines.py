@@ -248,6 +248,34 @@ def test_filters_of_duckdb(log, options):
     assert_near(expected, found)
 
 
+OF_SPANS = [("span",), ("span", "model"), ("day", "span")]
+SPANS = (
+    ("before", "2025-12-31T23:30:00.000000Z", "2026-03-29T01:00:00.000000Z"),
+    ("after", "2026-10-25T00:30:00.000000Z", "2026-10-25T01:30:00.000001Z"),
+)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"spans": SPANS},
+        {"until": "2026-12-31", "last_days": 300, "tz": "Asia/Kolkata"},
+        {"last_days": 7},  # in the last year that there is
+        {"until": "0001-01-02", "last_days": 7, "tz": "America/New_York"},
+        {"where": {"session_id": "nobody's"}, "last_days": 7},
+    ],
+    ids=str,
+)
+def test_spans_of_duckdb(log, options):
+    """Periods of time have the same figures, also where they are the last ones of all."""
+    expected, found = (
+        answer(log, OF_SPANS, engine=engine, **options)[0] for engine in ("python", "duckdb")
+    )
+    assert_near(expected, found)
+    if "spans" in options:
+        assert [["after"], ["before"], [None]] == [group["key"] for group in found[1][0]]
+
+
 def test_parquet_of_duckdb(log, stored):
     """Likewise of events that are stored."""
     expected, found = (answer(path, engine="duckdb")[0] for path in (log, stored))
@@ -266,9 +294,10 @@ def test_values_that_sql_has_not(log):
 @needs_spark
 def test_spark(log, spark):
     """Spark counts as Python does, whatever the settings of the session, which stay."""
-    options = {"tz": "Europe/Berlin"}
-    expected, _ = answer(log, FEW, engine="python", **options)
-    found, told = answer(log, FEW, spark=spark, **options)
+    options = {"tz": "Europe/Berlin", "spans": SPANS}
+    groupings = (*FEW, ("span", "model"))
+    expected, _ = answer(log, groupings, engine="python", **options)
+    found, told = answer(log, groupings, spark=spark, **options)
     assert_near(expected, found)
     assert [
         ("6 lines are no events", str(log)),
