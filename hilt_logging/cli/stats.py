@@ -17,22 +17,19 @@ from click.shell_completion import CompletionItem
 from . import _options
 from ._filters import conditions, filters
 from ._frame import DONE, UNREAD, Command
-from ._output import counted, json_line, printable, say
+from ._output import counted, json_line, say
 from ._progress import Waiting
+from ._tables import NOTHING, Tables, ms, number, share, short, usd
 from ._unread import Unread
 
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..analysis.stats import Busy, Call, Figures, Group, Spread, Stats
 
 
 __all__ = ["command"]
 
 PERIODS = {"daily": "day", "weekly": "week", "monthly": "month"}
-_NOTHING = "-"
-_MOST_USD = 10**15  # that is written with all digits
 _FEWEST = 10  # below this many values, hilt-python tells no percentiles
 
 
@@ -246,14 +243,14 @@ def _show(found: Stats, paths: Sequence[str], tz: str, top: int) -> None:
     page.counts("Finish reasons of calls", counts.finish_reasons, calls)
     page.counts("Errors", counts.error_types)
     tools = [
-        (tool.name, _number(tool.calls), _number(tool.failures), _ms(tool.latency_ms.p50))
+        (tool.name, number(tool.calls), number(tool.failures), ms(tool.latency_ms.p50))
         for tool in found.tools
     ]
     page.table("Tools", ("", "calls", "failed", "p50 ms"), tools)
     page.busy("Busiest users", found.top.users)
     page.busy("Busiest sessions", found.top.sessions)
-    page.calls("Slowest calls", found.top.slowest, "ms", lambda call: _number(call.latency_ms))
-    page.calls("Dearest calls", found.top.dearest, "cost", lambda call: _usd(call.cost_usd))
+    page.calls("Slowest calls", found.top.slowest, "ms", lambda call: number(call.latency_ms))
+    page.calls("Dearest calls", found.top.dearest, "cost", lambda call: usd(call.cost_usd))
     page.groups(found.by, found.groups)
 
 
@@ -261,87 +258,53 @@ _PARTS = ("p50", "p90", "p95", "p99")
 
 
 def _calls(total: Figures) -> Iterator[tuple[str, ...]]:
-    yield "prompts", _number(total.prompts)
-    yield "calls", _number(total.calls)
+    yield "prompts", number(total.prompts)
+    yield "calls", number(total.calls)
     for name in ("completed", "refused", "stopped", "failed"):
         count = getattr(total, name)
         if count or name in ("completed", "failed"):
-            yield f"  {name}", _number(count), _share(count, total.calls)
+            yield f"  {name}", number(count), share(count, total.calls)
     if total.retried:
-        yield "retried attempts", _number(total.retried)
+        yield "retried attempts", number(total.retried)
     if total.tool_calls or total.tool_failures:
-        yield "calls of tools", _number(total.tool_calls)
-        yield "  failed", _number(total.tool_failures)
+        yield "calls of tools", number(total.tool_calls)
+        yield "  failed", number(total.tool_failures)
 
 
 def _spent(total: Figures) -> Iterator[tuple[str, ...]]:
     tokens = total.tokens
     if tokens.total is not None:
-        yield "tokens", _number(tokens.total)
-        yield "  prompt", _number(tokens.prompt)
+        yield "tokens", number(tokens.total)
+        yield "  prompt", number(tokens.prompt)
         if tokens.cached:
             rate = total.cache_hit_rate
-            yield "    cached", _number(tokens.cached), "" if rate is None else f"{rate:.1%}"
-        yield "  completion", _number(tokens.completion)
+            yield "    cached", number(tokens.cached), "" if rate is None else f"{rate:.1%}"
+        yield "  completion", number(tokens.completion)
         if tokens.reasoning:
-            yield "    reasoning", _number(tokens.reasoning)
+            yield "    reasoning", number(tokens.reasoning)
     if total.cost_usd is not None:
-        yield "cost", _usd(total.cost_usd)
+        yield "cost", usd(total.cost_usd)
     if total.unpriced:
-        yield "calls without a price", _number(total.unpriced)
+        yield "calls without a price", number(total.unpriced)
 
 
 def _spread(spread: Spread) -> Iterator[str]:
-    yield _number(spread.count)
+    yield number(spread.count)
     for name in ("mean", *_PARTS, "max"):
-        yield _ms(getattr(spread, name))
+        yield ms(getattr(spread, name))
 
 
-def _number(value: int | None) -> str:
-    return _NOTHING if value is None else f"{value:,}"
-
-
-def _share(count: int, of: int) -> str:
-    return f"{count / of:.1%}" if of else ""
-
-
-def _ms(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:,.0f}"
-
-
-def _usd(value: float | None) -> str:
-    if value is None:
-        return _NOTHING
-    if abs(value) >= _MOST_USD:  # its digits would take the room of all other columns
-        return f"${value:.3g}"
-    return f"${value:,.2f}" if abs(value) >= 1 or not value else f"${value:.4f}"
-
-
-def _short(value: int | None) -> str:
-    """A number that has little room."""
-    if value is None or value < 10_000:
-        return _number(value)
-    for unit, size in (("k", 10**3), ("M", 10**6)):
-        if value < 1_000 * size:
-            return f"{value / size:,.1f}{unit}"
-    return f"{value / 10**9:,.1f}G"
-
-
-class _Page:
-    """Prints tables one after the other: rich ones on a terminal, plain ones elsewhere."""
+class _Page(Tables):
+    """Prints statistics, a table after the other."""
 
     def __init__(self, tz: str, top: int) -> None:
-        from rich.console import Console
-
         from ..analysis._zones import zone_of
 
+        super().__init__()
         self._zone = zone_of(tz)
         self._tz = tz
         self._top = top
         self._year = ""
-        self._console: Console = Console()
-        if not self._console.is_terminal:
-            self._console.width = 10_000
 
     def head(self, found: Stats, paths: Sequence[str]) -> None:
         """Print what it is about."""
@@ -363,46 +326,12 @@ class _Page:
 
     def _time(self, when: str | None) -> str:
         if when is None:
-            return _NOTHING
+            return NOTHING
         try:
             local = datetime.datetime.fromisoformat(when).astimezone(self._zone)
         except OverflowError:
             return f"{when[:10]} {when[11:16]}"
         return local.strftime("%Y-%m-%d %H:%M")
-
-    def table(
-        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1
-    ) -> None:
-        """
-        Print a table, unless it has no rows.
-
-        Args:
-            title: What stands above it.
-            columns: The names of its columns; none where they need no names.
-            rows: Its rows.
-            texts: How many columns are texts; the others are numbers.
-        """
-        from rich.table import Table
-        from rich.text import Text
-
-        cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
-        if not cells:
-            return
-        width = max(map(len, cells))
-        table = Table(box=None, show_header=bool(columns), header_style="dim", pad_edge=False)
-        for place, name in enumerate(columns or [""] * width):
-            is_text = place < texts
-            table.add_column(
-                Text(name),
-                justify="left" if is_text else "right",
-                overflow="fold",
-                no_wrap=not is_text,
-            )
-        for row in cells:
-            table.add_row(*map(Text, row))
-        say()
-        say(title, bold=True)
-        self._console.print(table)
 
     def groups(self, by: Sequence[str], groups: Sequence[Group]) -> None:
         """Print the figures of groups: of periods in their order, else those with the most calls first."""
@@ -410,7 +339,7 @@ class _Page:
             groups = sorted(groups, key=lambda group: (-group.figures.calls, -group.figures.events))
         columns = {name: of for name, of in _OF_GROUP.items() if _is_told(name, groups)}
         rows = [
-            [*(_NOTHING if part is None else part for part in group.key)]
+            [*(NOTHING if part is None else part for part in group.key)]
             + [of(group.figures) for of in columns.values()]
             for group in groups[:_MOST_GROUPS]
         ]
@@ -419,7 +348,7 @@ class _Page:
 
     def counts(self, title: str, counts: Mapping[str, int], of: int = 0) -> None:
         """Print how many there are of each."""
-        rows = [(name, _number(count), _share(count, of)) for name, count in counts.items()]
+        rows = [(name, number(count), share(count, of)) for name, count in counts.items()]
         self.table(title, (), rows[: self._top])
         if self._top:
             self._more(len(rows) - self._top)
@@ -435,8 +364,8 @@ class _Page:
             ("", "calls", "tokens", "cost", "last"),
             [
                 (
-                    *(each.id, _number(each.calls), _short(each.tokens)),
-                    *(_usd(each.cost_usd), self._time(each.last)),
+                    *(each.id, number(each.calls), short(each.tokens)),
+                    *(usd(each.cost_usd), self._time(each.last)),
                 )
                 for each in rows
             ],
@@ -470,14 +399,14 @@ class _Page:
 _MOST_PATHS = 3
 _MOST_GROUPS = 200
 _OF_GROUP: dict[str, Callable[[Figures], str]] = {
-    "events": lambda figures: _number(figures.events),
-    "calls": lambda figures: _number(figures.calls),
-    "failed": lambda figures: _number(figures.failed),
-    "retried": lambda figures: _number(figures.retried),
-    "tokens": lambda figures: _short(figures.tokens.total),
-    "cost": lambda figures: _usd(figures.cost_usd),
-    "p50 ms": lambda figures: _ms(figures.latency_ms.p50),
-    "p95 ms": lambda figures: _ms(figures.latency_ms.p95),
+    "events": lambda figures: number(figures.events),
+    "calls": lambda figures: number(figures.calls),
+    "failed": lambda figures: number(figures.failed),
+    "retried": lambda figures: number(figures.retried),
+    "tokens": lambda figures: short(figures.tokens.total),
+    "cost": lambda figures: usd(figures.cost_usd),
+    "p50 ms": lambda figures: ms(figures.latency_ms.p50),
+    "p95 ms": lambda figures: ms(figures.latency_ms.p95),
 }
 
 
@@ -491,5 +420,5 @@ def _is_told(column: str, groups: Sequence[Group]) -> bool:
 
 
 def _how(call: Call) -> str:
-    model = call.model or call.provider or _NOTHING
+    model = call.model or call.provider or NOTHING
     return model if call.outcome == "completed" else f"{model} ({call.outcome})"
