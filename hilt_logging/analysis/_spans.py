@@ -42,6 +42,14 @@ class Span(NamedTuple):
     end: datetime.datetime
 
     @property
+    def name(self) -> str:
+        """What it is called, as `span_of` understands it."""
+        if all(each.time() == datetime.time() and not each.fold for each in self):
+            first, last = self.begin.date(), self.end.date() - _DAY
+            return f"{first}..{last}" if first < last else f"{first}"
+        return f"{_clock(self.begin)}..{_clock(self.end)}"
+
+    @property
     def since(self) -> str:
         """Its first time, as we write timestamps."""
         return to_timestamp(self.begin)
@@ -55,6 +63,14 @@ class Span(NamedTuple):
     def days(self) -> float:
         """How long it is; a day is one also where clocks are put forward or back in it."""
         return (self._whole_days() or self._elapsed()) / _DAY
+
+    def day(self, number: int) -> str | None:
+        """Return its day of a number, which is 0 for the first one; None where it is not as long."""
+        try:
+            day = _midnight(self.begin.date() + number * _DAY, self.begin.tzinfo)
+        except OverflowError:
+            return None
+        return day.date().isoformat() if day < self.end else None
 
     def before(self) -> Span:
         """Return the period of the same length right before."""
@@ -79,6 +95,14 @@ class Span(NamedTuple):
         return (when.astimezone(_UTC) + times * self._elapsed()).astimezone(when.tzinfo)
 
 
+def _clock(when: datetime.datetime) -> str:
+    """A time as a clock shows it, with its offset where the clock shows it twice."""
+    text = when.replace(tzinfo=None).isoformat()
+    offset = when.isoformat().removeprefix(text)
+    is_twice = when.utcoffset() != when.replace(fold=1 - when.fold).utcoffset()
+    return text.removesuffix(":00") + (offset if is_twice else "")
+
+
 def span_of(text: str, zone: datetime.tzinfo) -> Span:
     """
     Return the period that a text names.
@@ -90,18 +114,15 @@ def span_of(text: str, zone: datetime.tzinfo) -> Span:
         zone: The time zone of its days, and of times without an offset.
 
     Raises:
-        ValueError: for a text that names no period, or one that ends before it begins.
+        ValueError: for a text that names no period, or one that ends before it begins, or is beyond the
+            calendar.
     """
     first, dots, last = text.partition("..")
     begin, end = _unit(first.strip(), zone)
     if dots:
         _, end = _unit(last.strip(), zone)
     span = Span(begin, end)
-    try:
-        is_empty = span.since >= span.until
-    except (InvalidEventError, OverflowError):
-        raise ValueError("out of the calendar") from None
-    if is_empty:
+    if span.since >= span.until:
         raise ValueError("ends where it begins, or before")
     return span
 
@@ -129,7 +150,7 @@ def _unit(text: str, zone: datetime.tzinfo) -> tuple[datetime.datetime, datetime
     return _midnight(first, zone), _midnight(last, zone)
 
 
-def _midnight(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
+def _midnight(day: datetime.date, zone: datetime.tzinfo | None) -> datetime.datetime:
     return datetime.datetime.combine(day, datetime.time(), zone)
 
 

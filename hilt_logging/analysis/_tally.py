@@ -557,13 +557,16 @@ class _Grouping:
     Args:
         names: By what events are grouped.
         periods: What tells the periods of times.
-        spans: As in `Question`; where there are none, they are days until they are named.
+        spans: As in `Question`; where there are none, spans are days until `groups` is asked.
+
+    Attributes:
+        names: By what events are grouped.
     """
 
     def __init__(
         self, names: tuple[str, ...], periods: _Periods, spans: Sequence[tuple[str, str, str]]
     ) -> None:
-        self._names = names
+        self.names = names
         self._parts = [
             _span_part(spans) if name == "span" and spans else _part(name, periods)
             for name in names
@@ -585,27 +588,40 @@ class _Grouping:
         sums.people.add(who)
         return sums
 
-    def name_spans(self, span_of: Mapping[str | None, str]) -> None:
-        """Put days together that are of one span; each has its name in *span_of*."""
-        if "span" not in self._names:
-            return
-        place, sums = self._names.index("span"), self._sums
-        self._sums = {}
-        for key, each in sums.items():
-            parts = [key] if self._only is not None else list(key)
-            parts[place] = span_of.get(parts[place])
-            named = parts[0] if self._only is not None else tuple(parts)
-            together = self._sums.setdefault(named, _Sums())
-            together.add(each)
-            together.people |= each.people
+    def groups(self, names: tuple[str, ...], spans: Mapping[str | None, str] | None) -> list[Group]:
+        """
+        Return groups in their order.
 
-    def groups(self) -> list[Group]:
-        """Return the groups in their order."""
-        keyed = [
-            Group((key,) if self._only is not None else key, sums.figures(sums.people))
-            for key, sums in self._sums.items()
-        ]
-        return sorted(keyed, key=order_of_group)
+        Args:
+            names: By what, some of its own names or all.
+            spans: The spans of days, where spans are days still.
+        """
+        keyed = {
+            (key,) if self._only is not None else key: sums for key, sums in self._sums.items()
+        }
+        if names != self.names or (spans is not None and "span" in names):
+            keyed = self._together(keyed, names, spans)
+        groups = (Group(key, sums.figures(sums.people)) for key, sums in keyed.items())
+        return sorted(groups, key=order_of_group)
+
+    def _together(
+        self,
+        keyed: Mapping[tuple[_Text, ...], _Sums],
+        names: tuple[str, ...],
+        spans: Mapping[str | None, str] | None,
+    ) -> dict[tuple[_Text, ...], _Sums]:
+        """The sums of groups that are one by these names."""
+        together: dict[tuple[_Text, ...], _Sums] = defaultdict(_Sums)
+        places = [self.names.index(name) for name in names]
+        for key, each in keyed.items():
+            parts = [key[place] for place in places]
+            if spans is not None and "span" in names:
+                place = names.index("span")
+                parts[place] = spans.get(parts[place])
+            sums = together[tuple(parts)]
+            sums.add(each)
+            sums.people |= each.people
+        return together
 
     def total(self) -> _Sums:
         """Return the sums of all groups together."""
@@ -674,6 +690,12 @@ class _Best:
         return sorted(self._calls, key=self._order)[: self._size]
 
 
+def _finest(groupings: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Groupings by which is counted; of their groups those of all others can be put together."""
+    each_once = list(dict.fromkeys(groupings))
+    return [names for names in each_once if not any(set(names) < set(other) for other in each_once)]
+
+
 class _Counted:
     """What is counted so far."""
 
@@ -692,7 +714,7 @@ class _Counted:
         self._dearest = _Best("cost_usd", question.top)
         periods = _Periods(question.tz)
         self._groupings = [
-            _Grouping(names, periods, question.spans) for names in question.groupings
+            _Grouping(names, periods, question.spans) for names in _finest(question.groupings)
         ]
         self._total = _Sums()
 
@@ -789,11 +811,15 @@ class _Counted:
 
     def groups(self) -> list[list[Group]]:
         """Return the groups of each grouping."""
-        if self._question.last_days and not self._question.spans:
-            spans = days_of_spans(self._question, self._last())
-            for grouping in self._groupings:
-                grouping.name_spans(spans)
-        return [grouping.groups() for grouping in self._groupings]
+        asked = self._question
+        days = None if asked.spans else days_of_spans(asked, self._last())
+        return [self._finer(names).groups(names, days) for names in asked.groupings]
+
+    def _finer(self, names: tuple[str, ...]) -> _Grouping:
+        """What is counted by these names, and perhaps by others, too."""
+        exact = (each for each in self._groupings if each.names == names)
+        finer = (each for each in self._groupings if set(names) < set(each.names))
+        return next(itertools.chain(exact, finer))
 
     def _last(self) -> str | None:
         return max((share.last for share in self._shares.values() if share.last), default=None)
