@@ -1,10 +1,12 @@
 """
-What other programs left behind, as a log: files of hilt-python, and the database of simonw/llm.
+What other programs left behind, as a log: files of hilt-python, the database of simonw/llm, and what
+Langfuse and LangSmith export.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import sqlite3
@@ -24,10 +26,11 @@ from ..snapshot import snapshot
 from ._inputs import Inputs, Paths, inputs_of, opened
 from ._lines import Report
 from ._outputs import demand_other, whole
-from .sources import hilt_python, llm
+from .sources import hilt_python, langfuse, langsmith, llm
 from .sources.checking import checked
-from .sources.documents import values_of
+from .sources.documents import Value, values_of
 from .sources.shelf import Piece, Shelf
+from .sources.tables import csv_rows, parquet_rows
 
 
 __all__ = ["SOURCES", "Imported", "import_log"]
@@ -50,8 +53,11 @@ class _Source(Protocol):
         """Yield the events of one trace, of which all parts are given, after those that began before."""
 
 
-_SOURCES: tuple[_Source, ...] = ()
+_SOURCES: tuple[_Source, ...] = (langfuse, langsmith)
+_Refused = Callable[[str, int], None]
 _MOST_PEEKED = 64
+_EXPORTS = (".json", ".csv")
+_LINES = (".jsonl", ".ndjson")
 SOURCES = ("hilt-python", "llm", *(source.NAME for source in _SOURCES))
 
 
@@ -87,24 +93,28 @@ def import_log(
     Make a log of what other programs left behind. Every line of it is a valid event.
 
     Args:
-        paths: Files, folders and patterns: logs of hilt-python (0.1.0 and 0.2.8), or databases of llm.
+        paths: Files, folders and patterns: logs of hilt-python (0.1.0 and 0.2.8), databases of llm, or
+            exports of the others; of a folder also the `.json`, `.csv` and `.parquet` within it.
         output: The new log.
-        source: `hilt-python` or `llm`; by default what the files look like.
+        source: One of `SOURCES`; by default what the files look like.
         report: Is called with the error of each line and file that can't be carried over.
         force: Take the place of a file that is there.
 
     Raises:
         ConfigurationError: for another source, an output that is there, or one that is read.
         ReadError: if the only path is not there.
+        MissingDependencyError: if duckdb is not installed, for Parquet.
     """
     if source not in (None, *SOURCES):
         raise ConfigurationError("source", source, f"Must be one of: {', '.join(SOURCES)}")
     faults = Faults(report)
-    inputs = inputs_of(paths, faults)
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    guessed = [path for each in given for path in _exports_in(each)]
+    inputs = inputs_of([*given, *guessed], faults) if guessed else inputs_of(paths, faults)
     target = os.fspath(output)
     demand_other(target, inputs.files)
     with whole(target, force=force) as part, open(part, "wb") as file, Shelf() as shelf:
-        work = _Import(source, faults, shelf)
+        work = _Import(source, faults, shelf, guessed)
         for event in work.events(inputs):
             file.write(encode(event) + b"\n")
             work.count += 1
@@ -120,6 +130,16 @@ def import_log(
     )
 
 
+def _exports_in(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The files in a folder, and in those within it, that may be exports and are not named as logs."""
+    top = os.fspath(path)
+    for folder, _, names in sorted(os.walk(top)):
+        wanted = _EXPORTS if folder == top else (*_EXPORTS, *_LINES)
+        for name in sorted(names):
+            if name.removesuffix(".gz").removesuffix(".zst").endswith(wanted):
+                yield os.path.join(folder, name)
+
+
 class _Import:
     """
     One import.
@@ -130,19 +150,25 @@ class _Import:
         lost: What could not be carried over.
     """
 
-    def __init__(self, source: str | None, report: Report, shelf: Shelf) -> None:
+    def __init__(
+        self, source: str | None, report: Report, shelf: Shelf, guessed: Iterable[str]
+    ) -> None:
         self.count = self.changed = 0
         self.lost: Counter[str] = Counter()
         self._source = source
         self._report = report
         self._shelf = shelf
         self._known = Conversations()
+        self._guessed = frozenset(guessed)
         self._paths: list[tuple[_Source, str]] = []
 
     def events(self, inputs: Inputs) -> Iterator[dict[str, Any]]:
         """Yield the events that are in order as they come; the others are put on the shelf."""
         for path in inputs.parquet:
-            self._report(ReadError("It is Parquet, which is not imported", path))
+            try:
+                self._of_parquet(path)
+            except ReadError as error:
+                self._report(error)
         for file in inputs.logs:
             try:
                 yield from self._of_file(file)
@@ -160,17 +186,34 @@ class _Import:
             self.changed += is_changed
             yield whole_event
 
+    def _of_parquet(self, path: str) -> None:
+        rows = parquet_rows(path)
+        first = next(rows, None)
+        source = None if first is None else self._source_of(first.value)
+        if source is not None and first is not None:
+            self._shelve(source, path, lambda _: itertools.chain((first,), rows))
+        elif first is not None:
+            self._report(ReadError("It is Parquet of nothing that can be imported", path))
+
+    def _source_of(self, first: dict[str, Any] | None) -> _Source | None:
+        """The module for what begins with this object, if it is one of those on the shelf."""
+        if self._source is not None:
+            return next((each for each in _SOURCES if self._source == each.NAME), None)
+        found = (each for each in _SOURCES if first is not None and each.is_one(first))
+        return next(found, None)
+
     def _of_file(self, file: LogFile) -> Iterator[dict[str, Any]]:
         blocks = open_blocks(file)
-        first, blocks = _peeked(blocks)
-        kind = self._source or next(
-            (each.NAME for each in _SOURCES if first is not None and each.is_one(first)),
-            "hilt-python",
-        )
-        source = next((each for each in _SOURCES if kind == each.NAME), None)
+        values_in: Callable[..., Iterator[Value]] = values_of
+        if file.stem.endswith(".csv"):
+            values_in = csv_rows
+        first, blocks = _peeked(blocks, values_in)
+        source = self._source_of(first)
         if source is not None:
-            self._shelve(source, file.path, blocks)
-        elif kind == "llm":
+            self._shelve(source, file.path, functools.partial(values_in, blocks))
+        elif values_in is csv_rows or (self._source is None and file.path in self._guessed):
+            self._report(ReadError("It is nothing that can be imported", file.path))
+        elif self._source == "llm":
             self._report(ReadError("It is no database of llm", file.path))
         else:
             yield from self._of_hilt_python(file.path, blocks)
@@ -210,14 +253,16 @@ class _Import:
 
     # Exports, of which no part can be read alone.
 
-    def _shelve(self, source: _Source, path: str, blocks: Iterable[bytes]) -> None:
+    def _shelve(
+        self, source: _Source, path: str, values: Callable[[_Refused], Iterator[Value]]
+    ) -> None:
         def refused(reason: str, line: int) -> None:
             self.lost["lines"] += 1
             self._report(ReadError(reason, path, line))
 
         self._paths.append((source, path))
         number = len(self._paths) - 1
-        for line, value in values_of(blocks, refused):
+        for line, value in values(refused):
             if not source.is_one(value):
                 refused(f"not what is exported by {source.NAME}", line)
                 continue
@@ -236,7 +281,9 @@ class _Import:
                 self._shelf.put(whole_event["timestamp"], encode(whole_event))
 
 
-def _peeked(blocks: Iterator[bytes]) -> tuple[dict[str, Any] | None, Iterator[bytes]]:
+def _peeked(
+    blocks: Iterator[bytes], values_in: Callable[..., Iterator[Value]]
+) -> tuple[dict[str, Any] | None, Iterator[bytes]]:
     """The first object of a file, and the file as it was before that was read."""
     read: list[bytes] = []
 
@@ -250,7 +297,7 @@ def _peeked(blocks: Iterator[bytes]) -> tuple[dict[str, Any] | None, Iterator[by
             raise _NotFoundError
 
     try:
-        first = next((each.value for each in values_of(noted(), refused)), None)
+        first = next((each.value for each in values_in(noted(), refused)), None)
     except _NotFoundError:
         first = None
     except ReadError as error:

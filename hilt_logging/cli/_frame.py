@@ -30,11 +30,12 @@ PROGRAM = "hilt-log"
 # A command is in the module of its name, which is loaded when it is asked for.
 COMMANDS = {
     "check-config": "Tell why a configuration of logging writes nothing.",
+    "compare": "Tell what changed from one period of a log to another.",
     "convert": "Make CSV, Parquet or SQLite of a log, and a log of these.",
     "decrypt": "Open what is encrypted in a log.",
     "erase": "Make what a log says of one person unreadable.",
     "gaps": "Tell what a log does not have.",
-    "import": "Make a log of what hilt-python or llm left behind.",
+    "import": "Make a log of what other programs left behind.",
     "keygen": "Make keys: a pair of them, or one that seals.",
     "prune": "Delete rotated files that are too old.",
     "report": "Make a page of what a log says, for a browser.",

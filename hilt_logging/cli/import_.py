@@ -14,7 +14,7 @@ from ._unread import Unread
 
 __all__ = ["command"]
 
-_SOURCES = ("hilt-python", "llm")
+_SOURCES = ("hilt-python", "llm", "langfuse", "langsmith")
 
 
 @click.command(
@@ -23,6 +23,7 @@ _SOURCES = ("hilt-python", "llm")
     examples={
         "hilt-log import old/*.hilt.jsonl -o app.hilt.jsonl": "logs of hilt-python",
         'hilt-log import "$(llm logs path)" -o llm.hilt.jsonl': "all that llm has logged",
+        "hilt-log import export/ -o app.hilt.jsonl": "a folder of Langfuse's or LangSmith's export",
     },
 )
 @_options.paths
@@ -47,10 +48,11 @@ def command(
     paths: tuple[str, ...], target: str, source: str | None, force: bool, as_json: bool
 ) -> int:
     """
-    Make a log of what hilt-python or llm left behind.
+    Make a log of what other programs left behind.
 
-    PATHS are logs of hilt-python, or SQLite databases of llm. Every line that is written is a valid
-    event. How many there are is told, and what could not be carried over.
+    PATHS are logs of hilt-python, SQLite databases of llm, or what Langfuse and LangSmith export: JSON,
+    lines of JSON, CSV, Parquet, or folders of them. Every line that is written is a valid event. How
+    many there are is told, and what could not be carried over.
     """
     from ..analysis.importing import import_log
 

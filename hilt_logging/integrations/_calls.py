@@ -39,11 +39,14 @@ from ._prompts import prompt_from
 __all__ = [
     "Call",
     "Recorder",
+    "answered_turns",
     "begun",
     "event_of_answer",
     "in_progress",
     "is_answered",
     "is_on_record",
+    "referring",
+    "result_ids",
     "safely",
 ]
 
@@ -442,12 +445,12 @@ class Call:
         news = prompt.turns[place.systems + place.start :]
         results = prompt.tool_results
         if results:
-            new_ids = _result_ids(news)
+            new_ids = result_ids(news)
             results = [r for r in results if r.call_id in new_ids and not self._is_given(r)]
             prompt.tool_results = results
         if results:
             here = {each.call_id for each in results if each.call_id}
-            news = [_referring(turn, here) for turn in news]
+            news = [referring(turn, here) for turn in news]
         elif not place.start and needed == (place.systems > 0) and not self._previous:
             return prompt, {}
         told = prompt_from([*(prompt.turns[: place.systems] if needed else ()), *news], results)
@@ -641,7 +644,7 @@ class Call:
                 self._place,
                 self.session_id,
                 self.completion_id,
-                _choices(answer),
+                answered_turns(answer),
                 answer.response_id,
                 has_system=self._has_system,
             )
@@ -794,8 +797,8 @@ def _hash_of(given: Any) -> int:
     return hash(given) if type(given) is str else hash(encode(snapshot(given)))
 
 
-def _result_ids(turns: list[dict[str, Any]]) -> set[str | None]:
-    """Of which tools' calls the turns have results."""
+def result_ids(turns: list[dict[str, Any]]) -> set[str | None]:
+    """Return of which tools' calls the turns have results."""
     return {
         part.get("id")
         for turn in turns
@@ -815,8 +818,8 @@ def _keyed(tools: Sequence[Tool], event_id: str | None) -> Iterator[tuple[Tool, 
         yield each, f"{event_id} {each.name} {counts[each.name]}"
 
 
-def _referring(turn: dict[str, Any], ids: set[str]) -> dict[str, Any]:
-    """A turn without the results that have an event of their own, which the part's id names."""
+def referring(turn: dict[str, Any], ids: set[str]) -> dict[str, Any]:
+    """Return a turn without results that have an event of their own, which the part's id names."""
     parts = [
         {"type": part["type"], "id": part["id"]}
         if part["type"] == "tool_call_response" and part.get("id") in ids
@@ -826,8 +829,8 @@ def _referring(turn: dict[str, Any], ids: set[str]) -> dict[str, Any]:
     return {**turn, "parts": parts}
 
 
-def _choices(answer: Answer) -> list[dict[str, Any]]:
-    """What was answered, one message for each choice, as the next request would repeat it."""
+def answered_turns(answer: Answer) -> list[dict[str, Any]]:
+    """Return what was answered, one message for each choice, as the next request would repeat it."""
     if answer.messages:
         found = [{"role": "assistant", "parts": each["parts"]} for each in answer.messages]
     else:

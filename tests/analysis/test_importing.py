@@ -253,7 +253,7 @@ def test_wrong_source(llm, write, tmp_path):
     assert (0, 1) == _counts(import_log(old, tmp_path / "a", source="llm"))
     assert (0, 1) == _counts(import_log(llm, tmp_path / "b", source="hilt-python"))
     with pytest.raises(ConfigurationError, match="source"):
-        import_log(llm, tmp_path / "c", source="langfuse")
+        import_log(llm, tmp_path / "c", source="nobody")
     with pytest.raises(ReadError, match="File not found"):
         import_log(tmp_path / "no", tmp_path / "c")
     with pytest.raises(ConfigurationError, match="--force"):

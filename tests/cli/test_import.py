@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+
+from hilt_logging.analysis.importing import SOURCES
 
 
 @pytest.fixture
@@ -17,10 +20,10 @@ def old(tmp_path, an_event):
 
 
 def test_help(hilt_log):
-    """The help tells what can be imported."""
+    """The help tells all that can be imported."""
     done = hilt_log("import", "--help")
     assert 0 == done.code
-    assert "hilt-python" in done.out
+    assert set(SOURCES) <= set(re.split(r"[\[\]|\s]+", done.out))
 
 
 def test_told(hilt_log, old, tmp_path):

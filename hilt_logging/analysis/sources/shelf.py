@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ...events import encode
+from ...snapshot import snapshot
+
 
 __all__ = ["Piece", "Shelf"]
 
@@ -60,7 +63,7 @@ class Shelf:
 
     def add(self, piece: Piece) -> None:
         """Put a part to the others of its trace."""
-        row = (piece.trace, piece.source, piece.at or None, msgspec.json.encode(piece.value))
+        row = (piece.trace, piece.source, piece.at or None, _encoded(piece.value))
         self._database.execute(
             "INSERT INTO pieces (trace, source, at, data) VALUES (?, ?, ?, ?)", row
         )
@@ -92,3 +95,10 @@ class Shelf:
         with contextlib.closing(self._database.cursor()) as cursor:
             for (data,) in cursor.execute("SELECT data FROM events ORDER BY at, number"):
                 yield data
+
+
+def _encoded(value: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError, RecursionError):  # a lone surrogate; too deep
+        return encode(snapshot(value))

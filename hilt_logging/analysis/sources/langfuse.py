@@ -1,0 +1,370 @@
+"""
+Traces, observations and scores of Langfuse, as its storage export, its pages and its API give them,
+as events.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ...integrations import _openai
+from ...integrations._conversations import Conversations
+from ...integrations._fields import decoded, field, items, text
+from ...integrations._langchain import call_fields
+from .runs import Feedback, Run, Trace, events_in, moment, number, whole
+from .shelf import Piece
+
+
+__all__ = ["NAME", "events_of", "is_one", "pieces_of"]
+
+NAME = "langfuse"
+
+_KINDS = {
+    "AGENT": "step",
+    "CHAIN": "step",
+    "EMBEDDING": "embedding",
+    "EVALUATOR": "step",
+    "EVENT": "step",
+    "GENERATION": "model",
+    "GUARDRAIL": "step",
+    "RETRIEVER": "retriever",
+    "SPAN": "step",
+    "TOOL": "tool",
+}
+_OF_TRACES = (
+    "release", "version", "tags", "public", "bookmarked", "htmlPath", "userId", "user_id",
+    "sessionId", "session_id", "environment",
+)  # fmt: skip
+_JUDGES = ("ANNOTATION", "API", "EVAL")
+_PLACED = frozenset({
+    "id", "trace_id", "type", "name", "start_time", "end_time", "completion_start_time",
+    "parent_observation_id", "input", "output", "metadata", "model", "provided_model_name",
+    "model_parameters", "usage", "usage_details", "cost_details", "provided_usage_details",
+    "provided_cost_details", "total_cost", "calculated_total_cost", "calculated_input_cost",
+    "calculated_output_cost", "input_cost", "output_cost", "prompt_tokens", "completion_tokens",
+    "total_tokens", "input_usage", "output_usage", "total_usage", "unit", "level",
+    "status_message", "session_id", "user_id", "tags", "trace_tags", "latency",
+    "time_to_first_token", "created_at", "updated_at", "project_id", "input_price",
+    "output_price", "total_price", "model_id", "internal_model_id", "timestamp", "scores",
+    "observations", "html_path", "public", "bookmarked", "trace_timestamp", "prompt_id",
+    "usage_pricing_tier_id", "usage_pricing_tier_name", "tool_calls", "tool_call_names",
+    "tool_definitions", "tool_calls_count", "tool_definitions_count", "_deprecation",
+    "is_root_observation", "is_app_root", "event_ts", "is_deleted",
+})  # fmt: skip
+_JUDGED = frozenset({
+    "id", "trace_id", "observation_id", "session_id", "name", "value", "string_value", "comment",
+    "timestamp", "created_at", "updated_at", "author_user_id", "project_id", "source",
+})  # fmt: skip
+_NO_OBJECTS = ("scores", "comments", "observations", "traces")
+_IN_JSON = (
+    "input", "output", "metadata", "model_parameters", "usage_details", "cost_details", "tags",
+    "provided_usage_details", "provided_cost_details", "usage",
+)  # fmt: skip
+"""What a storage export or a file of CSV has as text."""
+_UPPER = str.maketrans({letter: f"_{letter.lower()}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
+_DEEPEST = 8
+
+
+def is_one(value: dict[str, Any]) -> bool:
+    """Return whether it is a trace, an observation, a score, a session, or a page of them."""
+    if _kind(value) is not None:
+        return True
+    if "data" in value and isinstance(value.get("meta"), dict):
+        rows = value["data"]
+        if rows == []:
+            return "totalItems" in value["meta"] or "cursor" in value["meta"]
+    else:
+        rows = next((value[n] for n in ("traces", "observations", "scores") if value.get(n)), None)
+    first = rows[0] if isinstance(rows, list) and rows else None
+    return isinstance(first, dict) and _kind(first) is not None
+
+
+def _kind(value: dict[str, Any]) -> str | None:
+    """Whether it is a trace, an observation or a score; None where it is nothing of it."""
+    if not _said(value, "id"):
+        return None
+    kind = text(value, "type") or ""
+    if kind.upper() in _KINDS and field(value, "start_time"):
+        return "observation" if "traceId" in value or "trace_id" in value else None
+    judged = text(value, "data_type") is not None or text(value, "source") in _JUDGES
+    if judged and text(value, "name") is not None and ("value" in value or "stringValue" in value):
+        return "score"
+    known = sum(name in value for name in _OF_TRACES)
+    return "trace" if known > 1 and "timestamp" in value and "actor" not in value else None
+
+
+def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iterator[Piece]:
+    """Yield the traces, observations and scores in an object, those within others, too."""
+    kind = _kind(value)
+    rows = [each for name in ("data", "traces") for each in _rows(value, name)]
+    if kind in (None, "trace"):
+        rows += [each for name in ("observations", "scores") for each in _rows(value, name)]
+        rows += [value["trace"]] if kind is None and isinstance(value.get("trace"), dict) else []
+    session = None if kind is not None or "data" in value else _said(value, "id")
+    for row in rows if depth < _DEEPEST else ():
+        more = {"sessionId": session} if session and "traces" in value else {}
+        if isinstance(row, dict) and is_one(row):
+            yield from pieces_of({**row, **more}, lost, depth + 1)
+        elif kind is None or isinstance(row, dict):
+            lost["objects that are no traces, observations or scores"] += 1
+    if kind is not None:
+        plain = {_snake(name): _plain(_snake(name), each) for name, each in value.items()}
+        if kind == "trace":
+            plain = {name: each for name, each in plain.items() if name not in _NO_OBJECTS}
+            lost["comments"] += len(_rows(value, "comments"))
+        trace_id = value["id"] if kind == "trace" else _said(value, "trace_id")
+        when = moment(field(value, "start_time", "timestamp")) if kind != "score" else None
+        yield Piece(
+            str(trace_id or f"session {_said(value, 'session_id') or value['id']}"),
+            {**plain, "": kind},
+            at="" if when is None else when.isoformat(),
+        )
+        if not lost["comments"]:
+            del lost["comments"]
+
+
+def _rows(value: dict[str, Any], name: str) -> list[Any]:
+    rows = value.get(name)
+    return rows if isinstance(rows, list) else []
+
+
+def _snake(name: str) -> str:
+    return name.translate(_UPPER).lstrip("_") if not name.startswith("_") else name
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in _IN_JSON and isinstance(value, str) and value[:1] in ("{", "["):
+        return decoded(value)
+    return None if value == "" else value
+
+
+def _said(source: Any, name: str) -> str | None:
+    value = field(source, name)
+    return str(value) if type(value) in (str, int) and value != "" else None
+
+
+def events_of(
+    parts: list[dict[str, Any]], lost: Counter[str], known: Conversations
+) -> Iterable[Any]:
+    """Yield the events of a trace."""
+    found: dict[str, dict[str, dict[str, Any]]] = {"trace": {}, "observation": {}, "score": {}}
+    for each in parts:
+        rows, key = found[each.pop("")], str(each["id"])
+        new = {name: value for name, value in each.items() if value is not None}
+        old = rows.get(key, {})
+        newer = _sortable(old.get("updated_at")) <= _sortable(new.get("updated_at"))
+        rows[key] = old | new if newer else new | old
+    whole_trace = next(iter(found["trace"].values()), {})
+    observed = list(found["observation"].values())
+    every = [whole_trace, *observed, *found["score"].values()]
+    trace_id = _said(whole_trace, "id") or _first(every, "trace_id")
+    session = _first(every, "session_id")
+    trace = Trace(
+        source=NAME,
+        id=trace_id,
+        session=session or trace_id or "unknown",
+        is_named=session is not None,
+        user=_first(every, "user_id"),
+        runs=[_run(each, whole_trace) for each in observed],
+        feedback=[_feedback(each) for each in found["score"].values()],
+    )
+    if whole_trace and not any(_tells(run) for run in trace.runs):
+        trace.runs.append(_of_trace(whole_trace))
+    return events_in(trace, lost, known)
+
+
+def _sortable(value: Any) -> str:
+    when = moment(value)
+    return "" if when is None else when.isoformat()
+
+
+def _first(rows: list[dict[str, Any]], name: str) -> str | None:
+    return next((said for each in rows if (said := _said(each, name))), None)
+
+
+def _tells(run: Run) -> bool:
+    """Whether what was said is known without what the trace tells of it."""
+    return run.kind == "model" or (run.kind == "step" and run.parent is None and run.has_content())
+
+
+def _of_trace(given: dict[str, Any]) -> Run:
+    return Run(
+        id=str(given["id"]),
+        kind="step",
+        name=_said(given, "name") or "trace",
+        began=moment(given.get("timestamp")),
+        ended=moment(given.get("timestamp")),
+        given=given.get("input"),
+        gave=given.get("output"),
+        tags=items(given, "tags"),
+        metadata=_metadata(given),
+        more=_more(given, {}),
+    )
+
+
+def _metadata(given: dict[str, Any]) -> dict[str, Any]:
+    """What was noted; values that are JSON in a text are what they were."""
+    found = given.get("metadata")
+    if not isinstance(found, dict):
+        return {} if found is None else {"metadata": found}
+    return {
+        name: decoded(value)
+        if name.startswith("ls_") or str(value)[:1] in ("{", "[", '"')
+        else value
+        for name, value in found.items()
+    }
+
+
+def _run(given: dict[str, Any], trace: dict[str, Any]) -> Run:
+    metadata = _metadata(given)
+    attributes = field(metadata, "attributes")
+    kind = _KINDS.get((text(given, "type") or "").upper(), "step")
+    tokens, cost = _tokens(given), _cost(given)
+    model = _said(given, "provided_model_name") or _said(given, "model")
+    if kind == "step" and model and tokens:
+        kind = "model"
+    failed = text(given, "level") == "ERROR"
+    asked = call_fields(None, metadata, given.get("model_parameters"))
+    request_model = asked["request_model"] or text(attributes, "gen_ai.request.model")
+    is_priced = kind in ("model", "embedding")
+    return Run(
+        id=str(given["id"]),
+        kind=kind,
+        name=_said(given, "name") or kind,
+        began=moment(given.get("start_time")),
+        ended=moment(given.get("end_time")),
+        first=moment(given.get("completion_start_time")),
+        parent=_said(given, "parent_observation_id"),
+        given=given.get("input"),
+        gave=given.get("output"),
+        error=(text(given, "status_message") or "error") if failed else None,
+        provider=asked["provider"] or text(attributes, "gen_ai.provider.name", "gen_ai.system"),
+        model=None if failed and given.get("output") is None else model,
+        request_model=request_model or (model if failed else None),
+        params=_params(given),
+        tokens=tokens if is_priced else None,
+        cost_usd=cost if is_priced else None,
+        call_id=text(metadata, "tool_call_id") or text(given.get("input"), "tool_call_id"),
+        tags=items(trace, "tags") or items(given, "tags", "trace_tags"),
+        metadata=_own(metadata),
+        more=_more(given, trace),
+    )
+
+
+def _own(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What the user noted: without what the exporter adds to it."""
+    added = ("attributes", "resourceAttributes", "scope", "tags", "is_langchain_root")
+    return {name: value for name, value in metadata.items() if name not in added}
+
+
+def _params(given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters; `Infinity` is what Langfuse notes where no limit was given."""
+    found = given.get("model_parameters")
+    known = found if isinstance(found, dict) else {}
+    return {name: value for name, value in known.items() if value not in ("Infinity", "inf", None)}
+
+
+def _more(given: dict[str, Any], trace: dict[str, Any]) -> dict[str, Any]:
+    more = {name: value for name, value in given.items() if name not in _PLACED}
+    more |= {name: given.get(name) or trace.get(name) for name in ("release", "version")}
+    level, told = text(given, "level"), text(given, "status_message")
+    if level not in (None, "DEFAULT", "ERROR"):
+        more |= {"level": level, "status_message": told}
+    kind = text(given, "type")
+    more |= {} if kind is None else {"type": kind}
+    environment = given.get("environment")
+    return more | ({"environment": environment} if environment not in (None, "default") else {})
+
+
+def _tokens(given: dict[str, Any]) -> dict[str, int] | None:
+    details = given.get("usage_details")
+    if not isinstance(details, dict) or not details:
+        details = given.get("provided_usage_details")
+    if isinstance(details, dict) and details:
+        return _of_details(details)
+    usage = given.get("usage")
+    if (text(usage, "unit") or "TOKENS") != "TOKENS":
+        return None
+    prompt = whole(field(usage, "input", "prompt_tokens") or field(given, "prompt_tokens"))
+    completion = whole(field(usage, "output", "completion_tokens"))
+    if completion is None:
+        completion = whole(field(given, "completion_tokens"))
+    return _sums(prompt, completion, {}) if prompt or completion else None
+
+
+def _of_details(details: dict[str, Any]) -> dict[str, int] | None:
+    """
+    What was used, by kind: what is cached is not in `input` again, unless `total` says so.
+
+    Raw counts of OpenAI's are as OpenAI has them.
+    """
+    if "prompt_tokens" in details:
+        return _openai.tokens_of(details)
+    counts = {name: found for name, each in details.items() if (found := whole(each)) is not None}
+    written = sum(n for name, n in counts.items() if "ephemeral" in name)
+    into = {name: n for name, n in counts.items() if _is_into(name) and "ephemeral" not in name}
+    out = {name: n for name, n in counts.items() if name.startswith(("output", "completion"))}
+    wrote = sum(n for name, n in into.items() if "cache_creation" in name or "write" in name)
+    parts = {
+        "cached": sum(n for name, n in into.items() if "cache" in name) - wrote,
+        "cache_write": max(wrote, written),
+        "cache_write_1h": sum(n for name, n in counts.items() if "ephemeral_1h" in name),
+        "reasoning": sum(n for name, n in out.items() if "reason" in name or "think" in name),
+        "audio_prompt": sum(n for name, n in into.items() if "audio" in name),
+        "audio_completion": sum(n for name, n in out.items() if "audio" in name),
+    }
+    prompt, completion = counts.get("input"), counts.get("output")
+    total = counts.get("total")
+    if total is None or (prompt or 0) + (completion or 0) != total:
+        prompt = sum(into.values()) + max(written - wrote, 0) if into or written else None
+        completion = sum(out.values()) if out else None
+    if prompt is None and completion is None:
+        return None
+    return _sums(prompt, completion, parts)
+
+
+def _is_into(name: str) -> bool:
+    return name.startswith(("input", "prompt", "cache"))
+
+
+def _sums(prompt: int | None, completion: int | None, parts: dict[str, int]) -> dict[str, int]:
+    given, said = prompt or 0, completion or 0
+    tokens = {"prompt": given, "completion": said, "total": given + said}
+    return tokens | {name: count for name, count in parts.items() if count > 0}
+
+
+def _cost(given: dict[str, Any]) -> float | None:
+    """The cost in dollars; a sum of nothing is no cost."""
+    details = given.get("cost_details")
+    costs = details if isinstance(details, dict) else {}
+    told = [costs.get("total"), given.get("total_cost"), given.get("calculated_total_cost")]
+    found = next((cost for each in told if (cost := number(each)) is not None), None)
+    if found is None and costs:
+        found = sum(cost for each in costs.values() if (cost := number(each)) is not None)
+    return found if found or any(number(each) for each in costs.values()) else None
+
+
+def _feedback(given: dict[str, Any]) -> Feedback:
+    value = given.get("value")
+    said = text(given, "string_value")
+    if isinstance(value, str) and number(value) is None:
+        said, value = said or value, None
+    source = text(given, "source")
+    is_word = text(given, "data_type") in ("CATEGORICAL", "TEXT", "CORRECTION")
+    return Feedback(
+        id=str(given["id"]),
+        name=text(given, "name") or "score",
+        at=moment(field(given, "timestamp", "created_at")),
+        run=_said(given, "observation_id"),
+        score=None if is_word else float(value) if isinstance(value, bool) else number(value),
+        value=said,
+        comment=text(given, "comment"),
+        person=_said(given, "author_user_id"),
+        is_automatic=source == "EVAL",
+        more={
+            "source": source,
+            **{name: each for name, each in given.items() if name not in _JUDGED},
+        },
+    )
