@@ -4,14 +4,15 @@ Build the wheel, then test it on every CPython from 3.11 to 3.14 that this machi
     python3 tests/run.py                     everything
     python3 tests/run.py 3.12                one version
     python3 tests/run.py 3.12 -- -k rotate   with arguments for pytest
+    python3 tests/run.py 3.11 --coverage     tells, too, which lines no test runs; takes longer
 
 Needs Python 3.11 or later with pip, and a package index. Environments are kept in `.venvs/` and
 used again while their requirements stay the same. Two runs of tests go on at a time. On 3.11 the
-tests run with every SDK, and the linter, the formatter and the type checker run too; the others
-leave out what does not depend on the version (marked `once`), and those between 3.11 and the newest
-what takes long and hardly does (marked `outermost`). Where the SDKs do not install on another
-version, the rest of the tests runs there, and the summary says so. The exit code is 0 only if
-everything passed; a run that found no test has failed.
+tests run with every SDK, those that fork (marked `untraced`) apart from the others, and the linter,
+the formatter and the type checker run too; the other versions leave out what does not depend on the
+version (marked `once`), and those between 3.11 and the newest what takes long and hardly does (marked
+`outermost`). Where the SDKs do not install on another version, the rest of the tests runs there, and
+the summary says so. The exit code is 0 only if everything passed; a run that found no test has failed.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ GROUPS = ("tests", "interop")
 SDK_EXTRAS = ("openai", "anthropic", "gemini", "langchain")
 FULL_GROUPS = ("frameworks", "lint")
 TESTS_MAY_TAKE_S = 20 * 60
+COVERAGE = "--coverage"
+
+Job = Callable[[], list[tuple[bool, str]]]
+"""What tells in lines whether it passed."""
 
 _CLOSING = re.compile(r"^=+ .*(passed|failed|error|no tests ran).* in [\d.]+s|^(FAILED|ERROR) ")
 _ASK = """
@@ -87,7 +92,7 @@ class Env:
 
 def main(arguments: list[str]) -> int:
     """Run everything; return the exit code."""
-    wanted, pytest_arguments = _split(arguments)
+    wanted, pytest_arguments, is_traced = _split(arguments)
     began = time.monotonic()
     envs = [env for env in interpreters() if not wanted or env.minor in wanted]
     missing = sorted(set(wanted or [FULL]) - {env.minor for env in envs})
@@ -99,22 +104,21 @@ def main(arguments: list[str]) -> int:
     wheel = build()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda env: prepare(env, wheel), envs))
-        jobs = [job for env in envs for job in jobs_of(env, wheel, pytest_arguments)]
-        jobs.sort(key=lambda job: job.is_last)
-        report = [line for lines in pool.map(Job.run, jobs) for line in lines]
+        jobs = [job for env in envs for job in jobs_of(env, wheel, pytest_arguments, is_traced)]
+        report = [line for lines in pool.map(lambda job: job(), jobs) for line in lines]
     print("\n---- summary", f"({time.monotonic() - began:.0f} s)")
     for _, line in report:
         print(line)
     return 0 if all(passed for passed, _ in report) else 1
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+def _split(arguments: list[str]) -> tuple[list[str], list[str], bool]:
     at = arguments.index("--") if "--" in arguments else len(arguments)
-    wanted = arguments[:at]
+    wanted = [each for each in arguments[:at] if each != COVERAGE]
     for version in wanted:
         if version not in VERSIONS:
             sys.exit(f"{version!r} is not one of {', '.join(VERSIONS)}")
-    return wanted, arguments[at + 1 :]
+    return wanted, arguments[at + 1 :], COVERAGE in arguments[:at]
 
 
 def interpreters() -> list[Env]:
@@ -212,27 +216,17 @@ def _requirements(env: Env) -> list[str]:
     return [requirement for each in lists for requirement in each]
 
 
-@dataclasses.dataclass
-class Job:
-    """What runs beside other jobs, and tells in lines whether it passed."""
-
-    run_it: Callable[[], list[tuple[bool, str]]]
-    is_last: bool = False
-
-    def run(self) -> list[tuple[bool, str]]:
-        return self.run_it()
-
-
-def jobs_of(env: Env, wheel: Path, pytest_arguments: list[str]) -> list[Job]:
-    """Lint on the full version, test on each."""
-    if pytest_arguments or env.minor != FULL:
-        chosen = pytest_arguments
-        if not chosen:
-            chosen = ["-m", "not once" if env.is_newest else "not once and not outermost"]
-        tests = Job(lambda: [_test(env, wheel, chosen)])
-        return [tests] if env.minor != FULL else [Job(lambda: _lint(env)), tests]
-    untraced = Job(lambda: [_test(env, wheel, ["-m", "untraced"])], is_last=True)
-    return [Job(lambda: [*_lint(env), _test(env, wheel, ["-m", "not untraced"], True)]), untraced]
+def jobs_of(env: Env, wheel: Path, pytest_arguments: list[str], is_traced: bool) -> list[Job]:
+    """What is to run beside each other: lint and all tests on the full version, tests on the others."""
+    if env.minor != FULL:
+        few = ["-m", "not once" if env.is_newest else "not once and not outermost"]
+        return [lambda: [_test(env, wheel, pytest_arguments or few)]]
+    if pytest_arguments:
+        return [lambda: _lint(env), lambda: [_test(env, wheel, pytest_arguments)]]
+    return [
+        lambda: [*_lint(env), _test(env, wheel, ["-m", "not untraced"], "main", is_traced)],
+        lambda: [_test(env, wheel, ["-m", "untraced"])],
+    ]
 
 
 def _lint(env: Env) -> list[tuple[bool, str]]:
@@ -243,14 +237,16 @@ def _lint(env: Env) -> list[tuple[bool, str]]:
     return report
 
 
-def _test(env: Env, wheel: Path, arguments: list[str], is_traced: bool = False) -> tuple[bool, str]:
+def _test(
+    env: Env, wheel: Path, arguments: list[str], name: str = "run", is_traced: bool = False
+) -> tuple[bool, str]:
     """
-    Run pytest on the installed wheel.
+    Run pytest on the installed wheel, in a folder of this name.
 
     The working directory is not the source tree, so that neither the tests nor the programs that
     they start can import the package from there.
     """
-    folder = env.folder / ("traced" if is_traced else "run")
+    folder = env.folder / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

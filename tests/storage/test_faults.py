@@ -384,6 +384,7 @@ def test_disk_full(small_disk, attached, telling, forked, tmp_path):
                 (tmp_path / f"full-{os.getpid()}").touch()
             elif lost and not filler.exists():
                 (tmp_path / f"room-{os.getpid()}").touch()
+                break  # and leaves room for the other
             time.sleep(0.001)
         counts = handler.stats()
         tell(counts["accepted"], counts["written"], counts["dropped"])
