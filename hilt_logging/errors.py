@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ._naming import name_of
 from .snapshot import snapshot
 
 
@@ -84,7 +85,7 @@ class ReadError(HILTError):
     A file that can't be read, or a line in it that is no event.
 
     Attributes:
-        path: The file.
+        path: The file, or `standard input`.
         line: The number of the line, from 1; None when the whole file is meant.
         reason: What is wrong, without content.
         faults: Of a line that is JSON, but no event: each fault as a text that begins with its path.
@@ -93,9 +94,9 @@ class ReadError(HILTError):
     def __init__(
         self, reason: str, path: str | Path, line: int | None = None, faults: tuple[str, ...] = ()
     ) -> None:
-        place = f"{path}" if line is None else f"{path}, line {line}"
-        super().__init__(f"{reason}: {path}" if line is None else f"{place}: {reason}")
-        self.path = str(path)
+        name = name_of(path)
+        super().__init__(f"{reason}: {name}" if line is None else f"{name}, line {line}: {reason}")
+        self.path = name
         self.line = line
         self.reason = reason
         self.faults = faults

@@ -297,9 +297,10 @@ class _Log:
         """Return the events of a session."""
         events = []
         for path, source in sources(self.files, self._report):
+            can_be_counted = source.seekable()  # what was read of a pipe is gone
             lines = lines_of_session(path, source, session_id, self._report, indexed=self._indexed)
             for line in lines:
-                event = event_in(line, self._report)
+                event = event_in(line, self._report, numbered=can_be_counted)
                 if event is not None and event["session_id"] == session_id:
                     events.append(event)
         return events

@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
-from ..errors import ConfigurationError, ReadError
-from ..io._decoding import reporter
-from ..io.files import LONGEST, LogFile, files_of
+from ..errors import ConfigurationError, MissingDependencyError, ReadError
+from ..io._decoding import codec_of, decoded, reporter
+from ..io.files import LONGEST, LogFile, files_of, open_blocks
 from ..io.reader import follow
 from ._finding import EVERY_LINE, STDIN, Found, Report, event_in, files_meant, lines_with, sources
 from ._index import bytes_at, is_packed
@@ -88,25 +88,39 @@ def _end_of(
         for path, source in sources([file], report):
             rest = number - len(found)
             if source.seekable() and not is_packed(source):
-                events = _taken(_from_end(path, source, report), wanted, opened, report)
-                found += itertools.islice(events, rest)
+                events = _events_in(_from_end(path, source, report), report)
+                found += itertools.islice(_taken(events, wanted, opened), rest)
             else:
-                lines = lines_with(path, source, EVERY_LINE, report)
-                found += reversed(deque(_taken(lines, wanted, opened, report), rest))
+                events = _from_begin(path, source, report)
+                found += reversed(deque(_taken(events, wanted, opened), rest))
         if len(found) == number:
             break
     return found[::-1]
 
 
 def _taken(
-    lines: Iterable[Found], wanted: Wanted, opened: Open, report: Report
+    events: Iterable[dict[str, Any]], wanted: Wanted, opened: Open
 ) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        event = event_in(line, report)
-        if event is not None:
-            event, _ = opened(event)
-            if wanted.takes(event):
-                yield event
+    for each in events:
+        event, _ = opened(each)
+        if wanted.takes(event):
+            yield event
+
+
+def _events_in(lines: Iterable[Found], report: Report) -> Iterator[dict[str, Any]]:
+    return (event for line in lines if (event := event_in(line, report)) is not None)
+
+
+def _from_begin(path: str, source: IO[bytes], report: Report) -> Iterator[dict[str, Any]]:
+    """The events of a file or pipe, whose lines are counted as they come: a pipe is read only once."""
+    if source.seekable():
+        yield from _events_in(lines_with(path, source, EVERY_LINE, report), report)
+        return
+    try:
+        blocks = open_blocks(path, source, size=_BLOCK)
+        yield from decoded(blocks, path, codec_of(dict, None), report)
+    except (ReadError, MissingDependencyError) as error:
+        report(error if isinstance(error, ReadError) else ReadError(str(error), path))
 
 
 def _from_end(path: str, source: IO[bytes], report: Report) -> Iterator[Found]:
@@ -174,7 +188,7 @@ def _streamed(
     paths: list[Path], query: Wanted, opened: Open, report: Report
 ) -> Iterator[dict[str, Any]]:
     for path, source in sources(files_meant(paths, report), report):
-        yield from _taken(lines_with(path, source, EVERY_LINE, report), query, opened, report)
+        yield from _taken(_from_begin(path, source, report), query, opened)
 
 
 def _followed(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .._naming import name_of
 from . import _filters, _options
 from ._frame import DONE, FAILED, UNREAD, Command
 from ._output import complain, json_line, output, say
@@ -106,7 +107,7 @@ class _Tally:
         reason = line.failure.reason
         self.failures[reason] += 1
         if reason != _ERASED and self.failed() <= _MOST_TOLD:
-            complain(f"{line.path}, line {line.number}: {line.failure}")
+            complain(f"{name_of(line.path)}, line {line.number}: {line.failure}")
 
     def unread(self, error: ReadError) -> None:
         self.errors += 1

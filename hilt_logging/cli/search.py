@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from .._naming import name_of
 from . import _options
 from ._filters import filters, keys, wanted
 from ._frame import DONE, UNREAD, Command
@@ -117,7 +118,11 @@ def command(
 
 def _told(hit: Hit, context: int) -> dict[str, Any]:
     places = [{"field": each.field, "begin": each.begin, "end": each.end} for each in hit.places]
-    told: dict[str, Any] = {"path": hit.path, "places": places, "event": msgspec.Raw(hit.json)}
+    told: dict[str, Any] = {
+        "path": name_of(hit.path),
+        "places": places,
+        "event": msgspec.Raw(hit.json),
+    }
     return {**told, "before": hit.before, "after": hit.after} if context else told
 
 

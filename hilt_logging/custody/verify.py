@@ -5,11 +5,13 @@ checkpoints that its writer made.
 
 from __future__ import annotations
 
+import io
 import os
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
+from .._naming import name_of
 from ..errors import ReadError
 from ..io.files import DamagedFileError, LogFile, files_of, open_blocks, open_lines
 from ..safeguards.chain import keys_by_id, link_of
@@ -138,7 +140,9 @@ class _Verification:
     # Reading.
 
     def _walk(self, group: list[LogFile], is_whole: bool) -> None:
-        walk = Walk(group[-1].log, self.findings, self.chains, self.keys, self.first_keys, is_whole)
+        walk = Walk(
+            name_of(group[-1].log), self.findings, self.chains, self.keys, self.first_keys, is_whole
+        )
         self.walks.append(walk)
         known = {file.stem for file in group}
         for file in group:
@@ -162,7 +166,7 @@ class _Verification:
                 return None
             new = [each for each in _family(file) if each.stem not in known]
             if not new:
-                return source
+                return source if source.seekable() else io.BufferedReader(source)
             source.close()
             for each in new:
                 known.add(each.stem)
@@ -171,7 +175,7 @@ class _Verification:
 
     def _file(self, walk: Walk, file: LogFile, source: IO[bytes] | None = None) -> None:
         self.read.append(file.path)
-        walk.begin(file.path, len(file.order[2]) == _STAMP_LENGTH)
+        walk.begin(name_of(file.path), len(file.order[2]) == _STAMP_LENGTH)
         begin = self.done
         try:
             for block in open_blocks(file, source):

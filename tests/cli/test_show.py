@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pty
 import subprocess
@@ -256,6 +257,14 @@ def test_standard_input(in_shell, log):
     done = in_shell("show", "conv-2", "-", input=log.read_text())
     assert (0, "") == (done.returncode, done.stderr)
     assert "\n  Hi\n" in done.stdout
+
+
+def test_lines_of_standard_input_that_are_no_events(in_shell, log):
+    """What is no event on standard input costs none that follows it."""
+    torn, lines = '{"session_id":"conv-1","torn\n', log.read_text()
+    done = in_shell("show", "conv-1", "-", "--json", input=torn + lines * 200)
+    assert (3, 1200) == (done.returncode, json.loads(done.stdout)["events"])
+    assert "standard input" in done.stderr
 
 
 def test_nobody_reads(unheard, log):

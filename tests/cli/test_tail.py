@@ -183,6 +183,16 @@ def test_standard_input(in_shell, log):
     assert (0, "", [19, 20]) == (done.returncode, done.stderr, numbers(done.stdout))
 
 
+@pytest.mark.parametrize("follow", [[], ["-f"]])
+def test_lines_of_standard_input_that_are_no_events(in_shell, lines, follow):
+    """What is no event on standard input is told with its number, and costs no line that follows."""
+    many = lines(*range(60)).decode() * 20
+    done = in_shell("tail", *follow, "-n", "9999", "-", input=f"ready\n{many}torn\n{many}")
+    assert (3, 2400) == (done.returncode, len(numbers(done.stdout)))
+    for number in (1, 1202):
+        assert f"standard input, line {number}: not an event" in done.stderr
+
+
 def test_standard_input_that_goes_on(lines):
     """With -f, what comes on standard input is shown when it comes, and its end is the end."""
     command = [sys.executable, "-c", PROGRAM, "tail", "-f", "-"]

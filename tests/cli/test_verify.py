@@ -169,6 +169,23 @@ def test_keys_that_do_not_fit(hilt_log, log, keys, which):
     assert f"--public-key: '{given}'" in done.err
 
 
+def test_standard_input(in_shell, log, keys):
+    """A log that comes from a pipe is verified as one in a file, by the name of standard input."""
+    words = ("verify", "-", "--public-key", keys[1], "--json")
+    done = json.loads(in_shell(*words, input=log.read_text()).stdout)
+    assert (0, 5, ["standard input"]) == (
+        done["exit_code"],
+        done["lines"],
+        [chain["log"] for chain in done["chains"]],
+    )
+    change(log, b"two", b"six")
+    done = json.loads(in_shell(*words, input=log.read_text()).stdout)
+    (finding,) = done["findings"]
+    assert ("altered", "standard input", 3) == tuple(
+        finding[name] for name in ("kind", "file", "line")
+    )
+
+
 def test_nobody_reads(unheard, log):
     """Where nobody reads the verdict, the exit code is none of those that say something of the log."""
     done = unheard("verify", log)

@@ -304,7 +304,7 @@ class TestManyFiles:
             monkeypatch.setattr(sys, "stdin", source)
             found = read("-")
             assert "piped" == next(found).event_id
-            with pytest.raises(ReadError, match="<stdin>, line 2"):
+            with pytest.raises(ReadError, match="standard input, line 2"):
                 next(found)
 
     def test_rotated_meanwhile(self, log):
