@@ -10,6 +10,7 @@ from .. import _late
 
 
 if TYPE_CHECKING:
+    from .compare import Comparison, compare
     from .conversation import Conversation, conversation, sessions
     from .convert import Converted, convert
     from .gaps import Gaps, gaps
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Comparison",
     "Conversation",
     "Converted",
     "Costs",
@@ -36,6 +38,7 @@ __all__ = [
     "Stats",
     "Validation",
     "Wanted",
+    "compare",
     "conversation",
     "convert",
     "followed",
@@ -55,6 +58,7 @@ _late.late_names(
     __name__,
     {
         "Answer": "sql",
+        "Comparison": "compare",
         "Conversation": "conversation",
         "Converted": "convert",
         "Costs": "reprice",
@@ -66,6 +70,7 @@ _late.late_names(
         "Stats": "stats",
         "Validation": "validate",
         "Wanted": "search",
+        "compare": "compare",
         "conversation": "conversation",
         "convert": "convert",
         "followed": "recent",
