@@ -278,7 +278,9 @@ class _Import:
 
         for event in source.events_of([part.value for part in parts], self.lost, self._known):
             for whole_event in self._checked(dict(snapshot(event)), refused):
-                self._shelf.put(whole_event["timestamp"], encode(whole_event))
+                data = encode(whole_event)
+                if not self._shelf.put(whole_event["timestamp"], whole_event["event_id"], data):
+                    self.lost["events with an id that another event has"] += 1
 
 
 def _peeked(

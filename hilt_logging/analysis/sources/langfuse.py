@@ -310,7 +310,7 @@ def _of_details(details: dict[str, Any]) -> dict[str, int] | None:
     parts = {
         "cached": sum(n for name, n in into.items() if "cache" in name) - wrote,
         "cache_write": max(wrote, written),
-        "cache_write_1h": sum(n for name, n in counts.items() if "ephemeral_1h" in name),
+        "cache_write_1h": sum(n for name, n in counts.items() if "1h" in name),
         "reasoning": sum(n for name, n in out.items() if "reason" in name or "think" in name),
         "audio_prompt": sum(n for name, n in into.items() if "audio" in name),
         "audio_completion": sum(n for name, n in out.items() if "audio" in name),

@@ -323,8 +323,8 @@ class _Events:
             news = [referring(turn, here) for turn in news]
             turns = [*(turns[: place.systems] if needs_system else ()), *news]
             history = place.history(None)
-        for result in results:
-            yield self._result_told(run, result)
+        for index, result in enumerate(results, 1):
+            yield self._result_told(run, index, result)
         told = prompt_from(turns)
         request = asked.request
         yield self._event(
@@ -338,7 +338,7 @@ class _Events:
             extensions={"follows": place.follows, "history": history},
         )
 
-    def _result_told(self, run: Run, result: dict[str, Any]) -> Event:
+    def _result_told(self, run: Run, index: int, result: dict[str, Any]) -> Event:
         call_id = result.get("id") or ""
         reply_to, call = self._asked.get(call_id, (None, None))
         given = result.get("response")
@@ -346,7 +346,7 @@ class _Events:
         name = (call.name if call else None) or "tool"
         return self._event(
             run,
-            f"tool_result.{len(self._given)}",
+            f"tool_result.{index}",
             "tool_result",
             ("tool", name),
             run.began,
@@ -390,14 +390,14 @@ class _Events:
             None,
             has_system=needs_system,
         )
-        for number_, call in enumerate(answer.tool_calls, 1):
-            tool_id = f"{run.id}.tool_call.{number_}"
+        for index, call in enumerate(answer.tool_calls, 1):
+            tool_id = f"{run.id}.tool_call.{index}"
             if call.call_id and not call.server:
                 self._asked[call.call_id] = tool_id, call
             tool = {"name": call.name, "call_id": call.call_id, "server": call.server or None}
             yield self._event(
                 run,
-                f"tool_call.{number_}",
+                f"tool_call.{index}",
                 "tool_call",
                 agent,
                 _end_of(run),

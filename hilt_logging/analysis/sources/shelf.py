@@ -47,7 +47,8 @@ class Shelf:
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;"
             "CREATE TABLE pieces"
             " (number INTEGER PRIMARY KEY, trace TEXT, source INT, at TEXT, data BLOB);"
-            "CREATE TABLE events (number INTEGER PRIMARY KEY, at TEXT, data BLOB);"
+            "CREATE TABLE events"
+            " (number INTEGER PRIMARY KEY, at TEXT, id TEXT UNIQUE, data BLOB);"
         )
 
     def __enter__(self) -> Shelf:
@@ -63,7 +64,8 @@ class Shelf:
 
     def add(self, piece: Piece) -> None:
         """Put a part to the others of its trace."""
-        row = (piece.trace, piece.source, piece.at or None, _encoded(piece.value))
+        trace = piece.trace.encode("utf-8", "replace").decode()
+        row = (trace, piece.source, piece.at or None, _encoded(piece.value))
         self._database.execute(
             "INSERT INTO pieces (trace, source, at, data) VALUES (?, ?, ?, ?)", row
         )
@@ -86,9 +88,10 @@ class Shelf:
         if parts:
             yield parts
 
-    def put(self, at: str, data: bytes) -> None:
-        """Put an event to the others, by its time."""
-        self._database.execute("INSERT INTO events (at, data) VALUES (?, ?)", (at, data))
+    def put(self, at: str, event_id: str, data: bytes) -> bool:
+        """Put an event to the others, by its time; return whether none with its id is there."""
+        sql = "INSERT OR IGNORE INTO events (at, id, data) VALUES (?, ?, ?)"
+        return self._database.execute(sql, (at, event_id, data)).rowcount > 0
 
     def events(self) -> Iterator[bytes]:
         """Yield the events in the order of their times."""
