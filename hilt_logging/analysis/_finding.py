@@ -26,7 +26,7 @@ from ..errors import ConfigurationError, InvalidEventError, MissingDependencyErr
 from ..events import decode
 from ..io.files import LONGEST, LogFile, files_of, open_blocks
 from ..schema import is_valid
-from ..storage.strings import containing
+from ..storage.strings import Find, finding
 
 
 __all__ = [
@@ -53,6 +53,7 @@ STDIN = "/dev/stdin"
 _PIPES = ("/dev/fd/", STDIN, "/proc/self/fd/")  # of the shell
 _GOOD_RUN = 3
 _UNESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # neither quotes, backslashes nor slashes
+_LETTERS = re.compile(rb"[a-z]+")
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 _ESCAPED = b"\\u00"
 # Letters that re.IGNORECASE takes for letters of ASCII, in UTF-8 and in small escapes.
@@ -71,11 +72,14 @@ class Needles(NamedTuple):
         any_of: The bytes, without NUL; a line has at least one of them.
         folds: Whether letters of ASCII count as small ones; then those of the bytes are.
         is_ascii: Whether lines that escape characters of ASCII may say it, too.
+        sign: Bytes that stand in all of these lines, but those that escape characters of ASCII: they
+            have no letters, and are found sooner than what must be folded.
     """
 
     any_of: tuple[bytes, ...] = ()
     folds: bool = False
     is_ascii: bool = True
+    sign: bytes = b""
 
 
 EVERY_LINE = Needles()
@@ -111,7 +115,8 @@ def needles_of(text: str, *, folds: bool = False, quote: str = "") -> Needles:
         return Needles((needle,))
     small = needle.lower()
     twins = [twin for letter in "isk" if letter.encode() in small for twin in _TWINS[letter]]
-    return Needles((small, *twins), folds=True)
+    sign = max(_LETTERS.split(small), key=len)
+    return Needles((small, *twins), folds=True, sign=sign)
 
 
 def _needles_of_foreign(char: str) -> Needles:
@@ -277,22 +282,31 @@ def _spans(block: bytes, needles: Needles, begin: int) -> Iterator[tuple[int, in
     """Where in a block the lines are that have the needles."""
     if not needles.any_of:
         return _every_line(block, begin)
-    text = block.lower() if needles.folds else block
-    contains = containing()
-    ways: list[tuple[bytes, Callable[[int], int]]] = []
-    has_escapes = contains(block, b"\\u")
+    find = finding(block)
+    has_escapes = find(b"\\u", 0) >= 0
+    ways = list(_ways(block, find, needles, has_escapes))
+    if has_escapes and needles.is_ascii and find(_ESCAPED, 0) >= 0:
+        ways.append((_ESCAPED, functools.partial(_escape, block)))
+    if len(ways) == 1:
+        return _lines_of(block, *ways[0], begin)
+    return iter(sorted({span for way in ways for span in _lines_of(block, *way, begin)}))
+
+
+def _ways(
+    block: bytes, find: Find, needles: Needles, has_escapes: bool
+) -> Iterator[tuple[bytes, Find]]:
+    """The needles that are in a block, each with what finds it."""
+    if needles.sign and find(needles.sign, 0) < 0:
+        return
+    if needles.folds:
+        find = finding(block.lower())
     for needle in needles.any_of:
         if needle[:2] == b"\\u" and not has_escapes:
             continue
-        if needle[0] > 0x7F and needle[:1] not in text:  # one byte is found sooner than several
+        if needle[0] > 0x7F and needle[:1] not in block:  # one byte is found sooner than several
             continue
-        if contains(text, needle):
-            ways.append((text, functools.partial(text.find, needle)))
-    if has_escapes and needles.is_ascii and contains(block, _ESCAPED):
-        ways.append((block, functools.partial(_escape, block)))
-    if len(ways) == 1:
-        return _lines_of(*ways[0], begin)
-    return iter(sorted({span for way in ways for span in _lines_of(*way, begin)}))
+        if find(needle, 0) >= 0:
+            yield needle, find
 
 
 def _every_line(block: bytes, begin: int) -> Iterator[tuple[int, int]]:
@@ -302,15 +316,15 @@ def _every_line(block: bytes, begin: int) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _escape(block: bytes, begin: int) -> int:
+def _escape(block: bytes, needle: bytes, begin: int) -> int:
     found = _ESCAPED_ASCII.search(block, begin)
     return -1 if found is None else found.start()
 
 
-def _lines_of(text: bytes, find: Callable[[int], int], begin: int) -> Iterator[tuple[int, int]]:
-    while (place := find(begin)) >= 0:
-        first = text.rfind(b"\n", begin, place) + 1 or begin
-        begin = text.find(b"\n", place) + 1 or len(text)
+def _lines_of(block: bytes, needle: bytes, find: Find, begin: int) -> Iterator[tuple[int, int]]:
+    while (place := find(needle, begin)) >= 0:
+        first = block.rfind(b"\n", begin, place) + 1 or begin
+        begin = block.find(b"\n", place) + 1 or len(block)
         yield first, begin
 
 

@@ -17,4 +17,6 @@ _CONTROL = re.compile(
 
 def printable(text: str) -> str:
     r"""Return a text that can do nothing to a terminal or a page: `\u001b` stands for an escape."""
+    if text.isprintable():  # told sooner
+        return text
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -74,6 +74,8 @@ def said_in(line: bytes) -> Said | None:
     """Return what the event of a line says; None where that takes a closer look, for whatever reason."""
     try:
         said = _decode(line)
+        if not line.isascii():
+            line.decode()  # what is passed over is not looked at
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return said if len(said.timestamp) == _TIMESTAMP_SIZE and said.timestamp[-1] == "Z" else None

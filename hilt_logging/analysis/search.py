@@ -5,13 +5,15 @@ Finding in logs what was said: by a text, a pattern, fields.
 from __future__ import annotations
 
 import datetime
+import json
+import math
 import os
 import re
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -89,7 +91,7 @@ class Hit(msgspec.Struct, eq=False):
     def event(self) -> dict[str, Any]:
         """The event; opened where a key opens it."""
         if self._event is None:
-            self._event = msgspec.json.decode(self._line)
+            self._event = _event_of(self._line)
         return self._event
 
     @property
@@ -120,6 +122,22 @@ class Hit(msgspec.Struct, eq=False):
             only = wanted.only_place(self._line, self._said) if self._said else None
             self._places = wanted.places(self.event) if only is None else [only]
         return self._places
+
+
+def _event_of(line: bytes) -> dict[str, Any]:
+    """The event of a line; a number that is too large for one is the text that stands there."""
+    try:
+        event = msgspec.json.decode(line)
+    except msgspec.ValidationError:
+        event = json.loads(line, parse_float=_finite, parse_int=_finite)
+    return cast("dict[str, Any]", event)
+
+
+def _finite(text: str) -> float | int | str:
+    number = float(text)
+    if not math.isfinite(number):
+        return text
+    return int(text) if text.lstrip("-").isdigit() else number
 
 
 class Wanted:
@@ -171,7 +189,8 @@ class Wanted:
         self.until = None if until is None else to_timestamp(until)
         self._pattern = _pattern(text, regex, ignore_case) if text else None
         self._span = _span_of("" if regex else text, ignore_case, self._pattern)
-        self._plain = None if regex or ignore_case else as_it_stands(text)
+        self._folds = ignore_case
+        self._plain = None if regex else as_it_stands(text.lower() if ignore_case else text)
         is_asked_more = bool(self._fields or self._models or self._users)
         self._says = self._pattern is not None and self._is_within(_TEXT) and not is_asked_more
         self._narrows = bool(self._actions or self._sessions or self._times)
@@ -234,10 +253,11 @@ class Wanted:
         text, plain = said.content.text, self._plain
         if plain is None or (b"\\" in line and b"\\u" in line):
             return None
-        if line.count(plain) != text.count(plain.decode()):
-            return None
         found = self._span(text)
-        return None if found is None else Place(_TEXT, text, *found)
+        if found is None or (self._folds and not line.isascii()):
+            return None
+        seen = (line.lower(), text.lower()) if self._folds else (line, text)
+        return Place(_TEXT, text, *found) if _is_only_in(*seen, plain, found[0]) else None
 
     def _places_below(self, value: Any, path: str) -> Iterator[Place]:
         """The places in a value, the first one of each text."""
@@ -260,6 +280,14 @@ class Wanted:
         return not self._within or any(
             field == each or field.startswith(f"{each}.") for each in self._within
         )
+
+
+def _is_only_in(line: bytes, text: str, word: bytes, begin: int) -> bool:
+    """Whether a line has a word nowhere but in a text of it, where it begins first at *begin*."""
+    place = line.find(word) - begin
+    if place > 0 and text.isascii() and line.startswith(text.encode(), place):
+        return line.rfind(word) < place + len(text)
+    return line.count(word) == text.count(word.decode())
 
 
 def _pattern(text: str, regex: bool, ignore_case: bool) -> re.Pattern[str]:
@@ -389,7 +417,7 @@ def _hits(
 ) -> Iterator[Hit]:
     needles = query.needles
     if opened is not None and needles.any_of:
-        needles = needles._replace(any_of=(*needles.any_of, ENCRYPTED))
+        needles = needles._replace(any_of=(*needles.any_of, ENCRYPTED), sign=b"")
     for found in lines_of_log(files, needles, report):
         said = query.said_in(found.data) if opened is None else None
         if said is not None:

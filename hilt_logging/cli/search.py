@@ -101,7 +101,7 @@ def command(
         shared_key_file=shared_key_file,
         report=unread,
     )
-    number = 0
+    number, is_terminal = 0, sys.stdout.isatty()
     for hit in hits:
         number += 1
         if count:
@@ -109,7 +109,9 @@ def command(
         if as_json:
             sys.stdout.write(f"{printable(_encode(_told(hit, context)).decode())}\n")
         else:
-            _show(hit, context, number)
+            if context and number > 1:
+                say("--", dim=True)
+            _show(hit, is_terminal)
     if count:
         json_line({"count": number}) if as_json else say(f"{number}")
     unread.tell()
@@ -126,45 +128,38 @@ def _told(hit: Hit, context: int) -> dict[str, Any]:
     return {**told, "before": hit.before, "after": hit.after} if context else told
 
 
-def _show(hit: Hit, context: int, number: int) -> None:
-    if context and number > 1:
-        say("--", dim=True)
+def _show(hit: Hit, is_terminal: bool) -> None:
     for event in hit.before:
         say(f"  {_line(event)}", dim=True)
     head = f"{_time(hit.timestamp)}  {hit.session_id}  {hit.action}"
     places = hit.places
     if places:
         place, more = places[0], len(places) - 1
-        before, found, after = _cut(place)
-        shown = "" if place.field == "content.text" else f" {place.field}:"
-        tail = f"{after}  (+{more} fields)" if more else after
-        _print(f"{head}{shown}", f"  {before}", found, tail)
+        head += "  " if place.field == "content.text" else f" {place.field}:  "
+        _print(head, _cut(place), f"  (+{more} fields)" if more else "", is_terminal)
     else:
-        _print(head, f"  {_text(hit.event)}", "", "")
+        _print(head, (f"  {_text(hit.event)}", "", ""), "", is_terminal)
     for event in hit.after:
         say(f"  {_line(event)}", dim=True)
 
 
-def _print(head: str, before: str, found: str, after: str) -> None:
-    if not sys.stdout.isatty():
-        sys.stdout.write(f"{printable(head + before + found + after)}\n")
+def _print(head: str, around: tuple[str, str, str], tail: str, is_terminal: bool) -> None:
+    if not is_terminal:
+        sys.stdout.write(f"{printable(head + _flat(''.join(around)) + tail)}\n")
         return
-    parts = [click.style(printable(head), fg="cyan"), printable(before)]
-    parts += [click.style(printable(found), fg="red", bold=True), printable(after)]
+    before, found, after = (printable(_flat(each)) for each in around)
+    parts = [click.style(printable(head), fg="cyan"), before]
+    parts += [click.style(found, fg="red", bold=True), after, tail]
     click.echo("".join(parts))
 
 
 def _cut(place: Place) -> tuple[str, str, str]:
-    """What was found with a little of what stands around it, on one line."""
+    """What was found with a little of what stands around it."""
     text, begin, end = place.text, place.begin, place.end
     first, last = max(0, begin - _AROUND), min(len(text), max(end, begin) + _AROUND)
-    before, after = text[first:begin], text[end:last]
+    before = ("…" if first else "") + text[first:begin]
     found = text[begin : min(end, begin + 4 * _AROUND)]
-    return (
-        ("…" if first else "") + _flat(before),
-        _flat(found),
-        _flat(after) + ("…" if last < len(text) else ""),
-    )
+    return before, found, text[end:last] + ("…" if last < len(text) else "")
 
 
 def _flat(text: str) -> str:

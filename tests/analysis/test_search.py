@@ -168,6 +168,35 @@ def test_twins_of_letters(said, letter):
     )
 
 
+def test_signs(said):
+    """What has no letters is looked for first where letters may be large: it may be escaped, too."""
+    for spelling in SPELLINGS:
+        path = said("Order 12-34", "order 12-35", "12-34", "ORDER 12-34", spelling=spelling)
+        assert ["e0", "e3"] == found(path, Wanted("order 12-34", ignore_case=True))
+
+
+def test_bytes_that_are_no_text(said):
+    """A line is no event where a value that nobody asked for is no UTF-8; it is told, and no hit."""
+    path = said("govern", "govern")
+    event = b'"action":"prompt","n":"\xff"'
+    first, second = path.read_bytes().replace(b" ", b"").splitlines(keepends=True)
+    path.write_bytes(first.replace(b'"action":"prompt"', event) + second)
+    errors = []
+    hits = list(search(path, "govern", report=errors.append))
+    assert ["e1"] == [hit.event["event_id"] for hit in hits]
+    assert [(1, "utf-8")] == [(error.line, re.search("utf-8", str(error))[0]) for error in errors]
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 5_000, "-1e999"])
+def test_numbers_that_are_too_large(said, number):
+    """A number for which there is no room is the text that stands there, and others are numbers."""
+    path = said("govern")
+    numbers = f'"action":"prompt","numbers":[{number},1.5,2,-3]'
+    path.write_text(path.read_text().replace(" ", "").replace('"action":"prompt"', numbers))
+    [hit] = search(path, "govern")
+    assert [number, 1.5, 2, -3] == hit.event["numbers"]
+
+
 PATTERNS = (
     "gov.rn,(?i)GOVERN,(go)+vern,x?govern,q|govern,^govern$,(?:g|h)overn,gov\\w+,(?P<a>gov)ern,"
     "g{1}overn,(?i:G)overn,[g]overn,(?=gov)govern,go(?#x)vern,(?<!x)govern,go(?:x)?vern"
