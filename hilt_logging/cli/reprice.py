@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +26,8 @@ __all__ = ["command"]
 
 _GROUPS = ("model", "provider", "user", "session", "day", "month")
 _MOST_SHOWN = 20
+_MOST_WIDE = 64
+_LEAST_WIDE = 12
 
 
 @click.command(
@@ -121,14 +126,33 @@ def _show(done: Repriced, by: str, is_all: bool) -> None:
     rows: list[tuple[str, ...]] = [(by, "calls", "changed", "old USD", "new USD", "difference")]
     rows += [_row(costs, costs.key or "-") for costs in shown]
     rows.append(_row(done.total, "all"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    names, *columns = ([*column] for column in zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    width = _width_of(names, sum(widths) + 2 * len(widths))
     for number, (name, *figures) in enumerate(rows):
-        cells = [f"{each:>{width}}" for each, width in zip(figures, widths[1:], strict=True)]
-        say(f"{name:<{widths[0]}}  {'  '.join(cells)}", bold=number in (0, len(rows) - 1))
+        first, *rest = _folded(name, width)
+        cells = [f"{each:>{size}}" for each, size in zip(figures, widths, strict=True)]
+        told = [f"{first:<{width}}  {'  '.join(cells)}", *rest]
+        say("\n".join(told), bold=number in (0, len(rows) - 1))
     if len(shown) < len(done.groups):
         say(f"{len(done.groups) - len(shown):,} more lines: --all shows them", dim=True)
     for note in _notes(done):
         say(note)
+
+
+def _width_of(names: list[str], taken: int) -> int:
+    """How wide the column of names is, beside columns that take this much of the terminal."""
+    most = _MOST_WIDE
+    if sys.stdout.isatty():
+        most = min(most, max(_LEAST_WIDE, shutil.get_terminal_size().columns - taken))
+    return min(max(map(len, names)), most)
+
+
+def _folded(name: str, width: int) -> list[str]:
+    """A name in pieces that are not too wide for a terminal; elsewhere it stays whole."""
+    if not sys.stdout.isatty():
+        return [name]
+    return [name[at : at + width] for at in range(0, len(name), width)]
 
 
 def _row(costs: Costs, name: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
 import subprocess
 import sys
 
@@ -57,6 +58,32 @@ def in_shell(tmp_path):
             cwd=tmp_path,
             env={**os.environ, **(environ or {})},
         )
+
+    return run
+
+
+@pytest.fixture
+def in_terminal():
+    """Runs the program where a terminal shows what it prints, and gives back those bytes."""
+
+    def run(*arguments, **environ):
+        ours, theirs = pty.openpty()
+        clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        program = subprocess.Popen(
+            [sys.executable, "-m", "hilt_logging", *map(str, arguments)],
+            stdout=theirs,
+            env={**clean, "TERM": "xterm", "COLUMNS": "120", **environ},
+        )
+        os.close(theirs)
+        out = b""
+        try:
+            while data := os.read(ours, 65536):
+                out += data
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        assert 0 == program.wait(30)
+        return out
 
     return run
 

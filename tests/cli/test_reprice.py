@@ -127,3 +127,23 @@ def test_standard_input(in_shell, log, prices):
     arguments = ["reprice", "-", "--prices", prices, "--dry-run", "--json"]
     done = in_shell(*arguments, input=log.read_text())
     assert (0, 3) == (done.returncode, json.loads(done.stdout)["events"])
+
+
+def test_long_name(hilt_log, log, tmp_path, prices):
+    """One long id makes no other line wider, and stands whole."""
+    name = "m" * 3000
+    log.write_bytes(log.read_bytes() + log.read_bytes().replace(b"none", name.encode()))
+    done = hilt_log("reprice", log, "--prices", prices, "--dry-run")
+    (long,) = (line for line in done.out.splitlines() if name in line)
+    others = [line for line in done.out.splitlines() if line != long]
+    assert max(map(len, others)) < 130 < len(long)
+
+
+@pytest.mark.once
+def test_long_name_on_a_terminal(in_terminal, log, prices):
+    """On a terminal no line is wider than it is: a long id is folded."""
+    name = "q" * 300
+    log.write_bytes(log.read_bytes() + log.read_bytes().replace(b"none", name.encode()))
+    out = in_terminal("reprice", log, "--prices", prices, "--dry-run", NO_COLOR="1", COLUMNS="90")
+    assert max(map(len, out.decode().splitlines())) <= 90
+    assert 300 == out.count(b"q")

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
 
@@ -97,34 +93,13 @@ def test_hostile_text(hilt_log, log):
     assert "  one\\u001b[2J\\u009b31m\\u202etwo\n  [9] 2026" in done.out
 
 
-def test_terminal(log, tmp_path):
+def test_terminal(in_terminal, log):
     """On a terminal there are colours, and no byte of the text gets there as a command."""
-    out = in_terminal(["show", "conv-1", str(log), "--no-index"])
+    out = in_terminal("show", "conv-1", log, "--no-index")
     assert b"\x1b[1;36m[1] 2026-01-02 03:04:01 alice" in out
     assert b"\\u001b[2J\\u009b31m\\u202etwo" in out
     assert b"\x1b[2J" not in out
-    assert b"\x1b" not in in_terminal(["show", "conv-1", str(log)], NO_COLOR="1")
-
-
-def in_terminal(words, **environ):
-    """What the program writes to a terminal."""
-    ours, theirs = pty.openpty()
-    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    program = subprocess.Popen(
-        [sys.executable, "-m", "hilt_logging", *words],
-        stdout=theirs,
-        env={**clean, "TERM": "xterm", "COLUMNS": "120", **environ},
-    )
-    os.close(theirs)
-    out = b""
-    try:
-        while data := os.read(ours, 65536):
-            out += data
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    assert 0 == program.wait(30)
-    return out
+    assert b"\x1b" not in in_terminal("show", "conv-1", log, NO_COLOR="1")
 
 
 def test_json(hilt_log, log):
