@@ -84,7 +84,7 @@ def parquet_rows(path: str) -> Iterator[Value]:
         connection, error_type = connect(scratch)
         with contextlib.closing(connection):
             try:
-                sql = "SELECT to_json(row)::VARCHAR FROM read_parquet(?) AS row"
+                sql = "SELECT to_json(row)::VARCHAR FROM read_parquet(?, hive_partitioning = false) AS row"
                 found = connection.execute(sql, [path])
                 number = 0
                 while rows := found.fetchmany(_ROWS):

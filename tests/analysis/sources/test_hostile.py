@@ -80,7 +80,7 @@ def crossed(rows, by):
 )
 def test_damaged(tmp_path, source, seed):
     """Whatever stands in an export, the import comes to its end, and every line is an event."""
-    by = random.Random(seed)  # noqa: S311 -- no secret
+    by = random.Random(seed)
     rows = by.sample(EXPORTS[source], 12)
     rows = [damaged(row, by.choice((0.0, 0.01, 0.1)), by) for row in rows]
     rows = crossed([row for row in rows if isinstance(row, dict)], by)

@@ -1,0 +1,270 @@
+"""What LangSmith exports becomes the events that recording it would have made."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pytest
+
+from hilt_logging.io.transcripts import Transcripts
+
+from .conftest import HERE, exported
+
+
+RUNS = HERE / "langsmith_runs.jsonl"
+FEEDBACK = HERE / "langsmith_feedback.jsonl"
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def log(imported):
+    return imported(RUNS, FEEDBACK)
+
+
+def a_run(**fields):
+    """A run as the API gives it."""
+    return {
+        "id": "r1",
+        "trace_id": "r1",
+        "dotted_order": "20261123T070000000000Zr1",
+        "name": "ask",
+        "run_type": "llm",
+        "start_time": "2026-11-23T07:00:00.000000",
+        "end_time": "2026-11-23T07:00:01.500000",
+        "inputs": {"messages": [{"role": "user", "content": "Hi"}]},
+        "outputs": {"choices": [{"message": {"role": "assistant", "content": "Hello"}}]},
+        "extra": {"metadata": {"ls_provider": "openai", "ls_model_name": "gpt-4o"}},
+        **fields,
+    }
+
+
+def test_everything(log):
+    """Each run has its events, all are valid, and what is not carried over is told."""
+    assert ([], 0) == (log.told, log.done.changed)
+    assert {
+        "tools that were offered, of which only the calls are kept": 3,
+        "tracebacks": 2,
+    } == log.done.lost
+    assert {
+        "prompt": 12,
+        "completion": 10,
+        "tool_call": 11,
+        "tool_result": 7,
+        "retrieval": 3,
+        "feedback": 1,
+        "system": 10,
+    } == log.actions()
+    assert {"langsmith"} == {
+        each["extensions"]["imported"]["from"] for each in log if "imported" in each["extensions"]
+    }
+
+
+def test_sessions(log):
+    """Conversations are those that the metadata name, else each trace is one."""
+    named = {each["session_id"] for each in log if each["extensions"]["session_source"] != "new"}
+    assert {"chat-1", "lc-7"} == named
+    assert {"alice"} == {each["extensions"]["user_id"] for each in log.of("prompt", "chat-1")}
+
+
+def test_conversation(log):
+    """Of a history that each call repeats only what is new is written, and it is told word for word."""
+    prompts = log.of("prompt", "chat-1")
+    told = Transcripts(log)
+    assert [True] * 3 == [told.of(each["event_id"]).is_exact for each in prompts]
+    assert "Thanks. And tomorrow?" == prompts[2]["content"]["text"]
+    assert ["user"] == [
+        each["role"] for each in prompts[2]["content"].get("messages", [{"role": "user"}])
+    ]
+    turns = told.of(prompts[2]["event_id"]).turns
+    assert ["user", "assistant", "tool", "tool", "tool", "assistant", "user"] == [
+        each["role"] for each in turns
+    ]
+    answers = log.of("completion", "chat-1")
+    assert [each["event_id"] for each in answers[:2]] == [
+        each["extensions"]["follows"] for each in prompts[1:]
+    ]
+
+
+def test_call(log):
+    """A call has provider, models, parameters, ids, tokens, latency, and how it ended."""
+    answer = log.of("completion", "chat-1")[1]
+    provenance = answer["provenance"]
+    assert ("openai", "gpt-5.5-2026-04-23", "gpt-4o-mini") == tuple(
+        provenance[name] for name in ("provider", "model", "request_model")
+    )
+    assert provenance["run_id"] == provenance["call_id"] == answer["event_id"].partition(".")[0]
+    assert provenance["response_id"].startswith("chatcmpl-")
+    assert {"prompt": 24, "completion": 13, "total": 37} == answer["metrics"]["tokens"]
+    assert 16 == answer["metrics"]["latency_ms"]
+    assert ("stop", "completed") == (
+        answer["extensions"]["finish_reason"],
+        answer["extensions"]["outcome"],
+    )
+    assert ["demo"] == answer["extensions"]["tags"]
+    assert {"temperature": 0.2} == log.of("prompt", "chat-1")[0]["provenance"]["params"]
+
+
+def test_first_token(log):
+    """The first piece of a stream gives the time to the first token."""
+    (streamed,) = [each for each in log if "time_to_first_token_ms" in each.get("metrics", {})]
+    assert "Once upon a time" in streamed["content"]["text"]
+
+
+def test_cached_tokens(log):
+    """Tokens out of Anthropic's cache are in the prompt's, whoever counted them."""
+    tokens = [
+        each["metrics"]["tokens"]
+        for each in log.of("completion")
+        if each["provenance"]["model"] == "claude-sonnet-5-5"
+        and "cached" in each["metrics"]["tokens"]
+    ]
+    assert [17420, 17420] == [each["prompt"] for each in tokens]
+    assert [(15360, 2048, 512)] * 2 == [
+        (each["cached"], each["cache_write"], each["cache_write_1h"]) for each in tokens
+    ]
+
+
+def test_tools(log):
+    """A tool that was asked for is called once; its run gives the result, with what it took."""
+    calls = {each["event_id"]: each for each in log.of("tool_call", "lc-7")}
+    results = log.of("tool_result", "lc-7")
+    assert (3, 3) == (len(calls), len(results))
+    assert {"21 degrees in Paris", "21 degrees in Zürich", "12:00"} == {
+        each["content"]["text"] for each in results
+    }
+    for each in results:
+        asked = calls[each["extensions"]["reply_to"]]["extensions"]["tool"]
+        assert asked["call_id"] == each["extensions"]["tool"]["call_id"]
+        assert "latency_ms" in each["metrics"]
+
+
+def test_tools_of_the_application(log):
+    """A run of a tool that does not say for which call it is, is found by what it was given."""
+    first, second, _ = log.of("tool_call", "chat-1")[:3]
+    results = {each["extensions"].get("reply_to"): each for each in log.of("tool_result", "chat-1")}
+    assert {"city": "Paris", "t": 21} == results[first["event_id"]]["extensions"]["tool"]["result"]
+    assert "latency_ms" in results[second["event_id"]]["metrics"]
+
+
+def test_search(log):
+    """A search has what was searched for and the documents."""
+    (cats,) = [each for each in log.of("retrieval") if each["content"]["text"] == "cats"]
+    assert [{"id": "d1", "text": "Cats sleep a lot.", "metadata": {"source": "book"}}] == cats[
+        "extensions"
+    ]["documents"]
+
+
+def test_errors(log):
+    """A call that failed says how, in the words of the exception, without the traceback."""
+    errors = [each["extensions"] for each in log.of("system") if "error" in each["extensions"]]
+    assert {("RateLimitError", 429), ("OpenAIAuthenticationError", 401)} == {
+        (each["error"]["type"], each["status_code"]) for each in errors
+    }
+    assert not any("Traceback" in each["error"]["message"] for each in errors)
+    prompts = {each["event_id"] for each in log.of("prompt")}
+    assert all(each["reply_to"] in prompts for each in errors)
+
+
+def test_feedback(log):
+    """Feedback is a judgement of the run, in its conversation."""
+    (given,) = log.of("feedback")
+    assert ("chat-1", 1.0, "Quick and right") == (
+        given["session_id"],
+        given["metrics"]["score"],
+        given["content"]["text"],
+    )
+    judged = next(each for each in log if each["event_id"] == given["extensions"]["reply_to"])
+    assert ("system", "turn") == (judged["action"], judged["extensions"]["chain"]["name"])
+
+
+def test_again(imported):
+    """What stands in two files is one, and importing twice makes the same bytes."""
+    once = imported(RUNS, FEEDBACK)
+    before = once.path.read_bytes()
+    assert before == imported(RUNS, FEEDBACK, *exported("langsmith_runs.jsonl")).path.read_bytes()
+
+
+def test_pages(imported):
+    """Pages of the API, and runs within runs, are the same as the runs alone."""
+    before = imported(RUNS).path.read_bytes()
+    runs = exported("langsmith_runs.jsonl")
+    assert before == imported({"runs": runs, "cursors": {}}).path.read_bytes()
+    assert before == imported({**runs[0], "child_runs": runs[1:]}).path.read_bytes()
+
+
+def test_parquet(imported, tmp_path):
+    """A folder of the bulk export, in which objects are text, is the same as the runs alone."""
+    before = imported(RUNS).path.read_bytes()
+    rows = exported("langsmith_runs.jsonl")
+    for row in rows:
+        for name in ("inputs", "outputs", "extra", "events", "serialized", "feedback_stats"):
+            row[name] = None if row[name] is None else json.dumps(row[name])
+    text = tmp_path / "rows.json"
+    text.write_text(json.dumps(rows), "utf-8")
+    folder = tmp_path / "export" / "year=2026" / "month=11"
+    folder.mkdir(parents=True)
+    duckdb.execute(f"COPY (SELECT * FROM read_json('{text}')) TO '{folder / 'a.parquet'}'")
+    log = imported(tmp_path / "export")
+    assert [] == log.told
+    assert before == log.path.read_bytes()
+
+
+def test_what_the_server_adds(imported):
+    """Tokens, cost and first token that the server counted are those of the call, and of it alone."""
+    call = a_run(
+        id="r2",
+        parent_run_id="r1",
+        prompt_tokens=10,
+        completion_tokens=5,
+        total_cost="0.00125",
+        first_token_time="2026-11-23T07:00:00.250000",
+    )
+    chain = a_run(run_type="chain", prompt_tokens=10, completion_tokens=5, total_cost=0.00125)
+    log = imported(chain, call)
+    assert [
+        {
+            "latency_ms": 1500,
+            "time_to_first_token_ms": 250,
+            "tokens": {"prompt": 10, "completion": 5, "total": 15},
+            "cost_usd": 0.00125,
+        }
+    ] == [each["metrics"] for each in log if "tokens" in each.get("metrics", {})]
+    assert 1 == sum("cost_usd" in each.get("metrics", {}) for each in log)
+    assert {"source": "langsmith"} == log.of("completion")[0]["provenance"]["price"]
+
+
+def test_statistics_of_feedback(imported):
+    """Where feedback itself is not exported, what a run tells of it stands for it."""
+    stats = {"helpful": {"n": 2, "avg": 0.5, "comments": ["good", "bad"]}}
+    (given,) = imported(a_run(feedback_stats=stats)).of("feedback")
+    assert (0.5, "good\nbad", "r1.completion") == (
+        given["metrics"]["score"],
+        given["content"]["text"],
+        given["extensions"]["reply_to"],
+    )
+    own = {"id": "f", "key": "helpful", "run_id": "r1", "trace_id": "r1", "score": True}
+    (given,) = imported(a_run(feedback_stats=stats), own).of("feedback")
+    assert ("f.feedback", 1.0) == (given["event_id"], given["metrics"]["score"])
+
+
+def test_trace_without_a_call(imported):
+    """Where no call of a model is in a trace, what its root was asked and gave is on record."""
+    inputs, outputs = {"question": "Where?"}, {"answer": "Here"}
+    log = imported(a_run(run_type="chain", inputs=inputs, outputs=outputs))
+    assert ["prompt", "completion"] == [each["action"] for each in log]
+    assert ["Where?", "Here"] == [each["content"]["text"] for each in log]
+    assert "usage" not in log[1]["extensions"]
+
+
+def test_on_its_way(imported):
+    """A run without an end has only what was asked."""
+    log = imported(a_run(end_time=None, outputs=None, status="pending"))
+    assert ["prompt"] == [each["action"] for each in log]
+
+
+def test_unknown_fields(imported):
+    """What has no place is kept where it is small, and counted where it is not."""
+    log = imported(a_run(reference_example_id="e1", notes="x" * 3000))
+    assert "e1" == log.of("completion")[0]["extensions"]["imported"]["reference_example_id"]
+    assert {"fields of more than 2,000 characters": 1} == log.done.lost
