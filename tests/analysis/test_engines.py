@@ -14,7 +14,7 @@ import sys
 import msgspec
 import pytest
 
-from hilt_logging.analysis import convert, query
+from hilt_logging.analysis import compare, convert, query
 from hilt_logging.analysis.stats import stats, tallied
 from hilt_logging.errors import ConfigurationError, MissingDependencyError, ReadError
 from hilt_logging.events import encode
@@ -274,6 +274,63 @@ def test_spans_of_duckdb(log, options):
     assert_near(expected, found)
     if "spans" in options:
         assert [["after"], ["before"], [None]] == [group["key"] for group in found[1][0]]
+
+
+@pytest.mark.parametrize("engine", ["python", "duckdb"])
+@pytest.mark.parametrize(
+    ("before", "after", "by", "tz"),
+    [
+        ("2025-12-31T23:30..2026-03-29T01:00", "2026-10-25", "model", "UTC"),
+        ("2026-10-25", "2025-12-20..2026-01-04", "user", "Europe/Berlin"),
+        (
+            "2026-10-25T00:30Z..2026-10-25T01:30Z",
+            "2026-10-25T01:30Z..2026-10-25",
+            "session",
+            "Europe/Berlin",
+        ),
+        ("0001-01-02..2025-12-31", "2026-01..2026-12", "tool", "Asia/Kolkata"),
+        (
+            "2026-03-28T20:59:59..2026-03-28T21:00",
+            "2026-03-28T21:00..2026-03-31",
+            "action",
+            "America/New_York",
+        ),
+    ],
+)
+def test_periods_are_those_of_statistics(log, engine, before, after, by, tz):
+    """Each period, and each group in it, has the figures that statistics of this time have."""
+    quiet = {"by": by, "tz": tz, "engine": engine, "report": lambda error: None}
+    found = compare(log, before=before, after=after, **quiet)
+    for name, period in (("before", found.before), ("after", found.after)):
+        alone = stats(log, since=period.since, until=period.until, **quiet)
+        assert_near(flat(alone.total), side(found.figures, name))
+        rate = found.rates["failed"]
+        counts = getattr(rate, f"count_{name}"), getattr(rate, f"of_{name}")
+        assert (alone.total.failed, alone.total.calls) == counts
+        absent = {"before": "new", "after": "gone"}[name]
+        groups = {each.key: each for each in found.groups if each.status != absent}
+        assert {group.key[0] for group in alone.groups} == set(groups)
+        for group in alone.groups:
+            assert_near(flat(group.figures), side(groups[group.key[0]].figures, name))
+
+
+def flat(figures):
+    """Figures by their names."""
+    plain = json.loads(msgspec.json.encode(figures))
+    return {
+        path: value
+        for name, each in plain.items()
+        for path, value in (
+            ((f"{name}.{inner}", value) for inner, value in each.items())
+            if isinstance(each, dict)
+            else ((name, each),)
+        )
+    }
+
+
+def side(figures, name):
+    """The figures of one period."""
+    return {path: getattr(each, name) for path, each in figures.items()}
 
 
 def test_parquet_of_duckdb(log, stored):

@@ -13,8 +13,6 @@ from hilt_logging.analysis._spans import Span, last_spans, span_of
 from hilt_logging.analysis._zones import zone_of
 
 
-pytestmark = pytest.mark.once
-
 BERLIN, NEW_YORK, KOLKATA = "Europe/Berlin", "America/New_York", "Asia/Kolkata"
 
 
