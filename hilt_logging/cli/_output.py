@@ -9,8 +9,10 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import stat
 import sys
+import tempfile
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,6 +30,7 @@ __all__ = [
     "counted",
     "json_line",
     "output",
+    "output_file",
     "printable",
     "say",
     "show_every_character",
@@ -107,6 +110,37 @@ def output(path: str | None, *, force: bool = False) -> Iterator[Write]:
     else:
         with _new_file(os.path.realpath(path), path, force) as write:
             yield write
+
+
+@contextlib.contextmanager
+def output_file(path: str, *, is_text: bool = True) -> Iterator[str]:
+    """
+    Give the path of a file to make: of `-` one that goes to stdout when it is whole.
+
+    Args:
+        path: The file that is wanted; `-` means stdout.
+        is_text: Whether a terminal can show it.
+
+    Raises:
+        ConfigurationError: for what a terminal can't show.
+    """
+    if path != "-":
+        yield path
+        return
+    if not is_text and sys.stdout.isatty():
+        raise ConfigurationError(
+            "output", path, "A terminal can't show it: give a file, or a pipe that takes it"
+        )
+    with tempfile.TemporaryDirectory(prefix="hilt-") as folder:
+        made = os.path.join(folder, "output")
+        yield made
+        with open(made, "rb") as file:
+            if sys.stdout.isatty():
+                for line in file:
+                    _to_terminal(line)
+            else:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.flush()
 
 
 def _to_terminal(line: bytes) -> None:

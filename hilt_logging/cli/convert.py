@@ -9,13 +9,14 @@ import click
 from . import _options
 from ._filters import keys, tell_opened
 from ._frame import DONE, UNREAD, Command
-from ._output import counted, json_line, say
+from ._output import counted, json_line, output_file, say
 from ._unread import Unread
 
 
 __all__ = ["command"]
 
 _FORMATS = ("csv", "parquet", "sqlite", "jsonl")
+_TEXTS = ("csv", "jsonl")
 _COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
 
 
@@ -43,7 +44,8 @@ _COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
     "target",
     type=click.Path(),
     metavar="PATH",
-    help="The new file; by default the only file's name with another ending.",
+    help="The new file; by default the only file's name with another ending. - is standard output, when "
+    "all is done.",
 )
 @click.option(
     "--columns",
@@ -87,27 +89,32 @@ def command(
 
     if to is None and target is None:
         raise click.UsageError("Give --to, --output or both.")
+    aside = target == "-"
+    if aside and (to is None or partition):
+        raise click.UsageError("One file of a kind that --to names goes to standard output.")
     unread = Unread()
-    done = convert(
-        paths,
-        to=to,
-        output=target,
-        columns=None if columns is None else [each.strip() for each in columns.split(",")],
-        compression=compression,
-        partition=partition,
-        keys=keys,
-        key_store=key_store,
-        shared_key_file=shared_key_file,
-        report=unread,
-        force=force,
-    )
+    with output_file(target or "", is_text=to in _TEXTS) as place:
+        done = convert(
+            paths,
+            to=to,
+            output=place or None,
+            columns=None if columns is None else [each.strip() for each in columns.split(",")],
+            compression=compression,
+            partition=partition,
+            keys=keys,
+            key_store=key_store,
+            shared_key_file=shared_key_file,
+            report=unread,
+            force=force,
+        )
+    done.output = target or done.output
     unread.tell()
     if done.opened:
         tell_opened(done.opened)
     if as_json:
-        json_line(done)
+        json_line(done, err=aside)
     else:
-        say(f"{done.output}: {counted(done.events, 'event')}")
+        say(f"{done.output}: {counted(done.events, 'event')}", err=aside)
         for reason, count in done.hidden.items():
-            say(f"{counted(count, 'event')} not opened: {reason}")
+            say(f"{counted(count, 'event')} not opened: {reason}", err=aside)
     return UNREAD if done.faults else DONE

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from . import _options
 from ._frame import DONE, UNREAD, Command
-from ._output import counted, json_line, say
+from ._output import counted, json_line, output_file, say
 from ._unread import Unread
+
+
+if TYPE_CHECKING:
+    from ..analysis.importing import Imported
 
 
 __all__ = ["command"]
@@ -34,7 +40,7 @@ _SOURCES = ("hilt-python", "llm", "langfuse", "langsmith")
     type=click.Path(),
     metavar="FILE",
     required=True,
-    help="The new log.",
+    help="The new log; - is standard output, when all is done.",
 )
 @click.option(
     "--from",
@@ -57,14 +63,21 @@ def command(
     from ..analysis.importing import import_log
 
     unread = Unread()
-    done = import_log(paths, target, source=source, report=unread, force=force)
+    with output_file(target) as place:
+        done = import_log(paths, place, source=source, report=unread, force=force)
+    done.output, aside = target, target == "-"
     unread.tell()
     if as_json:
-        json_line(done)
+        json_line(done, err=aside)
     else:
-        say(f"{done.output}: {counted(done.events, 'event')}")
-        if done.changed:
-            say(f"{counted(done.changed, 'event')} with a field that is now in extensions.original")
-        for what, count in done.lost.items():
-            say(f"Not carried over: {count:,} {what}")
+        _show(done, aside)
     return UNREAD if done.faults else DONE
+
+
+def _show(done: Imported, err: bool) -> None:
+    say(f"{done.output}: {counted(done.events, 'event')}", err=err)
+    if done.changed:
+        changed = counted(done.changed, "event")
+        say(f"{changed} with a field that is now in extensions.original", err=err)
+    for what, count in done.lost.items():
+        say(f"Not carried over: {count:,} {what}", err=err)

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import _options
 from ._filters import conditions, filters, keys
 from ._frame import DONE, FAILED, UNREAD, Command
-from ._output import counted, json_line, say
+from ._output import counted, json_line, output_file, say
 from ._progress import Progress
 from ._unread import Unread
+
+
+if TYPE_CHECKING:
+    from ..analysis.report import Reported
 
 
 __all__ = ["command"]
@@ -49,7 +53,7 @@ _ENGINES = ("auto", "python", "duckdb")
     default="report.html",
     show_default=True,
     metavar="FILE",
-    help="The new file, which only you can read.",
+    help="The new file, which only you can read; - is standard output, when all is done.",
 )
 @click.option("--title", metavar="TEXT", help="What stands above the report.")
 @click.option(
@@ -119,10 +123,10 @@ def command(
     if (keys or key_store) and not transcripts:
         raise click.UsageError("Keys open transcripts: give --transcripts, too.")
     unread = Unread()
-    with Progress("Reading") as progress:
+    with output_file(output) as place, Progress("Reading") as progress:
         made = report(
             paths,
-            output,
+            place,
             title=title,
             tz=tz,
             top=top,
@@ -142,15 +146,20 @@ def command(
             force=force,
         )
     unread.tell()
+    made.output, aside = output, output == "-"
     if as_json:
-        json_line(made)
+        json_line(made, err=aside)
     else:
-        content = f", {counted(made.transcripts, 'transcript')}" if transcripts else ", no content"
-        say(
-            f"{made.output}: {counted(made.events, 'event')}, "
-            f"{counted(made.conversations, 'conversation')}{content}, {_size(made.bytes)}"
-        )
+        say(_told(made, transcripts), err=aside)
     return UNREAD if made.faults else DONE
+
+
+def _told(made: Reported, has_transcripts: bool) -> str:
+    content = f"{counted(made.transcripts, 'transcript')}" if has_transcripts else "no content"
+    return (
+        f"{made.output}: {counted(made.events, 'event')}, "
+        f"{counted(made.conversations, 'conversation')}, {content}, {_size(made.bytes)}"
+    )
 
 
 def _size(size: int) -> str:

@@ -14,7 +14,7 @@ import click
 from . import _options
 from ._filters import filters, wanted
 from ._frame import DONE, UNREAD, Command
-from ._output import counted, json_line, printable, say
+from ._output import counted, json_line, output_file, printable, say
 from ._unread import Unread
 
 
@@ -44,7 +44,14 @@ _LEAST_WIDE = 12
     },
 )
 @_options.paths
-@click.option("-o", "--output", "target", type=click.Path(), metavar="FILE", help="The new log.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(),
+    metavar="FILE",
+    help="The new log; - is standard output, when all is done.",
+)
 @click.option("--dry-run", is_flag=True, help="Compare the costs, and write nothing.")
 @click.option(
     "--prices",
@@ -102,26 +109,29 @@ def command(
     if target is None and not dry_run:
         raise click.UsageError("Give --output, or --dry-run.")
     unread = Unread()
-    done = reprice(
-        paths,
-        None if dry_run else target,
-        prices=prices,
-        at=at,
-        told=told,
-        wanted=wanted(given),
-        by=by,
-        report=unread,
-        force=force,
-    )
+    target = None if dry_run else target
+    with output_file(target or "") as place:
+        done = reprice(
+            paths,
+            place or None,
+            prices=prices,
+            at=at,
+            told=told,
+            wanted=wanted(given),
+            by=by,
+            report=unread,
+            force=force,
+        )
+    done.output, aside = target, target == "-"
     unread.tell()
     if as_json:
-        json_line(done)
+        json_line(done, err=aside)
     else:
-        _show(done, by, is_all)
+        _show(done, by, is_all, aside)
     return UNREAD if done.faults else DONE
 
 
-def _show(done: Repriced, by: str, is_all: bool) -> None:
+def _show(done: Repriced, by: str, is_all: bool, err: bool) -> None:
     shown = done.groups if is_all else done.groups[:_MOST_SHOWN]
     rows: list[tuple[str, ...]] = [(by, "calls", "changed", "old USD", "new USD", "difference")]
     rows += [_row(costs, costs.key or "-") for costs in shown]
@@ -133,11 +143,11 @@ def _show(done: Repriced, by: str, is_all: bool) -> None:
         first, *rest = _folded(name, width)
         cells = [f"{each:>{size}}" for each, size in zip(figures, widths, strict=True)]
         told = [f"{first:<{width}}  {'  '.join(cells)}", *rest]
-        say("\n".join(told), bold=number in (0, len(rows) - 1))
+        say("\n".join(told), err=err, bold=number in (0, len(rows) - 1))
     if len(shown) < len(done.groups):
-        say(f"{len(done.groups) - len(shown):,} more lines: --all shows them", dim=True)
+        say(f"{len(done.groups) - len(shown):,} more lines: --all shows them", err=err, dim=True)
     for note in _notes(done):
-        say(note)
+        say(note, err=err)
 
 
 def _width_of(names: list[str], taken: int) -> int:

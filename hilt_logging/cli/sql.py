@@ -88,6 +88,7 @@ def command(
     """
     from ..analysis.sql import query
 
+    target = None if target == "-" else target
     kind = kind or ("json" if as_json and target is None else None)
     if target is None and kind == "parquet":
         raise click.UsageError("Parquet goes to a file: give --output.")
@@ -103,7 +104,7 @@ def command(
         key_store=key_store,
         shared_key_file=shared_key_file,
     ) as answer:
-        if target is not None and target != "-":
+        if target is not None:
             answer.write(target, kind, force=force)
             if keys or key_store is not None:
                 say("the new file may have what was encrypted", err=True, fg="yellow")

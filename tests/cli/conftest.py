@@ -66,7 +66,7 @@ def in_shell(tmp_path):
 def in_terminal():
     """Runs the program where a terminal shows what it prints, and gives back those bytes."""
 
-    def run(*arguments, **environ):
+    def run(*arguments, code=0, **environ):
         ours, theirs = pty.openpty()
         clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         program = subprocess.Popen(
@@ -82,7 +82,7 @@ def in_terminal():
         except OSError:  # the other end is closed
             pass
         os.close(ours)
-        assert 0 == program.wait(30)
+        assert code == program.wait(30)
         return out
 
     return run
