@@ -29,7 +29,7 @@ __all__ = ["command"]
 
 _WITHIN_CHANCE = "~"
 _COLUMNS = ("", "before", "after", "change", "%")
-_MOST_PERCENT = 100_000
+_MOST_EXACT, _MOST_PERCENT = 1_000, 10_000_000
 
 _Format = Callable[[Any], str]
 
@@ -269,13 +269,12 @@ def _signed(value: float | None, text: _Format) -> str:
 
 
 def _percent(change: Change) -> str:
-    if change.percent is None:
+    value = change.percent
+    if value is None:
         return "new" if change.after and not change.before else NOTHING
-    return (
-        f"{change.percent:+,.1f}"
-        if abs(change.percent) < _MOST_PERCENT
-        else f"{change.percent:+.0e}"
-    )
+    if abs(value) >= _MOST_PERCENT:
+        return f"{value:+.0e}"
+    return f"{value:+,.1f}" if abs(value) < _MOST_EXACT else f"{value:+,.0f}"
 
 
 def _rates(found: Comparison) -> Iterator[Sequence[str]]:
