@@ -146,35 +146,47 @@ def _follow(*paths):
     """
     Follow the one chain of linked lines through files, in their order, as the format says it.
 
-    Every line is linked to the one before it, or covered by the span of the next that is; returns
-    the linked lines, those between them, and those at the end, which nothing covers.
+    Every line is linked to the one before it, or covered by the span of the next that is; where a
+    chain began late, the span begins where it was to begin. Returns the linked lines, those between
+    them, and those at the end, which nothing covers.
     """
-    events, between, strays = [], [], []
-    head, last, chain, highest = None, "0" * 64, None, -1
+    events, between, strays, highest = [], [], [], {}
+    head, last, chain, begin = None, "0" * 64, None, None
     lines = [line for path in paths for line in path.read_bytes().removesuffix(b"\n").split(b"\n")]
     for line in lines:
         end = re.search(
             rb',"integrity":(\{"chain":"[0-9a-f]{32}",[^{}]*(\{[^{}]*\})?[^{}]*\})\}$', line
         )
         integrity = strict(end[1].decode()) if end else {}
-        if integrity.get("prev") == last and ("span" in integrity or not strays or head is None):
+        is_begin = head is None and begin is None
+        if integrity.get("prev") == last and ("span" in integrity or not strays or is_begin):
             assert integrity["chain"] == (chain or integrity["chain"])
-            span = {"lines": len(strays)}
-            if head is not None and strays:
-                covered = b"".join(stray + b"\n" for stray in [head.encode(), *strays])
-                assert {**span, "sha256": _digest(covered)} == integrity["span"]
+            if strays and not is_begin:
+                assert integrity["span"] == _span(head or begin, strays)
             else:
                 assert "span" not in integrity
-            assert integrity["seq"] == highest + 1
-            chain, highest, head = integrity["chain"], integrity["seq"], _digest(line)
+            chain, head = integrity["chain"], _digest(line)
+            assert integrity["seq"] == highest.get(chain, -1) + 1
             between += strays
             strays = []
             events.append(line)
         else:
+            if is_begin and integrity.get("seq") == 0:
+                begin = integrity["prev"]
             strays.append(line)
-            highest = max(highest, integrity.get("seq", -1))
+        if "seq" in integrity:
+            of = integrity["chain"]
+            highest[of] = max(highest.get(of, -1), integrity["seq"])
         last = _digest(line)
     return events, between, strays
+
+
+def _span(head, strays):
+    """What the next linked line says of lines behind one, or behind all that stand before it."""
+    digests = [_digest(line) for line in strays]
+    covered = strays[digests.index(head) + 1 :] if head in digests else strays
+    data = b"".join(line + b"\n" for line in [head.encode(), *covered])
+    return {"lines": len(covered), "sha256": _digest(data)}
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ __all__ = ["Chain", "Gap", "Stray", "Strays", "is_json", "written_as"]
 
 REMEMBERED = 20_000
 _MOST = 1000
+_MOST_BYTES = 4 * 1024 * 1024
 _MOST_LINKED = 8
 _MOST_BEGINS = 32
 _LONGEST_GLUED = 1024 * 1024
@@ -55,6 +56,7 @@ class Strays:
         head: The digest of that one.
         chain: Its chain.
         above: Its bytes, so far as they are kept.
+        outer: Lines of which it is not clear how they came, and which these are some of.
 
     Attributes:
         some: The first of them, as far as they are kept.
@@ -66,18 +68,25 @@ class Strays:
         behind: The first that was written with a line that stands behind a fragment: its writer
             writes that one again, so that no process can come first unless that is what it said.
         is_doubted: Whether reading went on from one of them, until one vouches for all.
+        doubted_at: How many there were then.
         astray: The first of the same chain that no writer can have put here, with its place in
             `some`.
     """
 
-    def __init__(self, head: str, chain: Chain | None, above: bytes = b"") -> None:
+    def __init__(
+        self, head: str, chain: Chain | None, above: bytes = b"", outer: Strays | None = None
+    ) -> None:
         self._span = spanning(head)
         self._above = dict.fromkeys(_ends_of(above), chain.seq) if chain is not None else {}
         self._has_opened = _OPENED in above
         self._chain = chain
+        self._outer = outer
         self._looks: dict[str, tuple[int, Span]] = {}
         self._ends: dict[str, int] = {}
+        self._recent: deque[tuple[str, bytes]] = deque()
+        self._recent_bytes = 0
         self.is_doubted = False
+        self.doubted_at = 0
         self.behind: tuple[int, Stray] | None = None
         self.astray: tuple[int, Stray] | None = None
         self.some: list[Stray] = []
@@ -99,6 +108,8 @@ class Strays:
             self._span = span
         else:
             self._span.update(stray.line + b"\n")
+        if self._chain is None:
+            self._keep(stray, span is None)
         self.count += 1
         if stray.kind in ("linked", "glued") and stray.link is not None:
             self.linked[stray.own] = len(self.some), stray
@@ -120,6 +131,41 @@ class Strays:
             highest = max(self._chain.seq, self.highest)
             self._looks[stray.own] = highest, Span(self.count, self.sha256)
 
+    def _keep(self, stray: Stray, is_whole: bool) -> None:
+        """Keep the last lines before a chain begins: it may do so after one that is not the last."""
+        self._recent.append((stray.own, stray.line))
+        self._recent_bytes += len(stray.line)
+        if not is_whole:
+            self._recent.clear()
+            self._recent_bytes = 0
+        while self._recent_bytes > _MOST_BYTES or len(self._recent) > _MOST:
+            self._recent_bytes -= len(self._recent.popleft()[1])
+
+    def since(self, own: str) -> Strays | None:
+        """Return those after the last that has a digest; None where none of the last lines has it."""
+        later: list[bytes] = []
+        for digest, line in reversed(self._recent):
+            if digest == own:
+                break
+            later.append(line)
+        else:
+            return None
+        made = Strays(own, None)
+        made.some = self.some[self.count - len(later) : self.count]
+        made.count, made.last = len(later), self.last
+        made._span.update(b"".join(line + b"\n" for line in reversed(later)))
+        return made
+
+    def doubt(self, chain: Chain) -> None:
+        """Take it that reading goes on, in a chain, from one of them or from the next line."""
+        self._chain = chain
+        self.is_doubted, self.doubted_at = True, self.count
+
+    @property
+    def chain(self) -> Chain | None:
+        """The chain whose next line is to vouch for them."""
+        return self._chain
+
     def _end(self, stray: Stray, link: Link) -> None:
         """Keep that its writer may have put more behind it in one write."""
         if len(self._ends) < REMEMBERED:
@@ -137,7 +183,11 @@ class Strays:
         if link is None or chain is None or stray.own == chain.digest_of(link.seq):
             return False
         if link.span is not None:
-            return self._looks.get(link.prev) == (link.seq - 1, link.span)
+            look = link.seq - 1, link.span
+            outer = self._outer
+            return self._looks.get(link.prev) == look or (
+                outer is not None and outer._looks.get(link.prev) == look
+            )
         before = self._ends.get(link.prev, self._above.get(link.prev))
         return before == link.seq - 1 or chain.digest_of(link.seq - 1) == link.prev
 

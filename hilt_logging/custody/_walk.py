@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import hashlib
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..io.files import LONGEST
 from ..safeguards.chain import MEMBER, ZEROS, Link, link_of, sha256
 from ..safeguards.jwk import JWK
 from ..safeguards.sealing import FirstKey
-from ._chains import Chain, Gap, Stray, Strays, is_json
+from ._chains import Chain, Gap, Stray, Strays, is_json, written_as
 from ._explaining import Explanations, is_heir, named, numbers
 from ._findings import Finding, Findings, Kind, Place
 from ._notices import Notices, Range
@@ -75,6 +76,7 @@ class Walk(Explanations):
         self._strays: Strays | None = None
         self._doubted: Strays | None = None
         self._accused: list[Finding] = []
+        self._beside = set[str]()
         self._above = b""
         self._number = 0
         self._long: _Long | None = None
@@ -178,7 +180,9 @@ class Walk(Explanations):
         doubted = self._doubted
         if doubted is None:
             return
-        if doubted.count < _MOST_DOUBTED and (span is None or sha256(line) == own):
+        if doubted.count - doubted.doubted_at < _MOST_DOUBTED and (
+            span is None or sha256(line) == own
+        ):
             doubted.add(stray)
         else:
             self._doubted = None
@@ -205,7 +209,8 @@ class Walk(Explanations):
         return stray
 
     def _new_strays(self) -> Strays:
-        return Strays(self.chain.head if self.chain else ZEROS, self.chain, self._above)
+        head = self.chain.head if self.chain else ZEROS
+        return Strays(head, self.chain, self._above, self._doubted)
 
     def _stray(self, stray: Stray, span: Any = None) -> None:
         if self._strays is None:
@@ -300,6 +305,20 @@ class Walk(Explanations):
             return False
         return (link.span.lines, link.span.sha256) == (lines.count, lines.sha256)
 
+    def _doubt(self, strays: Strays, chain: Chain) -> None:
+        """Wait for a line of a chain that vouches for lines of which it is not clear how they came."""
+        if self._doubted is None:
+            strays.doubt(chain)
+            self._doubted, self._accused, self._beside = strays, [], set()
+            self.seals.hold()
+
+    @contextmanager
+    def _accusing(self) -> Iterator[None]:
+        """Keep what is said meanwhile, to take it back if a line vouches for all."""
+        with self.findings.noting() as accused:
+            yield
+        self._accused += accused
+
     def _acquitted(self, chain: Chain, stray: Stray, link: Link) -> Link:
         """Take back what was said of lines that were written in one, and came too late."""
         self._strays, self._doubted = self._doubted, None
@@ -349,13 +368,12 @@ class Walk(Explanations):
         some = self._strays.some
         index, last = self._strays.linked[link.prev]
         assert last.link is not None
-        self._strays.is_doubted = self._strays.astray is None
-        self._doubted = self._strays if self._strays.is_doubted else None
-        if self._doubted is not None:
-            self.seals.hold()
+        if self._strays.astray is None:
+            self._doubt(self._strays, chain)
         else:
+            self._doubted = None
             self.seals.release()
-        with self.findings.noting() as self._accused:
+        with self._accusing():
             if is_heir(chain, last.link):
                 self._intruded(chain, some[:index], last)
             elif last.link.seq <= chain.seq:
@@ -402,16 +420,31 @@ class Walk(Explanations):
                 message = "what stood before the chain began is not in these files"
                 self._tell("not covered", message, stray.place, link)
         elif link.prev == strays.last.own:
-            message = f"the {strays.count} lines before the chain began are in no chain"
-            self._tell("not covered", message, strays.some[0].place)
-        elif not is_json(stray.line):
-            self._accuse("altered", "one line was made two", strays.some[0].place)
-        elif link.prev == ZEROS:
-            message = "it stands before the begin of a chain that began in an empty log"
-            self._accuse("foreign", message, strays.some[0].place)
+            self._not_covered(strays, strays.count)
         else:
-            message = "the line before the begin of the chain is not what it was"
-            self._accuse("altered", message, strays.last.place)
+            self._start_beside(strays, strays.last, stray, link)
+
+    def _start_beside(self, strays: Strays, last: Stray, stray: Stray, link: Link) -> None:
+        """Begin with a line that follows another than the last one, as a later line may explain."""
+        assert self.chain is not None
+        since = strays if link.prev == ZEROS else strays.since(link.prev)
+        if since is not None:
+            self._doubt(since, self.chain)
+            if since is not strays:
+                self._not_covered(strays, strays.count - since.count)
+        with self._accusing():
+            if not is_json(stray.line):
+                self._accuse("altered", "one line was made two", strays.some[0].place)
+            elif link.prev == ZEROS:
+                message = "it stands before the begin of a chain that began in an empty log"
+                self._accuse("foreign", message, strays.some[0].place)
+            else:
+                message = "the line before the begin of the chain is not what it was"
+                self._accuse("altered", message, last.place)
+
+    def _not_covered(self, strays: Strays, count: int) -> None:
+        message = f"the {count} lines before the chain began are in no chain"
+        self._tell("not covered", message, strays.some[0].place)
 
     def _start_late(self, chain: Chain, strays: Strays | None, stray: Stray, link: Link) -> None:
         last = link.seq - 1
@@ -432,11 +465,13 @@ class Walk(Explanations):
         elif link.chain == chain.resumes and self._number == 1:
             self._settle()
             self._resumed(chain, self.chains[link.chain], stray, link, span)
+        elif self._fits_doubted(link) and self._is_doubting(link):
+            self._return(stray, link)
         elif link.seq == 0 and self._is_new(chain, stray, link):
             self._begin_anew(stray, link)
         elif strays is not None and self._is_vouched(chain, link):
             self._switch(chain, strays, *strays.linked[link.prev])
-            self._look(stray.line, stray.own, True, span)
+            self._sorted(stray.line, stray.own, True, span)
         else:
             self._stray(stray, span)
 
@@ -449,8 +484,13 @@ class Walk(Explanations):
 
     def _begin_anew(self, stray: Stray, link: Link) -> None:
         self._settle()
-        old = self.chain
+        old, doubted = self.chain, self._doubted
         assert old is not None
+        if doubted is not None and doubted.chain is old and (old.seq, old.lines) == (0, 1):
+            self.findings.withdraw(self._accused)  # its writer died before it could cover them
+            self._not_covered(doubted, doubted.count)
+            self._doubted = None
+            self.seals.release()
         message = "a new chain begins; whether the one before went on can't be shown"
         self._tell("not covered", message, stray.place, link)
         if link.prev == ZEROS:
@@ -462,7 +502,19 @@ class Walk(Explanations):
         """Go on in another chain than that of the lines before."""
         assert last.link is not None
         link = last.link
+        if self._begins_beside(strays, last.line, link):
+            self._doubt(strays, old)
+            self._beside.add(link.chain)
         chain = self.chains.setdefault(link.chain, Chain(link.chain, self.log, link.seq - 1))
+        with self._accusing():
+            self._switch_to(chain, old, strays, index, last, link)
+        self.chain = chain
+        self._accept(chain, last, link)
+
+    def _switch_to(
+        self, chain: Chain, old: Chain, strays: Strays, index: int, last: Stray, link: Link
+    ) -> None:
+        """Say what it means that the lines of a chain stand behind those of another one."""
         if old.lines == 1 and link.seq == old.seq + 1:
             self._accuse_last(old, "its chain is not that of the lines after it")
             del self.chains[old.id]
@@ -470,8 +522,26 @@ class Walk(Explanations):
         else:
             self._unmatched(strays.some[:index])
             self._accuse("foreign", "lines of another chain stand here", last.place, link)
+
+    def _begins_beside(self, strays: Strays, line: bytes, link: Link) -> bool:
+        """Whether a chain begins whose writer did not see that of the lines before."""
+        if link.seq or link.chain in self.chains or (self._doubted is None and strays.astray):
+            return False
+        return any(self.notices.kind_of(each) == "opened" for each in (line, *written_as(line)))
+
+    def _is_doubting(self, link: Link) -> bool:
+        """Whether a line is of the chain that it was not clear of whether it goes on."""
+        doubted = self._doubted
+        return doubted is not None and doubted.chain is not None and doubted.chain.id == link.chain
+
+    def _return(self, stray: Stray, link: Link) -> None:
+        """Go back to a chain, one of whose lines vouches for those of others that began beside it."""
+        chain = self.chains[link.chain]
+        for each in self._beside:
+            self.chains.pop(each, None)
         self.chain = chain
-        self._accept(chain, last, link)
+        link = self._acquitted(chain, stray, link)
+        self._accept(chain, stray, link)
 
     # Files that were rewritten.
 

@@ -87,6 +87,25 @@ class Block(NamedTuple):
     items: list[Item]
 
 
+class _Sure(NamedTuple):
+    """
+    A place in the file behind which others wrote before this process did.
+
+    Attributes:
+        end: Where it is.
+        tail: How the log ended there, in the chain that this process goes on with.
+        mark: What stands before it.
+    """
+
+    end: int
+    tail: Tail
+    mark: bytes
+
+    def is_there(self, fd: int) -> bool:
+        """Whether what stands before is what it was: a file may be emptied."""
+        return read(fd, self.end - len(self.mark), self.end) == self.mark
+
+
 class Links:
     """
     The links that one process makes in one log.
@@ -144,7 +163,7 @@ class Links:
         self.unlinked = 0
         self.checkpoints = 0
         self.is_opened = False
-        self._is_misplaced = False
+        self._sure: _Sure | None = None
         self._goes_on = False
         self.inode = self._noted = (-1, -1)
         self.end = -1
@@ -194,16 +213,16 @@ class Links:
         if inode == self.inode and end == self.end:
             return
         self.quick_until = float("-inf")
-        begun = self._is_misplaced and self.end == 0  # others were the first in a new file
-        is_known = inode == self.inode and (begun or (0 < self.end < end and self._is_there(fd)))
-        if is_known and self._is_misplaced:
-            self.tail = line_by_line(self.tail, read(fd, self.end, end))
-        elif is_known:
+        sure = self._sure if inode == self.inode else None
+        if sure is not None and sure.end < end and sure.is_there(fd):
+            self.tail = line_by_line(sure.tail, read(fd, sure.end, end))
+        elif inode == self.inode and 0 < self.end < end and self._is_there(fd):
             self.tail = within(fd, self.end, end, self.tail) or self.tail
         else:
+            self._sure = None
             self.tail = self._tail_of_file(fd, inode, end)
         self.inode, self.end = inode, end
-        self._is_misplaced = self._goes_on = False
+        self._goes_on = False
         self._bytes = read(fd, max(0, end - _MARK), end)
 
     def catch_up(self, fd: int, inode: tuple[int, int]) -> None:
@@ -212,9 +231,9 @@ class Links:
             self.look(fd, inode, os.fstat(fd).st_size)
 
     def _is_there(self, fd: int) -> bool:
-        """Whether what stands before the end that is known is what it was: a file may be emptied."""
+        """Whether what stands before the end that is known is whole, and what it was."""
         mark = self._bytes[-_MARK:]
-        return mark.endswith(b"\n") and read(fd, self.end - len(mark), self.end) == mark
+        return mark.endswith(b"\n") and _Sure(self.end, self.tail, mark).is_there(fd)
 
     def _tail_of_file(self, fd: int, inode: tuple[int, int], end: int) -> Tail:
         found = within(fd, 0, end, START)
@@ -432,7 +451,7 @@ class Links:
         self._take(block.items)
         self.tail = block.items[-1].tail
         self.inode, self.end = inode, end
-        self._bytes = block.data
+        self._bytes, self._sure = block.data, None
         is_near = self._since >= self._last_before or not self.is_opened
         self.quick_until = float("-inf") if is_near else self.checkpoint_at
         if inode != self._noted or block.items[-1].told is not None:
@@ -453,7 +472,9 @@ class Links:
         Returns:
             The numbers of the lines that are not there whole; -1 for a notice.
         """
-        self._is_misplaced |= is_misplaced
+        if is_misplaced and self._sure is None and not self.is_torn:
+            chain = self.tail.chain or block.items[0].tail.chain  # that it has begun with
+            self._sure = _Sure(self.end, self.tail._replace(chain=chain), self._bytes[-_MARK:])
         self.quick_until = float("-inf")
         end = len(block.data) - sum(len(item.line) for item in block.items)
         whole: list[Item] = []

@@ -260,6 +260,10 @@ def _look(file: Appender, links: Links, fd: int, end: int) -> int:
         time.sleep(0.001)
         end = end_of(fd)
         links.look(fd, file._inode, end)
+    if links.is_torn:
+        os.write(fd, b"\n")  # what its writer may still add is a line of its own
+        end = end_of(fd)
+        links.look(fd, file._inode, end)
     return end
 
 

@@ -115,17 +115,17 @@ def _after(data: bytes, before: Tail | None) -> Tail | None:
         before: How it ended before them; None where they begin amid the file. Without a chain, the
             first of them is what it says.
     """
-    stop, seq, last = len(data) - data.endswith(b"\n"), -1, ""
-    end = stop
+    stop, last = len(data) - data.endswith(b"\n"), ""
+    end, highest = stop, dict[str, int]()
     while stop > 0 or (stop == 0 and data[:1] == b"\n"):
         begin = data.rfind(b"\n", 0, stop) + 1
         line = data[begin:stop]
         last = last or sha256(line)
         found = link_of(line)
         if found is not None and not found.is_unlinked:
+            seq = highest[found.chain] = max(highest.get(found.chain, -1), found.seq)
             if _fits(found, data, begin, before):
-                return _behind(data, stop, end, found, max(seq, found.seq), last)
-            seq = max(seq, found.seq)
+                return _behind(data, stop, end, found, seq, last)
         stop = begin - 1
     if before is None:
         return None
@@ -137,7 +137,7 @@ def _after(data: bytes, before: Tail | None) -> Tail | None:
 def _fits(found: Link, data: bytes, begin: int, before: Tail | None) -> bool:
     """Whether a link names the line that stands before it."""
     if begin == 0:
-        return before is not None and (not before.chain or before.last == found.prev)
+        return before is not None and (not before.chain or (before.last or ZEROS) == found.prev)
     above = data.rfind(b"\n", 0, begin - 1) + 1
     if above == 0 and before is None:
         return False  # the line before is not read whole
@@ -158,11 +158,15 @@ def covered(before: Tail, data: bytes) -> Tail:
     bare = data[:-1] if data.endswith(b"\n") else data
     if not data:
         return before
-    digest = spanning(before.last) if before.digest is None else before.digest.copy()
+    digest = spanning(before.last or ZEROS) if before.digest is None else before.digest.copy()
     digest.update(bare)
     digest.update(b"\n")
     lines = bare.split(b"\n")
-    seqs = [found.seq for found in map(link_of, lines) if found is not None]
+    seqs = [
+        found.seq
+        for found in map(link_of, lines)
+        if found is not None and found.chain == before.chain
+    ]
     return Tail(
         before.chain,
         max([before.seq, *seqs]),

@@ -251,8 +251,6 @@ class TestFaults:
             times = 2 if op == "fallocate" else 1
             if op == "open" and at == 0:
                 continue  # set-up, which says so
-            if peers and evidence:  # who can't lock may write where others begin a chain
-                faulty(path, op=op, fault=fault, at=10**6, events=1, evidence=evidence)
             answer = faulty(
                 path, op=op, fault=fault, at=at, times=times, peers=peers, evidence=evidence
             )
