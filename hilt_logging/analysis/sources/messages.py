@@ -279,9 +279,20 @@ def _part_of(block: Message) -> Message:
         return part(kind, content=said)
     if kind in _OF_OPENAI or (kind == "file" and isinstance(block.get("file"), dict)):
         return _first(_openai.prompt_of({"messages": [{"role": "user", "content": [block]}]}), kind)
+    if kind in ("function_call", "function_response") and isinstance(block.get(kind), dict):
+        return _of_gemini(kind, block[kind])
     if kind in _langchain.MEDIA and not isinstance(block.get("source"), dict):
         return _langchain.medium(kind, block)
     return _first(_anthropic.prompt_of({"messages": [{"role": "user", "content": [block]}]}), kind)
+
+
+def _of_gemini(kind: str, told: Message) -> Message:
+    """A call of a tool or its result, as LangSmith keeps them of Gemini."""
+    name, call_id = text(told, "name") or "", text(told, "id")
+    if kind == "function_call":
+        arguments = decoded(field(told, "arguments", "args"))
+        return part("tool_call", id=call_id, name=name, arguments=arguments)
+    return part("tool_call_response", id=call_id or name, response=field(told, "response"))
 
 
 def _first(prompt: Any, kind: str) -> Message:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ...events import to_timestamp
-from ...integrations._answers import Answer, ToolCall
+from ...integrations._answers import Answer, ToolCall, outcome_of
 from ...integrations._calls import answered_turns, referring, result_ids
 from ...integrations._conversations import Conversations, Place
 from ...integrations._fields import decoded, field, items, text
@@ -49,8 +49,8 @@ class Run(msgspec.Struct, kw_only=True):
 
     Attributes:
         id: The tool's own id of it.
-        kind: model, tool, retriever, embedding, step, or exchange: a step that stands for a call of
-            a model that is not among the runs.
+        kind: model, tool, retriever, reranker, embedding, step, or exchange: a step that stands for a
+            call of a model that is not among the runs.
         name: What it is called.
         began: When it began.
         ended: When it ended.
@@ -59,6 +59,10 @@ class Run(msgspec.Struct, kw_only=True):
         given: What went in.
         gave: What came out.
         error: Why it failed.
+        error_type: The class of the exception, where the tool notes it apart.
+        status_code: Of HTTP, where the tool notes it apart.
+        response_id: The provider's id of the answer, where the answer does not say it.
+        finish_reason: The provider's own word, where the answer does not say it.
         provider: As in `provenance.provider`.
         model: The model that served.
         request_model: The model that was asked for.
@@ -81,6 +85,10 @@ class Run(msgspec.Struct, kw_only=True):
     given: Any = None
     gave: Any = None
     error: str | None = None
+    error_type: str | None = None
+    status_code: int | None = None
+    response_id: str | None = None
+    finish_reason: str | None = None
     provider: str | None = None
     model: str | None = None
     request_model: str | None = None
@@ -263,7 +271,7 @@ class _Events:
             return self._model(run)
         if run.kind == "tool":
             return self._tool(run)
-        if run.kind == "retriever":
+        if run.kind in ("retriever", "reranker"):
             return self._retrieval(run)
         if run.kind == "embedding":
             return self._embedding(run)
@@ -297,6 +305,10 @@ class _Events:
         answer = answer_in(run.gave)
         answer.tokens = run.tokens or (answer.tokens if run.kind == "model" else None)
         run.model = run.model or answer.model
+        answer.response_id = answer.response_id or run.response_id
+        if answer.finish_reason is None and run.finish_reason is not None:
+            answer.finish_reason = run.finish_reason
+            answer.outcome = outcome_of(run.finish_reason, answer.refusal)
         place = self._known.find(asked.turns, self._trace.session)
         needs_system = place.systems > 0 and self._known.needs_system(place, self._trace.session)
         if asked.turns:
@@ -414,7 +426,7 @@ class _Events:
             self._lost["tracebacks"] += 1
         found = _ERROR.match(message)
         status = _STATUS.search(message)
-        kind = found[1] if found else None
+        kind = run.error_type or (found[1] if found else None)
         is_cancelled = kind in ("CancelledError", "Cancelled", "GeneratorExit")
         if run.kind == "model" and run.given not in (None, {}, []):
             reply_to = f"{run.id}.prompt"
@@ -429,7 +441,7 @@ class _Events:
             extensions={
                 "reply_to": reply_to,
                 "outcome": "cancelled" if is_cancelled else "failed",
-                "status_code": int(status[1]) if status else None,
+                "status_code": run.status_code or (int(status[1]) if status else None),
                 "error": _present({"type": kind or "error", "message": message or None}),
                 **about,
             },
@@ -496,8 +508,7 @@ class _Events:
     def _retrieval(self, run: Run) -> Iterator[Event]:
         event = self._event(
             run,
-            "retrieval",
-            "retrieval",
+            *(("rerank", "rerank") if run.kind == "reranker" else ("retrieval", "retrieval")),
             ("tool", run.name),
             _end_of(run),
             content={"text": _query(run.given)},

@@ -1,0 +1,48 @@
+"""Rows of CSV and Parquet are objects."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from hilt_logging.analysis.sources.tables import csv_rows, parquet_rows
+from hilt_logging.errors import ReadError
+
+
+pytestmark = pytest.mark.once
+
+
+def rows(data, size=7):
+    """What is in a file of CSV that is read in small pieces."""
+    refused = []
+    blocks = [data[start : start + size] for start in range(0, len(data), size)]
+    found = list(csv_rows(blocks, lambda reason, line: refused.append((reason, line))))
+    return [each.value for each in found], [each.line for each in found], refused
+
+
+def test_rows():
+    """Cells may have quotes, commas, newlines and any letters; empty ones are no fields."""
+    data = '\ufeff"id","input"\r\n"1","a ""b"", c\nd ☾"\n"2",""\n\n"3"'.encode()
+    assert (
+        [{"id": "1", "input": 'a "b", c\nd ☾'}, {"id": "2"}, {"id": "3"}],
+        [3, 4, 6],
+        [],
+    ) == rows(data)
+
+
+def test_long_cell():
+    """A cell may be longer than the module `csv` has it, whose limit is as it was afterwards."""
+    before = csv.field_size_limit()
+    found, _, refused = rows(b"id,input\n1," + b"x" * (before + 10), size=1 << 16)
+    assert ([before + 10], []) == ([len(each["input"]) for each in found], refused)
+    assert before == csv.field_size_limit()
+
+
+def test_no_parquet(tmp_path):
+    """A file that is none is told, without what is in it."""
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"secret" * 10)
+    with pytest.raises(ReadError, match="can't be read as Parquet") as caught:
+        list(parquet_rows(str(path)))
+    assert "secret" not in str(caught.value)
