@@ -503,6 +503,24 @@ class Call:
         self._error(failure, partial, **extensions)
 
     @_quiet
+    def failed_around(self, inner: Call, failure: Failure, /, source: str) -> None:
+        """
+        Record a failure of what stands around a call that has an end of its own.
+
+        It is no end of a call of a model, and so names none.
+
+        Args:
+            inner: That call.
+            failure: What happened.
+            source: Which part of the software has failed.
+        """
+        if self._may_end():
+            self.prompt_id, self._source = inner.prompt_id, source
+            for name in ("provider", "request_model", "params"):
+                self._common.pop(name, None)
+            self._error(failure, None)
+
+    @_quiet
     def rejected(self, answer: Answer, error: BaseException, /) -> None:
         """Record an answer that came whole, and the exception that the SDK made of it."""
         if self._may_end():

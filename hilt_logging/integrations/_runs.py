@@ -168,8 +168,7 @@ class Run(msgspec.Struct, weakref=True, eq=False):
         taken = self.taken()
         if taken is not None:
             if outcome == "failed" and taken.error_id is None:  # of what came after the SDK
-                self.call.prompt_id = taken.prompt_id
-                self.call.failed(failure_of(error))
+                self.call.failed_around(taken, failure_of(error), self.name)
             return
         for each in self.together:  # the others are given up, and nobody is told
             each.close()

@@ -19,6 +19,8 @@ import pytest
 import hilt_logging
 
 from hilt_logging import RecordingError, Session, bind, validate_event
+from hilt_logging.analysis.stats import stats
+from hilt_logging.events import encode
 from hilt_logging.io.transcripts import Transcripts
 
 
@@ -702,6 +704,35 @@ def test_answer_that_is_no_structure(sdk_on, collected, instrumented, levels):
         assert "no JSON" == models[1]["content"]["text"]
     else:
         assert ["prompt", "system"] == [event["action"] for event in models]
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_failure_after_the_answer(awaited, collected, instrumented, tmp_path):
+    """What LangChain makes of an answer may fail: that is a failure, and no second call."""
+    instrumented()
+
+    class Strict(langchain_openai.ChatOpenAI):
+        def _create_chat_result(self, *given, **more):
+            raise ValueError("not to my liking")
+
+    model = local_model(Strict)
+    with pytest.raises(ValueError, match="liking"):
+        asyncio.run(model.ainvoke("Go")) if awaited else model.invoke("Go")
+    prompt, completion, failure = collected.events
+    assert ["prompt", "completion", "system"] == actions(collected)
+    assert "completed" == completion["extensions"]["outcome"]
+    assert {prompt["event_id"]} == {
+        each["extensions"]["reply_to"] for each in (completion, failure)
+    }
+    assert ("Strict", "failed", "ValueError") == (
+        failure["actor"]["id"],
+        failure["extensions"]["outcome"],
+        failure["extensions"]["error"]["type"],
+    )
+    log = tmp_path / "app.jsonl"
+    log.write_bytes(b"".join(encode(each) + b"\n" for each in collected.events))
+    total = stats(log).total
+    assert (1, 1, 0) == (total.calls, total.completed, total.failed)
 
 
 def test_parallel(collected, instrumented):
