@@ -1,6 +1,6 @@
 """
-What other programs left behind, as a log: files of hilt-python, the database of simonw/llm, and what
-Langfuse and LangSmith export.
+What other programs left behind, as a log: files of hilt-python, the database of simonw/llm, what Langfuse
+and LangSmith export, and spans of OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..snapshot import snapshot
 from ._inputs import Inputs, Paths, inputs_of, opened
 from ._lines import Report
 from ._outputs import demand_other, whole
-from .sources import hilt_python, langfuse, langsmith, llm
+from .sources import hilt_python, langfuse, langsmith, llm, otlp
 from .sources.checking import checked
 from .sources.documents import Value, values_of
 from .sources.shelf import Piece, Shelf
@@ -53,7 +53,7 @@ class _Source(Protocol):
         """Yield the events of one trace, of which all parts are given, after those that began before."""
 
 
-_SOURCES: tuple[_Source, ...] = (langfuse, langsmith)
+_SOURCES: tuple[_Source, ...] = (langfuse, langsmith, otlp)
 _Refused = Callable[[str, int], None]
 _MOST_PEEKED = 64
 _EXPORTS = (".json", ".csv")

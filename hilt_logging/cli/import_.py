@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SOURCES = ("hilt-python", "llm", "langfuse", "langsmith")
+_SOURCES = ("hilt-python", "llm", "langfuse", "langsmith", "otlp")
 
 
 @click.command(
@@ -56,8 +56,8 @@ def command(
     """
     Make a log of what other programs left behind.
 
-    PATHS are logs of hilt-python, SQLite databases of llm, or what Langfuse and LangSmith export: JSON,
-    lines of JSON, CSV, Parquet, or folders of them. Every line that is written is a valid event. How
+    PATHS are logs of hilt-python, SQLite databases of llm, what Langfuse and LangSmith export, or spans
+    and log records of OpenTelemetry (OTLP): JSON, lines of JSON, CSV, Parquet, or folders of them. Every line that is written is a valid event. How
     many there are is told, and what could not be carried over.
     """
     from ..analysis.importing import import_log

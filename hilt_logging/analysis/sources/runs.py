@@ -143,6 +143,7 @@ class Trace(msgspec.Struct, kw_only=True):
         id: The tool's own id of it; None where it has none.
         session: The conversation.
         is_named: Whether the tool has a name for the conversation.
+        is_recognised: Whether it is the conversation of an earlier trace, by its history.
         user: The person.
         runs: Its parts.
         feedback: What was said about it.
@@ -152,6 +153,7 @@ class Trace(msgspec.Struct, kw_only=True):
     id: str | None
     session: str
     is_named: bool = False
+    is_recognised: bool = False
     user: str | None = None
     runs: list[Run] = []
     feedback: list[Feedback] = []
@@ -227,20 +229,34 @@ def _told_apart(runs: list[Run]) -> None:
     the call, unless only the outer one knows what was said.
     """
     by_id = {run.id: run for run in runs}
-    for run in runs:
+    models = [run for run in runs if run.kind == "model"]
+    within: dict[str, list[Run]] = {}
+    for run in models:
         outer = [each for each in _around(run, by_id) if each.kind == "model"]
-        if run.kind != "model" or not outer:
+        if outer and not run.has_content():
+            _stands_for(run, [outer[0]])
             continue
-        kept, others = (run, outer) if run.has_content() else (outer[0], [run])
-        for each in others:
-            kept.tokens = kept.tokens or each.tokens
-            kept.cost_usd = each.cost_usd if kept.cost_usd is None else kept.cost_usd
-            each.kind, each.tokens, each.cost_usd = "step", None, None
+        for each in outer:
+            within.setdefault(each.id, []).append(run)
+    for run in models:
+        inner = [each for each in within.get(run.id, ()) if each.kind == "model"]
+        if inner:
+            _stands_for(run, inner)
     if not any(run.kind == "model" for run in runs):
         roots = [run for run in runs if run.kind == "step" and run.parent not in by_id]
         root = min((each for each in roots if each.has_content()), key=_began, default=None)
         if root is not None:
             root.kind = "exchange"
+
+
+def _stands_for(run: Run, others: list[Run]) -> None:
+    """Let other runs be the call that a run is, too; what it took is theirs where they do not say."""
+    kept = next((each for each in reversed(others) if each.error is None), others[-1])
+    if not any(each.tokens for each in others):
+        kept.tokens = run.tokens
+    if all(each.cost_usd is None for each in others):
+        kept.cost_usd = run.cost_usd
+    run.kind, run.tokens, run.cost_usd = "step", None, None
 
 
 def _around(run: Run, by_id: dict[str, Run]) -> Iterator[Run]:
@@ -261,6 +277,9 @@ class _Events:
         self._trace = trace
         self._lost = lost
         self._known = known
+        self._session_source = "history" if trace.is_recognised else "new"
+        if trace.is_named:
+            self._session_source = "request"
         self._asked: dict[str, tuple[str, ToolCall]] = {}
         self._given: set[str] = set()
         self._main: dict[str, str] = {}
@@ -335,6 +354,7 @@ class _Events:
             news = [referring(turn, here) for turn in news]
             turns = [*(turns[: place.systems] if needs_system else ()), *news]
             history = place.history(None)
+        self._recall(asked.turns, place)
         for index, result in enumerate(results, 1):
             yield self._result_told(run, index, result)
         told = prompt_from(turns)
@@ -349,6 +369,16 @@ class _Events:
             provenance={"params": bounded(run.params or _params_in(request)) or None},
             extensions={"follows": place.follows, "history": history},
         )
+
+    def _recall(self, turns: list[dict[str, Any]], place: Place) -> None:
+        """Note the calls of the answer that is gone on from, which may be in another trace."""
+        if place.follows is None or place.choice:
+            return
+        asked_by = place.follows.removesuffix(".completion")
+        for number_, each in enumerate(_calls_said_last(turns), 1):
+            if each.get("id"):
+                call = ToolCall(each["name"], each["id"], each.get("arguments"))
+                self._asked.setdefault(each["id"], (f"{asked_by}.tool_call.{number_}", call))
 
     def _result_told(self, run: Run, index: int, result: dict[str, Any]) -> Event:
         call_id = result.get("id") or ""
@@ -645,7 +675,7 @@ class _Events:
     ) -> Event:
         told = {
             "user_id": self._trace.user,
-            "session_source": "request" if self._trace.is_named else "new",
+            "session_source": self._session_source,
             **(extensions or {}),
         }
         if at is None:
@@ -703,6 +733,17 @@ def _results(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if turn["role"] == "assistant":
             break
         found[:0] = [each for each in turn["parts"] if each["type"] == "tool_call_response"]
+    return found
+
+
+def _calls_said_last(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls of tools that the model asked for when it spoke last."""
+    found: list[dict[str, Any]] = []
+    for turn in reversed(turns):
+        if turn["role"] == "assistant":
+            found[:0] = [each for each in turn["parts"] if each["type"] == "tool_call"]
+        elif found:
+            break
     return found
 
 

@@ -1,0 +1,335 @@
+"""
+Spans and log records of OpenTelemetry, in the JSON of its protocol as collectors write it, as events.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import hashlib
+import json
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ...integrations._conversations import Conversations
+from ...integrations._fields import field, items, text
+from .conventions import feedback_of, is_message_event, run_of, session_of, user_of
+from .messages import asked_in
+from .runs import Feedback, Run, Trace, events_in
+from .shelf import Piece
+
+
+__all__ = ["NAME", "events_of", "is_one", "pieces_of"]
+
+NAME = "otlp"
+
+_RESOURCES = ("resource_spans", "resource_logs", "resource_metrics", "batches")
+_SCOPES = ("scope_spans", "instrumentation_library_spans", "scope_logs")
+_LAST = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
+_DEEPEST = 50
+_MOST_PARENTS = 500
+_LENGTHS = {16: 12, 32: 24}
+"""How long an id is in hex, and in base64."""
+
+
+def is_one(value: dict[str, Any]) -> bool:
+    """Return whether it is a message of the protocol."""
+    return any(isinstance(field(value, name), list) for name in _RESOURCES)
+
+
+def pieces_of(value: dict[str, Any], lost: Counter[str]) -> Iterator[Piece]:
+    """Yield the spans and log records in a message."""
+    for resource in items(value, "resource_spans", "batches"):
+        for scope in _scopes(resource):
+            origin = _origin(resource, scope)
+            for span in items(scope, "spans"):
+                if isinstance(span, dict):
+                    yield _piece(_span(span, origin))
+                else:
+                    lost["spans that are no objects"] += 1
+    for resource in items(value, "resource_logs"):
+        for scope in _scopes(resource):
+            origin = _origin(resource, scope)
+            for record in items(scope, "log_records"):
+                yield from _log(record, origin, lost)
+    metrics = len(items(value, "resource_metrics"))
+    if metrics:
+        lost["resources with metrics"] += metrics
+
+
+def _scopes(resource: Any) -> list[Any]:
+    return items(resource, *_SCOPES)
+
+
+def _origin(resource: Any, scope: Any) -> dict[str, Any]:
+    about = field(scope, "scope", "instrumentation_library")
+    name, version = text(about, "name"), text(about, "version")
+    attributes = _attributes(field(resource, "resource"))
+    return {
+        "service": attributes.get("service.name"),
+        "scope": f"{name} {version}" if name and version else name,
+        "of_resource": {
+            name: value for name, value in attributes.items() if name.startswith(_OF_RESOURCES)
+        },
+    }
+
+
+_OF_RESOURCES = ("session.id", "user.id", "traceloop.association.")
+
+
+def _piece(part: dict[str, Any]) -> Piece:
+    began = _moment(part["began"])
+    at = "" if began is None else began.isoformat()
+    return Piece(part["trace"] or f"without {part['id']}", part, at=at)
+
+
+def _span(span: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
+    status = field(span, "status")
+    return {
+        "kind": "span",
+        "trace": _id(field(span, "trace_id"), 32),
+        "id": _id(field(span, "span_id"), 16) or _digest(span),
+        "parent": _id(field(span, "parent_span_id"), 16),
+        "name": text(span, "name") or "span",
+        "began": _nanoseconds(field(span, "start_time_unix_nano")),
+        "ended": _nanoseconds(field(span, "end_time_unix_nano")),
+        "has_failed": field(status, "code") in (2, "2", "STATUS_CODE_ERROR"),
+        "message": text(status, "message"),
+        "attributes": origin["of_resource"] | _attributes(span),
+        "events": [_event(each) for each in items(span, "events") if isinstance(each, dict)],
+        "service": origin["service"],
+        "scope": origin["scope"],
+    }
+
+
+def _event(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": text(event, "name") or "",
+        "at": _nanoseconds(field(event, "time_unix_nano")),
+        "attributes": _attributes(event),
+        "body": None,
+    }
+
+
+def _log(record: Any, origin: dict[str, Any], lost: Counter[str]) -> Iterator[Piece]:
+    attributes = _attributes(record)
+    name = text(record, "event_name") or str(attributes.get("event.name") or "")
+    if not isinstance(record, dict) or not is_message_event(name):
+        lost["log records that tell nothing of a model"] += 1
+        return
+    at = _nanoseconds(field(record, "time_unix_nano"))
+    yield _piece({
+        "kind": "log",
+        "trace": _id(field(record, "trace_id"), 32),
+        "id": _id(field(record, "span_id"), 16) or _digest(record),
+        "began": at or _nanoseconds(field(record, "observed_time_unix_nano")),
+        "name": name,
+        "attributes": attributes,
+        "body": _plain(field(record, "body"), 0),
+        "service": origin["service"],
+        "scope": origin["scope"],
+    })  # fmt: skip
+
+
+# what the protocol has of its own
+
+
+def _id(value: Any, length: int) -> str | None:
+    """An id in hex, which may be written in base64; None for one of zeros only."""
+    if not isinstance(value, str) or not value:
+        return None
+    found = value.lower()
+    if len(value) == _LENGTHS[length]:
+        try:
+            found = base64.b64decode(value, validate=True).hex()
+        except (binascii.Error, ValueError):
+            return value
+    return found if found.strip("0") else None
+
+
+def _digest(value: Any) -> str:
+    data = json.dumps(value, sort_keys=True, default=str).encode("utf-8", "replace")
+    return f"unnamed-{hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def _nanoseconds(value: Any) -> int | None:
+    try:
+        found = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if 0 < found < 2**63 else None
+
+
+def _moment(nanoseconds: int | None) -> datetime.datetime | None:
+    if nanoseconds is None:
+        return None
+    return _EPOCH + datetime.timedelta(microseconds=nanoseconds // 1000)
+
+
+def _attributes(source: Any) -> dict[str, Any]:
+    found = {}
+    for each in items(source, "attributes"):
+        name = text(each, "key")
+        if name is not None:
+            found[name] = _plain(field(each, "value"), 0)
+    return found
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """An `AnyValue` as JSON has it."""
+    if not isinstance(value, dict) or depth > _DEEPEST:
+        return None
+    array = field(value, "array_value")
+    if array is not None:
+        return [_plain(each, depth + 1) for each in items(array, "values")]
+    pairs = field(value, "kvlist_value")
+    if pairs is not None:
+        rows = [each for each in items(pairs, "values") if text(each, "key") is not None]
+        return {each["key"]: _plain(field(each, "value"), depth + 1) for each in rows}
+    whole = field(value, "int_value")
+    if isinstance(whole, str):
+        try:
+            return int(whole)
+        except ValueError:
+            return whole
+    if whole is not None:
+        return whole
+    return field(value, "string_value", "bool_value", "double_value", "bytes_value")
+
+
+# traces
+
+
+def events_of(
+    parts: list[dict[str, Any]], lost: Counter[str], known: Conversations
+) -> Iterable[Any]:
+    """Yield the events of a trace."""
+    spans = _spans_in(parts)
+    runs, feedback = [], []
+    for span in spans.values():
+        feedback += list(feedback_of(span, _moment))
+        run = run_of(span, _moment, lost)
+        if run is not None:
+            runs.append(run)
+        elif span["kind"] == "span" and not span["feedback"]:
+            lost["spans that are no calls of a model"] += 1
+    _skip_others(runs, spans)
+    trace_id = parts[0]["trace"]
+    for trace in _traces(trace_id, runs, feedback, spans):
+        if not trace.is_named:
+            _recognise(trace, known)
+        yield from events_in(trace, lost, known)
+
+
+def _spans_in(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The spans with the log records of each; where only these are there, they stand for it."""
+    spans: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        if part["kind"] == "span":
+            known = spans.get(part["id"], part)
+            attributes = known["attributes"] | part["attributes"]
+            ended = part["ended"] or known["ended"]
+            events = part["events"] or known["events"]
+            spans[part["id"]] = {**part, "attributes": attributes, "ended": ended, "events": events}
+    for part in parts:
+        if part["kind"] == "log":
+            span = spans.setdefault(part["id"], _of_logs(part))
+            event = {name: part[name] for name in ("name", "attributes", "body")}
+            event["at"] = part["began"]
+            if event not in span["events"]:
+                span["events"].append(event)
+            if span["kind"] == "log" and part["began"]:
+                span["ended"] = max(span["ended"] or 0, part["began"])
+    for span in spans.values():
+        span["feedback"] = any(
+            each["name"] == "gen_ai.evaluation.result" for each in span["events"]
+        )
+    return spans
+
+
+def _of_logs(part: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **part,
+        "attributes": {},
+        "events": [],
+        "parent": None,
+        "ended": None,
+        "has_failed": False,
+        "message": None,
+    }
+
+
+def _skip_others(runs: list[Run], spans: dict[str, dict[str, Any]]) -> None:
+    """Let the parent of a run be the next one around it that is a run, too."""
+    ids = {run.id for run in runs}
+    for run in runs:
+        parent = run.parent
+        for _ in range(_MOST_PARENTS):
+            if parent is None or parent in ids or parent not in spans:
+                break
+            parent = spans[parent]["parent"]
+        run.parent = parent
+
+
+def _traces(
+    trace_id: str | None,
+    runs: list[Run],
+    feedback: list[Feedback],
+    spans: dict[str, dict[str, Any]],
+) -> Iterator[Trace]:
+    """The conversations in a trace: a span without a name for it is in that of the one around it."""
+    sessions = _inherited(spans, session_of)
+    users = _inherited(spans, user_of)
+    named = {session for session in sessions.values() if session}
+    only = next(iter(named)) if len(named) == 1 else None
+    groups: dict[str | None, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(sessions[run.id] or only, []).append(run)
+    if not groups and feedback:
+        groups[only] = []
+    for number, (session, members) in enumerate(groups.items()):
+        ids = {run.id for run in members}
+        judged = [each for each in feedback if each.run in ids or number == 0]
+        feedback = [each for each in feedback if each not in judged]
+        found = next(filter(None, (users[run.id] for run in members)), None)
+        yield Trace(
+            source=NAME,
+            id=trace_id,
+            session=session or trace_id or "unknown",
+            is_named=session is not None,
+            user=found or next(filter(None, users.values()), None),
+            runs=members,
+            feedback=judged,
+        )
+
+
+def _recognise(trace: Trace, known: Conversations) -> None:
+    """Let a trace without a name for its conversation be in that which its first call goes on with."""
+    asked = (run for run in trace.runs if run.kind == "model" and run.given)
+    first = min(asked, key=lambda run: (run.began or _LAST, run.id), default=None)
+    if first is None:
+        return
+    try:
+        session = known.find(asked_in(first.given).turns).session_id
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return  # what can't be understood is counted where events are made of it
+    if session is not None:
+        trace.session, trace.is_recognised = session, True
+
+
+def _inherited(spans: dict[str, dict[str, Any]], told_by: Any) -> dict[str, str | None]:
+    """What each span says, or the next one around it that says it."""
+    own = {name: told_by(span) for name, span in spans.items()}
+    found: dict[str, str | None] = {}
+    for name in spans:
+        at: str | None = name
+        for _ in range(_MOST_PARENTS):
+            if at not in spans or own[at] is not None:
+                break
+            at = spans[at]["parent"]
+        found[name] = own.get(at or "")
+    return found
