@@ -31,6 +31,7 @@ class Explanations:
         self._file = ""
         self._stamped = self._was_stamped = False
         self._unread = ""
+        self._former: Place | None = None
 
     # Lines that came later.
 
@@ -102,7 +103,7 @@ class Explanations:
         """Say what happened between the last good line and the last of these, which is good."""
         last = lines[-1]
         assert last.link is not None
-        seq, unknown = chain.seq, list[Stray]()
+        seq, unknown, before = chain.seq, list[Stray](), None
         for each in lines:
             link = each.link
             is_known = (
@@ -111,8 +112,11 @@ class Explanations:
                 and (each is last or seq < link.seq < last.link.seq)
             )
             if is_known and link is not None:
+                self._former = chain.place if before is None else before.place
                 self._explain_one(chain, seq, unknown, each, link, each is last)
-                seq, unknown = link.seq, []
+                if before is not None and link.seq == seq + 1 and not unknown and not link.span:
+                    self._explain_former(before, link)
+                seq, unknown, before = link.seq, [], each
             else:
                 unknown.append(each)
 
@@ -138,6 +142,12 @@ class Explanations:
         else:
             self._unmatched(unknown)
 
+    def _explain_former(self, before: Stray, link: Link) -> None:
+        """Accuse a line if the next one, which follows it by its number, is linked to another."""
+        if link.prev != before.own:
+            message = "it is not the line that the next was linked to"
+            self._accuse("altered", message, before.place, before.link)
+
     def _explain_pair(self, chain: Chain, unknown: list[Stray], each: Stray, link: Link) -> None:
         """Say what happened between two lines whose numbers follow each other."""
         count = link.span.lines if link.span else 0
@@ -161,7 +171,8 @@ class Explanations:
         place = chain.place or Place(self._file)
         if chain.lines == 1 and chain.gaps and chain.gaps[0].is_begin:
             begin = chain.gaps[0].finding
-            begin.kind, begin.line = "altered", place.line
+            self.findings.change(begin, "tampering", "altered")
+            begin.line = place.line
             begin.message = f"{message}; {begin.message}"
         else:
             self.findings.add("altered", "tampering", message + since, place, chain.id, chain.seq)
@@ -185,8 +196,9 @@ class Explanations:
         place = each.place
         if each.place.line == 1 and chain.place is not None:
             kind, message, place = self._at_edge(chain, first, last, each.place)
-        severity: Severity = "told" if self._unread else "tampering"
-        if self._unread:
+        is_amid = self._former is not None and self._former.file == each.place.file
+        severity: Severity = "told" if self._unread and not is_amid else "tampering"
+        if severity == "told":
             message += ", as the file before could not be read"
         found = self.findings.add(kind, severity, message, place, chain.id, first)
         chain.add_gap(Gap(first, last, link.prev, found))

@@ -164,6 +164,17 @@ class Verdict(msgspec.Struct):
         return made
 
 
+class _Unlisted(Finding):
+    """
+    A finding that is counted only, as so many are listed.
+
+    Attributes:
+        counted: The kind and the severity that it is counted as; None where it is no more.
+    """
+
+    counted: tuple[Kind, Severity] | None = None
+
+
 class Findings:
     """What is found, as it is found; one finding for a line and kind."""
 
@@ -189,15 +200,24 @@ class Findings:
         key = (severity if severity == "tampering" else kind, file, line)
         if line is not None and key in self._known:
             return made
-        if self._tried is not None:
-            self._tried.append(made)
         if len(self._all) < MOST_FINDINGS:
             self._known.add(key)
             self._all.append(made)
         else:
-            self._more[kind] = self._more.get(kind, 0) + 1
-            self._worst[severity] = self._worst.get(severity, 0) + 1
+            made = _Unlisted(kind, severity, message, file, line, chain, seq)
+            self._count(made, (kind, severity))
+        if self._tried is not None:
+            self._tried.append(made)
         return made
+
+    def _count(self, found: _Unlisted, counted: tuple[Kind, Severity] | None) -> None:
+        """Count a finding as what it is, no more as what it was."""
+        for each, step in ((found.counted, -1), (counted, 1)):
+            if each is not None:
+                kind, severity = each
+                self._more[kind] = self._more.get(kind, 0) + step
+                self._worst[severity] = self._worst.get(severity, 0) + step
+        found.counted = counted
 
     @contextmanager
     def noting(self) -> Iterator[list[Finding]]:
@@ -214,24 +234,25 @@ class Findings:
         """
         Judge a finding anew when more is known.
 
-        One that is not listed can make what all amount to worse by that, and no better: it may not
-        be counted, either, as one of its line was.
+        One that was not put down, as one of its line was, can make what all amount to worse by that,
+        and no better.
         """
-        if not any(each is found for each in self._all):
-            self._worst[severity] = self._worst.get(severity, 0) + 1
         found.kind, found.severity = kind or found.kind, severity
+        if isinstance(found, _Unlisted):
+            if found.counted is not None:
+                self._count(found, (found.kind, severity))
+        elif not any(each is found for each in self._all):
+            self._worst[severity] = self._worst.get(severity, 0) + 1
 
     def withdraw(self, some: list[Finding]) -> None:
         """Take findings back that are explained by what was read since."""
         for found in some:
-            count = len(self._all)
-            self._all = [each for each in self._all if each is not found]
-            if len(self._all) == count:
-                if not self._more.get(found.kind):
-                    continue  # it was not put down, as one of its line was
-                self._more[found.kind] -= 1
-                self._worst[found.severity] -= 1
-            self._known -= {(name, found.file, found.line) for name in (found.kind, found.severity)}
+            if isinstance(found, _Unlisted):
+                self._count(found, None)
+            elif any(each is found for each in self._all):
+                self._all = [each for each in self._all if each is not found]
+                names = (found.kind, found.severity)
+                self._known -= {(name, found.file, found.line) for name in names}
 
     def listed(self, files: list[str]) -> list[Finding]:
         """Return the findings in the order of files and lines."""
@@ -242,7 +263,7 @@ class Findings:
 
     def counts(self) -> dict[str, int]:
         """Return how many findings there are of each kind."""
-        found = dict(self._more)
+        found = {kind: count for kind, count in self._more.items() if count}
         for each in self._all:
             found[each.kind] = found.get(each.kind, 0) + 1
         return found

@@ -1030,3 +1030,61 @@ def test_seals_that_are_gone_before_a_line_that_is_accused():
     findings.add("altered", "tampering", "it is not what it was", place)
     findings.withdraw([findings.add("seals missing", "tampering", "some are", place)])
     assert ({"altered": 1}, 1) == (findings.counts(), findings.exit_code(strict=False))
+
+
+class TestTakenBack:
+    """What is taken back where more was found than is listed."""
+
+    @pytest.mark.parametrize("count", [0, 999, 1000, 1200])
+    def test_counts(self, count):
+        """What was put down is counted no more, whatever became of it meanwhile, and nothing else."""
+        findings = Findings()
+        for number in range(count):
+            findings.add("foreign", "told", "", Place("x", number + 1))
+        with findings.noting() as some:
+            findings.add("altered", "tampering", "", Place("y", 1))
+            findings.add("altered", "unchecked", "", Place("y", 2))
+            moved = findings.add("missing", "tampering", "", Place("y", 3))
+            findings.add("unreadable", "unchecked", "", Place("y"))
+        findings.add("altered", "unchecked", "", Place("y", 4))
+        moved.kind = "moved"
+        findings.change(some[0], "told", "erased by statement")
+        findings.withdraw(some)
+        findings.withdraw(some)
+        expected = {"foreign": count, "altered": 1}
+        assert {kind: n for kind, n in expected.items() if n} == findings.counts()
+        assert 2 == findings.exit_code(strict=False)
+
+    def test_judged_milder(self):
+        """Tampering that is explained by a statement is none, also where it is not listed."""
+        findings = Findings()
+        for number in range(1000):
+            findings.add("foreign", "told", "", Place("x", number + 1))
+        found = findings.add("file missing", "tampering", "", Place("y", 1))
+        findings.change(found, "told", "pruned by statement")
+        assert {"foreign": 1000, "pruned by statement": 1} == findings.counts()
+        assert 0 == findings.exit_code(strict=False)
+
+    def test_late_lines(self, log):
+        """Lines that came late behind a thousand others are no tampering, with seals or without."""
+        handler = log.open()
+        say(3)
+        with log.path.open("ab") as file:
+            file.write(b'{"a":1}\n' * 1200)
+        write = os.write
+
+        def interrupted(fd, data):
+            if b"Hello" in data:
+                os.write = write
+                with log.path.open("ab") as file:
+                    file.write(b'{"b":1}\n')
+            return write(fd, data)
+
+        os.write = interrupted
+        try:
+            say(2)
+        finally:
+            os.write = write
+        log.close(handler)
+        verdict = log.verify(log.state)
+        assert (0, {"foreign"}) == (verdict.exit_code, {*verdict.counts})  # the first 1000

@@ -365,6 +365,26 @@ class TestUnchecked:
             verdict
         )
 
+    @pytest.mark.parametrize("unreadable", [0, 1, 2])
+    def test_tampering_beside_an_unreadable_file(self, log, tmp_path, public_key, unreadable):
+        """What was done to other files is tampering, but for what may be in the one, at its edges."""
+        log.opened().add(3).rotate().add(3).rotate().add(3).rotate().add(3).closed()
+        whole = [list(lines) for lines in log.files]
+        excused = {(unreadable - 1, len(whole[unreadable - 1]) - 1), (unreadable + 1, 0)}
+        for index, lines in enumerate(whole):
+            for number, line in enumerate(lines) if index != unreadable else ():
+                changes = [[line[:5] + bytes([line[5] ^ 1]) + line[6:]], [b'{"a":1}', line]]
+                if (index, number) not in {*excused, (3, len(lines) - 1)}:
+                    changes.append([])
+                for change in changes:
+                    files = [list(each) for each in whole]
+                    files[index][number : number + 1] = change
+                    folder = log.write(tmp_path / "logs", files=files)
+                    path = folder / f"a.jsonl.{STAMP % unreadable}"
+                    path.write_bytes(b"\xfd7zXZ\0")
+                    verdict = verify(folder, public_keys=[public_key])
+                    assert 1 == verdict.exit_code, (index, number, change, verdict)
+
     def test_damaged_file(self, log, tmp_path, public_key):
         """A compressed file that is damaged was whole when it was made."""
         log.opened().add(300).rotate().add(3).closed()
