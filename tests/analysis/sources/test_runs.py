@@ -1,0 +1,161 @@
+"""Runs of a trace become events, each call of a model once."""
+
+from __future__ import annotations
+
+import datetime
+
+from collections import Counter
+
+import pytest
+
+from hilt_logging.analysis.sources.runs import Run, Trace, events_in, moment, number, whole
+from hilt_logging.integrations._conversations import Conversations
+from hilt_logging.schema import validate_event
+
+
+pytestmark = pytest.mark.once
+
+START = datetime.datetime(2026, 11, 23, 7, tzinfo=datetime.timezone.utc)
+
+
+def a_run(name, kind="model", /, **fields):
+    said = {"given": "Hi", "gave": "Hello"} | fields
+    return Run(id=name, kind=kind, name=name, began=START, ended=START, **said)
+
+
+def told(*runs):
+    """The events of a trace, and what was lost."""
+    lost = Counter()
+    trace = Trace(source="test", id="t", session="s", runs=list(runs))
+    events = list(events_in(trace, lost, Conversations()))
+    assert [] == [fault for event in events for fault in validate_event(event)]
+    return events, dict(lost)
+
+
+def calls(*runs):
+    """The answers of models, with how many tokens they took and what they cost."""
+    events, _ = told(*runs)
+    return {
+        each["provenance"]["run_id"]: (
+            each.get("metrics", {}).get("tokens", {}).get("total"),
+            each.get("metrics", {}).get("cost_usd"),
+        )
+        for each in events
+        if each["action"] == "completion"
+    }
+
+
+TOKENS = {"prompt": 1, "completion": 2, "total": 3}
+MORE = {"prompt": 3, "completion": 4, "total": 7}
+
+
+def test_inner_call():
+    """Of a call within a call the inner one counts, and has what only the outer one knows."""
+    outer = a_run("a", tokens=TOKENS, cost_usd=0.5)
+    assert {"b": (3, 0.5)} == calls(outer, a_run("b", parent="a"))
+    outer = a_run("a", tokens=TOKENS)
+    assert {"b": (7, None)} == calls(outer, a_run("b", parent="a", tokens=MORE))
+
+
+def test_inner_call_without_words():
+    """An inner call of which nobody knows what was said leaves that to the outer one."""
+    silent = a_run("b", parent="a", given=None, gave=None, tokens=TOKENS)
+    assert {"a": (3, None)} == calls(a_run("a"), silent)
+    assert {"a": (7, None)} == calls(a_run("a", tokens=MORE), silent)
+
+
+def test_several_inner_calls():
+    """What an outer call sums up is not counted beside its parts."""
+    parts = a_run("b", parent="a", tokens=TOKENS), a_run("c", parent="a", tokens=TOKENS)
+    assert {"b": (3, None), "c": (3, None)} == calls(a_run("a", tokens=MORE), *parts)
+    failed = a_run("b", parent="a", gave=None, error="TimeoutError('late')")
+    assert {"c": (7, None)} == calls(a_run("a", tokens=MORE), failed, a_run("c", parent="a"))
+
+
+def test_deeper():
+    """Of three in one another the innermost is the call, whatever the order."""
+    runs = a_run("a", tokens=TOKENS), a_run("b", parent="a", tokens=TOKENS), a_run("c", parent="b")
+    for order in (runs, runs[::-1]):
+        for run in order:
+            run.kind = "model"
+        runs[0].tokens = runs[1].tokens = TOKENS
+        runs[2].tokens = None
+        assert {"c": (3, None)} == calls(*order)
+
+
+def test_circles():
+    """Runs that are around each other, or around themselves, have an end."""
+    events, lost = told(a_run("a", parent="b"), a_run("b", parent="a"), a_run("c", parent="c"))
+    assert {} == lost
+    assert {"a", "b", "c"} == {each["provenance"]["run_id"] for each in events}
+
+
+def test_times():
+    """An end before the begin gives no duration; without any time it is told."""
+    before = START - datetime.timedelta(hours=1)
+    run = a_run("a")
+    run.ended = before
+    (_, answer), _ = told(run)
+    assert "metrics" not in answer
+    assert "2026-11-23T07:00:00.000000Z" == answer["timestamp"]
+    run.began = run.ended = None
+    events, lost = told(run)
+    assert ["1970", "1970"] == [each["timestamp"][:4] for each in events]
+    assert {"times: the event is dated 1970": 2} == lost
+
+
+def test_error_words():
+    """An exception's name and words are told apart from its traceback."""
+    error = "pkg.OddError('it broke')\n\nTraceback (most recent call last):\n  secret"
+    (_, event), lost = told(a_run("a", gave=None, error=error))
+    assert {"type": "OddError", "message": "pkg.OddError('it broke')"} == event["extensions"][
+        "error"
+    ]
+    assert {"tracebacks": 1} == lost
+    (_, event), _ = told(a_run("a", gave=None, error="CancelledError()"))
+    assert "cancelled" == event["extensions"]["outcome"]
+
+
+def test_not_understood(monkeypatch):
+    """A run that can't be understood costs no other."""
+
+    def refuse(value):
+        raise TypeError
+
+    monkeypatch.setattr("hilt_logging.analysis.sources.runs._documents", refuse)
+    events, lost = told(a_run("a", "retriever"), a_run("b"))
+    assert {"b"} == {each["provenance"]["run_id"] for each in events}
+    assert {"runs that can't be understood": 1} == lost
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-23T07:00:00Z",
+        "2026-11-23T07:00:00.000000",
+        "2026-11-23 07:00:00.000",
+        "2026-11-23T08:00:00+01:00",
+        1795417200,
+        1795417200.0,
+        1795417200000,
+        1795417200000000,
+        1795417200000000000,
+    ],
+)
+def test_moment(value):
+    """A time is the same in each way of writing it; without an offset it is UTC."""
+    assert START == moment(value)
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", True, [], {}, 1e308, float("nan"), 10**400])
+def test_no_moment(value):
+    """What is no time is none."""
+    assert None is moment(value)
+
+
+def test_numbers():
+    """Numbers may be written as texts; what is not finite, or no number, is none."""
+    assert [0.5, 0.5, 2.0] == [number(0.5), number("0.5"), number(2)]
+    assert [None] * 6 == [number(each) for each in (None, "x", True, "nan", 10**400, float("inf"))]
+    assert [3, 3, 0] == [whole(3), whole("3"), whole(0.0)]
+    assert [None] * 4 == [whole(each) for each in (-1, 0.5, "x", 2**60)]
