@@ -161,7 +161,8 @@ def test_new_is_written_once(imported, name):
         assert call["session_id"] == each["session_id"]
     assert len(results) == len({e["extensions"]["tool"]["call_id"] for e in results})
     texts = [each["content"].get("text") for each in log.of("prompt")]
-    assert 1 == sum("Weather" in (text or "") for text in texts)
+    asked = [text for text in texts if text]
+    assert len(asked) == len(set(asked))
 
 
 @pytest.mark.parametrize(
@@ -245,10 +246,11 @@ def test_fields(imported):
 def test_failed_call(imported):
     """A call that failed is its prompt and the error, with the class and the status."""
     for name in CHATS:
+        kind = "error" if name == "openllmetry_old" else "RateLimitError"  # which tells no class
         log = imported(HERE / f"otlp_{name}.jsonl")
         (error,) = [each for each in log.of("system") if "error" in each["extensions"]]
         told = error["extensions"]
-        assert ("RateLimitError", 429) == (told["error"]["type"], told["status_code"])
+        assert (kind, 429) == (told["error"]["type"], told["status_code"])
         assert error["extensions"]["reply_to"] in {e["event_id"] for e in log.of("prompt")}
         assert "failed" == told["outcome"]
 
