@@ -5,6 +5,7 @@ checkpoints that its writer made.
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import os
 
@@ -109,7 +110,7 @@ class _Verification:
         self.total = sum(_size(file) for file in files)
         named = {os.path.normpath(path) for path in paths}
         for group in _groups(files):
-            is_named = any(file.is_live or os.path.normpath(file.log) in named for file in group)
+            is_named = any(file.is_live or _is_meant(file.log, named) for file in group)
             self._walk(group, has_folder or is_named)
         self._judge(bool(given))
         return self._verdict()
@@ -404,6 +405,12 @@ class _Verification:
 
 def _listed(paths: Paths) -> list[str | os.PathLike[str]]:
     return [paths] if isinstance(paths, str | os.PathLike) else [*paths]
+
+
+def _is_meant(log: str, named: set[str]) -> bool:
+    """Whether a log, and not only some of its files, was named, or meant by a pattern."""
+    log = os.path.normpath(log)
+    return log in named or any(fnmatch.fnmatchcase(log, each) for each in named)
 
 
 def _size(file: LogFile) -> int:

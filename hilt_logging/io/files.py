@@ -8,6 +8,7 @@ lines, costs no memory.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import io
 import itertools
@@ -132,10 +133,28 @@ def _meant(path: str, rotated: bool) -> Iterator[LogFile]:
 def _matching(pattern: str, rotated: bool) -> Iterator[LogFile]:
     matching = [each for each in glob.glob(pattern, recursive=True) if os.path.isfile(each)]
     wanted = [each for each in matching if not each.endswith(_NO_LOGS)]
+    if rotated:
+        wanted += sorted(_without_live(pattern))
     if not wanted:
         raise ReadError("No file matches", pattern)
     for path in wanted:
         yield from _named(*os.path.split(path), rotated)
+
+
+def _without_live(pattern: str) -> set[str]:
+    """The logs that a pattern means of which only rotated files are there."""
+    paths = [each for each in glob.glob(f"{pattern}[.-]*", recursive=True) if os.path.isfile(each)]
+    logs = {
+        _placed(*os.path.split(each), set()).log
+        for each in paths
+        if not each.endswith(_NO_LOGS) and not os.path.basename(each).startswith(".")
+    }
+    name = os.path.basename(pattern)
+    return {
+        log
+        for log in logs
+        if fnmatch.fnmatch(os.path.basename(log), name) and not os.path.lexists(log)
+    }
 
 
 def _named(folder: str, name: str, rotated: bool) -> Iterator[LogFile]:

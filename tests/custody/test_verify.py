@@ -285,6 +285,18 @@ class TestRotation:
         assert [("file missing", "unchecked", 1, None)] == found(verdict)
         assert 2 == verdict.exit_code
 
+    def test_pattern_of_rotated_files(self, log, tmp_path, public_key):
+        """A log that a pattern means is whole although its live file is gone: its begin was to be there."""
+        log.opened().add(3).rotate().add(3).rotate().add(3).closed()
+        folder = log.write(tmp_path / "logs")
+        (folder / "a.jsonl").unlink()
+        verdict = verify(folder / "*.jsonl", public_keys=[public_key])
+        assert (2, 0) == (verdict.files, verdict.exit_code)
+        (folder / f"a.jsonl.{STAMP % 0}").unlink()
+        for pattern, code in (("*.jsonl", 1), ("a.jsonl.*", 2)):
+            verdict = verify(folder / pattern, public_keys=[public_key])
+            assert code == verdict.exit_code
+
     def test_several_logs(self, make_log, private_key, tmp_path, public_key):
         """The logs of a folder are verified each by itself."""
         for number, chain in enumerate([OTHER, "ef" * 16]):

@@ -100,6 +100,21 @@ class TestOrder:
         assert wanted == [file.path for file in files_of(["*", "a.jsonl", "*.jsonl"])]
         assert ["c[1].jsonl"] == [file.path for file in files_of("c[1].jsonl")]
 
+    def test_pattern_without_live_file(self, make):
+        """A pattern means a log, too, of which the live file is gone, and no other name."""
+        folder = make(
+            "b.jsonl",
+            f"a.jsonl.{ONE}.gz",
+            f"a.jsonl.{TWO}",
+            "c.txt.1",
+            "a.jsonl.1.lock",
+            ".d.jsonl.1",
+        )
+        wanted = [f"a.jsonl.{ONE}.gz", f"a.jsonl.{TWO}"]
+        assert [*wanted, "b.jsonl"] == names(files_of(folder / "*.jsonl"), folder)
+        assert wanted == names(files_of(folder / "a*.jsonl"), folder)
+        assert ["b.jsonl"] == names(files_of(folder / "*.jsonl", rotated=False), folder)
+
     def test_half_compressed(self, make):
         """A file that is there plain, compressed and in part counts once, as the plain one."""
         name = f"a.jsonl.{ONE}"
