@@ -231,10 +231,13 @@ def _show(found: Conversation, full: bool) -> None:
         _cost(found.cost_usd),
     ]
     write(_joined(words), "bold", [])
+    has_results = False
     for entry in found.entries:
         if entry.missing:
             write(f"{entry.missing:,} earlier messages are not in these files", "yellow", [])
-        write(_head(entry), _COLOURS.get(entry.kind, "blue"), list(_body(entry, full)))
+        write(_head(entry, has_results), _COLOURS.get(entry.kind, "blue"), list(_body(entry, full)))
+        if entry.kind in ("tool_result", "completion"):
+            has_results = entry.kind == "tool_result"
     if found.is_exact is False:
         write("What is on record does not have the digest of what was sent", "yellow", [])
     for number in found.unanswered:
@@ -243,7 +246,7 @@ def _show(found: Conversation, full: bool) -> None:
         write(f"{count:,} {_hidden(reason)}", "yellow", [])
 
 
-def _head(entry: Entry) -> str:
+def _head(entry: Entry, has_results: bool) -> str:
     """What stands above an entry; nothing in its text can look like it, for that is indented."""
     metrics, outcome = entry.metrics, entry.outcome
     tokens = metrics.get("tokens")
@@ -252,7 +255,11 @@ def _head(entry: Entry) -> str:
         usage = f"{tokens.get('prompt', 0)}+{tokens.get('completion', 0)} tokens"
     tool = entry.tool or {}
     is_only_results = (
-        entry.kind == "prompt" and not entry.messages and entry.repeats == 0 and not entry.hidden
+        has_results
+        and entry.kind == "prompt"
+        and not entry.messages
+        and entry.repeats == 0
+        and not entry.hidden
     )
     name = {"prompt": entry.by, "completion": "assistant", "unfinished": "unfinished answer"}
     words = [

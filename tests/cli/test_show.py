@@ -79,6 +79,21 @@ def test_session(hilt_log, log):
     assert '  error: {"type":"Boom"}\n' in done.out
 
 
+def test_prompt_without_content(hilt_log, tmp_path, an_event):
+    """A prompt of which nothing is on record has no results above it where there are none."""
+    path = tmp_path / "app.jsonl"
+    path.write_bytes(encode(an_event(session_id="conv-1", content=None)) + b"\n")
+    done = hilt_log("show", "conv-1", path)
+    assert "[1] " in done.out
+    assert "results above" not in done.out
+    with open(path, "ab") as file:
+        for second, action in ((5, "tool_result"), (6, "system"), (7, "prompt")):
+            time = f"2026-01-02T03:04:{second:02d}.900000Z"
+            event = an_event(session_id="conv-1", action=action, content=None, timestamp=time)
+            file.write(encode({**event, "event_id": action}) + b"\n")
+    assert 1 == hilt_log("show", "conv-1", path).out.count("with the results above")
+
+
 def test_full(hilt_log, log):
     """All of it, with the events."""
     done = hilt_log("show", "conv-1", log, "--full")
