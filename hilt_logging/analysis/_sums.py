@@ -254,32 +254,28 @@ class Grouping:
             names: By what, some of its own names or all.
             spans: The spans of days, where spans are days still.
         """
+        if spans is not None and "span" in self.names:
+            self._name(spans)
         keyed = {
             (key,) if self._only is not None else key: sums for key, sums in self._sums.items()
         }
-        if names != self.names or (spans is not None and "span" in names):
-            keyed = self._together(keyed, names, spans)
+        if names != self.names:
+            places = [self.names.index(name) for name in names]
+            keyed = _together(keyed, lambda key: tuple([key[place] for place in places]))
         groups = (Group(key, sums.figures(sums.people)) for key, sums in keyed.items())
         return sorted(groups, key=order_of_group)
 
-    def _together(
-        self,
-        keyed: Mapping[tuple[str | None, ...], Sums],
-        names: tuple[str, ...],
-        spans: Mapping[str | None, str] | None,
-    ) -> dict[tuple[str | None, ...], Sums]:
-        """The sums of groups that are one by these names."""
-        together: dict[tuple[str | None, ...], Sums] = defaultdict(Sums)
-        places = [self.names.index(name) for name in names]
-        for key, each in keyed.items():
-            parts = [key[place] for place in places]
-            if spans is not None and "span" in names:
-                place = names.index("span")
-                parts[place] = spans.get(parts[place])
-            sums = together[tuple(parts)]
-            sums.add(each)
-            sums.people |= each.people
-        return together
+    def _name(self, spans: Mapping[str | None, str]) -> None:
+        """Make spans of days; what is one already stays."""
+        named: dict[str | None, str] = {**spans}
+        named.update((name, name) for name in spans.values())
+        if self._only is not None:
+            self._sums = _together(self._sums, named.get)
+            return
+        place = self.names.index("span")
+        self._sums = _together(
+            self._sums, lambda key: (*key[:place], named.get(key[place]), *key[place + 1 :])
+        )
 
     def total(self) -> Sums:
         """Return the sums of all groups together."""
@@ -287,6 +283,16 @@ class Grouping:
         for sums in self._sums.values():
             total.add(sums)
         return total
+
+
+def _together(keyed: Mapping[Any, Sums], key_of: Callable[[Any], Any]) -> dict[Any, Sums]:
+    """The sums of groups, those together that have one key then."""
+    together: dict[Any, Sums] = defaultdict(Sums)
+    for key, each in keyed.items():
+        sums = together[key_of(key)]
+        sums.add(each)
+        sums.people |= each.people
+    return together
 
 
 _Part = Callable[[Event, str | None], str | None]
