@@ -44,8 +44,11 @@ _TIMESTAMP = (
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)[.][0-9]{6}Z$(?!\n)"
 )
 _is_timestamp = re.compile(_TIMESTAMP, re.ASCII).search
-_LINE = _TIMESTAMP.removeprefix("^").removesuffix(r"$(?!\n)")
+_LINE = _TIMESTAMP.removeprefix("^").removesuffix(r"$(?!\n)").replace("(", "(?:")
 _are_timestamps = re.compile(rf"(?:{_LINE}\n)*", re.ASCII).fullmatch
+_is_hour = re.compile(_LINE.partition(":[0-5]")[0], re.ASCII).fullmatch
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_ZEROS = b"0000-00-00T00:00:00.000000Z\n"
 _TEXT_HASH = r"^(hmac-)?sha256:[0-9a-f]{64}$(?!\n)"
 
 _string = {"type": "string"}
@@ -152,8 +155,28 @@ def is_timestamp(value: object) -> bool:
 
 def are_timestamps(values: list[str]) -> bool:
     """Return whether texts are timestamps as we write them: all at once, which is faster."""
+    if are_of_one_hour(values):
+        return True
     text = "\n".join(values) + "\n"
     return len(text) == 28 * len(values) and _are_timestamps(text) is not None
+
+
+def are_of_one_hour(values: list[str]) -> bool:
+    """
+    Return whether texts are timestamps as we write them, all of the same hour.
+
+    Most of those that stand together are, and it is found out with a few looks at all of them.
+    """
+    text = "\n".join(values) + "\n"
+    if len(text) != 28 * len(values) or not text.isascii() or _is_hour(text[:13]) is None:
+        return False
+    data = text.encode()
+    return (
+        data.translate(_AS_ZEROS) == _ZEROS * len(values)
+        and data.count(data[:13]) == len(values)
+        and not data[14::28].translate(None, b"012345")
+        and not data[17::28].translate(None, b"012345")
+    )
 
 
 def validate_part(name: str, value: object) -> list[Fault]:

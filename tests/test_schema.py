@@ -13,6 +13,8 @@ from hilt_logging.schema import (
     ACTIONS,
     ACTOR_TYPES,
     JSON_SCHEMA,
+    are_timestamps,
+    is_timestamp,
     is_valid,
     validate_event,
 )
@@ -274,3 +276,26 @@ def test_first_events_of_several_threads(in_child):
     """A process lives on when its first event is checked while another thread checks one."""
     done = in_child(FIRST_ASKED, json.dumps(FULL))
     assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("place", range(27))
+def test_times_that_stand_together_are_judged_as_each_by_itself(place):
+    """Whether all are of one hour or not, and whatever stands in one place of one of them."""
+    good = "2026-01-29T23:59:59.123456Z"
+    others = (good, "2026-01-29T23:00:00.000000Z", "1999-12-31T19:08:60.999999Z")
+    for sign in "0123456789-:.TZ \n\u0663\ud800":
+        odd = good[:place] + sign + good[place + 1 :]
+        for times in (
+            [odd],
+            *([odd, other] for other in others),
+            *([each, odd] for each in others),
+        ):
+            assert are_timestamps(times) == all(map(is_timestamp, times)), times
+
+
+def test_lines_of_times_that_begin_and_end_elsewhere_are_none():
+    """Together they are as long as times are, and each by itself is none."""
+    good = "2026-01-29T23:59:59.123456Z"
+    for times in ([good[:-1], "Z" + good], [good + "\n" + good, ""], [good + "\n", good[1:]], [""]):
+        assert not are_timestamps(times)

@@ -34,6 +34,7 @@ __all__ = [
     "Codec",
     "Report",
     "Typed",
+    "batches",
     "codec_of",
     "decoded",
     "decoded_line",
@@ -226,16 +227,23 @@ def _converted(event: dict[str, Any], struct: type[msgspec.Struct]) -> msgspec.S
 
 def decoded(blocks: Iterable[bytes], path: str, codec: Codec[T], report: Report) -> Iterator[T]:
     """Yield the events of a file's blocks; what is none is reported with its number."""
+    return itertools.chain.from_iterable(batches(blocks, path, codec, report))
+
+
+def batches(
+    blocks: Iterable[bytes], path: str, codec: Codec[T], report: Report
+) -> Iterator[list[T]]:
+    """Yield the same some at a time, for those who need not look at each."""
     lines = _Lines(blocks, path, report)
     for block in lines:
         several = io.BytesIO(block).readlines()
         events = codec.many(several)
         if events is not None:
-            yield from events
+            yield events
             lines.number += len(several)
             continue
         for line in several:
-            yield from decoded_line(line, path, lines.number, codec, report)
+            yield list(decoded_line(line, path, lines.number, codec, report))
             lines.number += 1
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from ..errors import ConfigurationError, MissingDependencyError, ReadError
 from ..events import Event
-from ._decoding import BLOCK, VALIDATION, Codec, codec_of, decoded, reporter
+from ._decoding import BLOCK, VALIDATION, Codec, batches, codec_of, reporter
 from ._following import Follower, follow
 from ._selection import selection_of
 from .files import LogFile, files_of, open_blocks
@@ -183,7 +183,7 @@ def check(
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     try:
         for events in _files(_given(several), VALIDATION, report, rotated):
-            yield sum(1 for _ in events)
+            yield sum(map(len, events))
     except ReadError as error:
         report(error)
 
@@ -199,13 +199,14 @@ def _all(
     paths: list[str], codec: Codec[T], report: Callable[[ReadError], object], rotated: bool
 ) -> Iterator[T]:
     for events in _files(paths, codec, report, rotated):
-        yield from events
+        for some in events:
+            yield from some
 
 
 def _files(
     paths: list[str], codec: Codec[T], report: Callable[[ReadError], object], rotated: bool
-) -> Iterator[Iterator[T]]:
-    """The events of each file."""
+) -> Iterator[Iterator[list[T]]]:
+    """The events of each file, some at a time."""
     named = [path for path in paths if path != "-"]
     found = files_of(named, rotated=rotated, report=None if len(paths) == 1 else report)
     if named and not found and len(paths) == 1:
@@ -225,10 +226,10 @@ def _read(
     codec: Codec[T],
     report: Callable[[ReadError], object],
     is_alone: bool,
-) -> Iterator[T]:
+) -> Iterator[list[T]]:
     path = "<stdin>" if file.path == "-" else file.path
     try:
-        yield from decoded(_blocks(file, source, report), path, codec, report)
+        yield from batches(_blocks(file, source, report), path, codec, report)
     except _UnopenedError as unopened:
         if is_alone:
             raise unopened.error from None
