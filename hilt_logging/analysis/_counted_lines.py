@@ -19,6 +19,7 @@ from ..events import to_timestamp
 from ..io._decoding import BLOCK
 from ..io._selection import Selection
 from ..io.files import LONGEST, LogFile, open_blocks
+from ..schema import are_of_one_hour
 from ._countable import Actor, Event, Extensions, Metrics, Named, Provenance, Tokens, Typed
 from ._figures import Report
 from ._lines import line_in
@@ -71,8 +72,8 @@ def _decoded(block: bytes, lines: list[bytes], fields: Selection | None) -> list
     """The events of lines, or None where each must be looked at."""
     try:
         events = list(map(_decode, lines))
-        if not block.isascii():
-            str(block, "utf-8")  # also what is not decoded must be
+        if not block.isascii():  # also what is not decoded must be UTF-8
+            str(b"".join([line for line in lines if not line.isascii()]), "utf-8")
         wanted = None if fields is None else fields.of(lines)
     except (msgspec.DecodeError, UnicodeError, RecursionError, InvalidEventError):
         return None
@@ -94,6 +95,8 @@ def _have_times(events: list[Event]) -> bool:
 
 def _are_ours(times: list[str]) -> bool:
     """Whether these are times as we write them: all at once, which is faster."""
+    if are_of_one_hour(times):
+        times = times[:1]  # whose day is that of all
     text, count = "".join(times), len(times)
     if len(text) != 27 * count or any(
         text[place::27] != mark * count for place, mark in _MARKS.items()

@@ -13,9 +13,7 @@ import math
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from ..errors import ReadError
 from ..io._selection import Selection
@@ -31,7 +29,6 @@ from ._countable import (
     TOOL_RUN,
     Event,
     kind_of,
-    model_of,
     tool_of,
     total_of,
     user_of,
@@ -94,15 +91,18 @@ def _batches(items: Iterator[T]) -> Iterator[list[T]]:
         yield batch
 
 
-class _Share(msgspec.Struct, gc=False):
+class _Share:
     """What a user has in a session."""
 
-    first: str = _NO_TIME
-    last: str = ""
-    events: int = 0
-    calls: int = 0
-    tokens: int | None = None
-    cost_usd: float | None = None
+    __slots__ = ("calls", "cost_usd", "events", "first", "last", "tokens")
+
+    def __init__(self, first: str = _NO_TIME, last: str = "") -> None:
+        self.first = first
+        self.last = last
+        self.events = 0
+        self.calls = 0
+        self.tokens: int | None = None
+        self.cost_usd: float | None = None
 
     def add(self, other: _Share) -> None:
         """Add what somebody else has."""
@@ -114,6 +114,10 @@ class _Share(msgspec.Struct, gc=False):
             self.cost_usd = (self.cost_usd or 0.0) + other.cost_usd
         self.first = min(self.first, other.first)
         self.last = max(self.last, other.last)
+
+
+# actor and action, provider, model, outcome and finish reason
+_Ended = tuple[str, str, str, str | None, str | None, str, str | None]
 
 
 class _Best:
@@ -158,8 +162,8 @@ class _Counted:
         )
         self._notices = 0
         self._shares: dict[Who, _Share] = {}
-        self._acts: dict[tuple[str, str, str], int] = defaultdict(int)
-        self._ends: dict[tuple[str | None, str | None, str, str | None], int] = defaultdict(int)
+        self._acts: dict[tuple[str, str, str], list[int]] = {}
+        self._calls: dict[_Ended, list[int]] = {}
         self._errors: Counter[str] = Counter()
         self._tools: dict[str, _ToolSums] = defaultdict(_ToolSums)
         self._slowest = _Best("latency_ms", question.top)
@@ -173,8 +177,9 @@ class _Counted:
     def take(self, events: Iterable[Event]) -> None:
         """Take some more events."""
         shares, acts, groupings, sums = self._shares, self._acts, self._groupings, [self._total]
+        is_filtered, count_call = self._is_filtered, self._count_call
         for event in events:
-            if self._is_filtered and not self._is_wanted(event):
+            if is_filtered and not self._is_wanted(event):
                 continue
             extensions = event.extensions or NO_EXTENSIONS
             action, actor, when = event.action, event.actor, event.timestamp
@@ -184,7 +189,6 @@ class _Counted:
             user = extensions.user_id
             if user is None and actor.type == "human":
                 user = actor.id
-            acts[action, actor.type, actor.id] += 1
             who = event.session_id, user
             share = shares.get(who)
             if share is None:
@@ -197,21 +201,30 @@ class _Counted:
             kind = PROMPT if action == "prompt" else kind_of(action, event)
             if groupings:
                 sums = [grouping.sums_of(event, who) for grouping in groupings]
-            metrics = None if action == "completion_chunk" else event.metrics
-            total = None if metrics is None else total_of(metrics.tokens)
-            for each in sums:
-                each.kinds[kind] += 1
-                if metrics is not None:
-                    each.take(metrics, total, kind)
-            if total is not None:
-                share.tokens = (share.tokens or 0) + total
-            if metrics is not None and metrics.cost_usd is not None:
-                share.cost_usd = (share.cost_usd or 0.0) + metrics.cost_usd
             if kind > RETRIED:
                 share.calls += 1
-                self._take_call(event, user, kind)
-            elif PROMPT < kind < RETRIED:
-                self._take_tool(event, kind)
+                count_call(event, user, kind)
+            else:
+                act = action, actor.type, actor.id
+                count = acts.get(act)
+                if count is None:
+                    acts[act] = count = [0]
+                count[0] += 1
+                if PROMPT < kind < RETRIED:
+                    self._take_tool(event, kind)
+            metrics = None if action == "completion_chunk" else event.metrics
+            if metrics is None:
+                for each in sums:
+                    each.kinds[kind] += 1
+            else:
+                total = total_of(metrics.tokens)
+                for each in sums:
+                    each.kinds[kind] += 1
+                    each.take(metrics, total, kind)
+                if total is not None:
+                    share.tokens = (share.tokens or 0) + total
+                if metrics.cost_usd is not None:
+                    share.cost_usd = (share.cost_usd or 0.0) + metrics.cost_usd
             if extensions.error is not None and extensions.error.type is not None:
                 self._errors[extensions.error.type] += 1
 
@@ -227,13 +240,21 @@ class _Counted:
                 return False
         return not asked.users or user_of(event) in asked.users
 
-    def _take_call(self, event: Event, user: str | None, kind: int) -> None:
-        extensions = event.extensions or NO_EXTENSIONS
-        provenance = event.provenance or NO_PROVENANCE
-        metrics = event.metrics or NO_METRICS
-        model = model_of(event)
+    def _count_call(self, event: Event, user: str | None, kind: int) -> None:
+        actor, extensions = event.actor, event.extensions or NO_EXTENSIONS
+        provenance, metrics = event.provenance or NO_PROVENANCE, event.metrics or NO_METRICS
+        provider, model = provenance.provider, provenance.model
+        if model is None:
+            model = provenance.request_model
         outcome = extensions.outcome or ("failed" if kind == FAILED else "completed")
-        self._ends[provenance.provider, model, outcome, extensions.finish_reason] += 1
+        ended = (
+            *(event.action, actor.type, actor.id),
+            *(provider, model, outcome, extensions.finish_reason),
+        )
+        count = self._calls.get(ended)
+        if count is None:
+            self._calls[ended] = count = [0]
+        count[0] += 1
         latency_ms, cost_usd = metrics.latency_ms, metrics.cost_usd
         is_slow = latency_ms is not None and latency_ms >= self._slowest.least
         is_dear = cost_usd is not None and cost_usd > 0 and cost_usd >= self._dearest.least
@@ -244,7 +265,7 @@ class _Counted:
             timestamp=event.timestamp or None,
             session_id=event.session_id,
             user=user,
-            provider=provenance.provider,
+            provider=provider,
             model=model,
             latency_ms=latency_ms,
             cost_usd=cost_usd,
@@ -299,12 +320,13 @@ class _Counted:
 
     def _counts(self) -> Counts:
         actions, actors = Counter[str](), Counter[str]()
-        for (action, kind, name), count in self._acts.items():
+        of_calls = [Counter[str](), Counter[str](), Counter[str](), Counter[str]()]
+        acts: Iterable[tuple[tuple[Any, ...], list[int]]]
+        acts = itertools.chain(self._acts.items(), self._calls.items())
+        for (action, kind, name, *end), (count,) in acts:
             actions[action] += count
             actors[f"{kind} ({name})"] += count
-        of_calls = [Counter[str](), Counter[str](), Counter[str](), Counter[str]()]
-        for end, count in self._ends.items():
-            for value, counter in zip(end, of_calls, strict=True):
+            for value, counter in zip(end, of_calls, strict=False):
                 if value is not None:
                     counter[value] += count
         providers, models, outcomes, finish_reasons = of_calls
