@@ -113,7 +113,8 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
         plain = {_snake(name): _plain(_snake(name), each) for name, each in value.items()}
         if kind == "trace":
             plain = {name: each for name, each in plain.items() if name not in _NO_OBJECTS}
-            lost["comments"] += len(_rows(value, "comments"))
+            if _rows(value, "comments"):
+                lost["comments"] += len(_rows(value, "comments"))
         trace_id = value["id"] if kind == "trace" else _said(value, "trace_id")
         when = moment(field(value, "start_time", "timestamp")) if kind != "score" else None
         yield Piece(
@@ -121,8 +122,6 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
             {**plain, "": kind},
             at="" if when is None else when.isoformat(),
         )
-        if not lost["comments"]:
-            del lost["comments"]
 
 
 def _rows(value: dict[str, Any], name: str) -> list[Any]:

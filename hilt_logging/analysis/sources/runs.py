@@ -32,9 +32,7 @@ Event = dict[str, Any]
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _SPAN_ID = re.compile("[0-9a-f]{16}")
-_ERROR = re.compile(
-    r"(?:[A-Za-z_][\w.]*\.)?([A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt|\w))\((.*)", re.S
-)
+_ERROR = re.compile(r"(?:\w+\.)*([A-Z]\w*)\(")
 _STATUS = re.compile(r"\bError code: (\d{3})\b")
 _TRACEBACK = "Traceback (most recent call last)"
 _MOST_STATE = 4_000
