@@ -137,6 +137,7 @@ class Asked(Request):
         raise NotImplementedError
 
     def ask(self) -> None:
+        """Record what is asked."""
         body, self.body = self.body, None
         self.call.asked(self.call.read(self.prompt_of, body, Prompt()))
 

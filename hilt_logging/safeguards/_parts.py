@@ -149,6 +149,7 @@ _BEFORE_PRIVACY = frozenset(FIELDS[: FIELDS.index("privacy")])
 
 
 def told(event: dict[str, Any], kinds: set[str], changed: bool) -> dict[str, Any]:
+    """Return what an event says of the kinds that were found in it, and of those it named before."""
     known = event.get("privacy")
     known = known if type(known) is dict else {}
     before = known.get("pii_detected")
@@ -224,6 +225,7 @@ def _is_digest(name: str, value: Any) -> bool:
 
 
 def without(value: Any, paths: Tree) -> Any:
+    """Return a value without the fields at these paths, those of the items of lists, too."""
     if type(value) is list:
         return [without(item, paths) for item in value]
     if type(value) is not dict:
@@ -236,6 +238,7 @@ def without(value: Any, paths: Tree) -> Any:
 
 
 def only(value: Any, paths: Tree) -> Any:
+    """Return a value with the fields at these paths alone, those of the items of lists, too."""
     if type(value) is list:
         return [only(item, paths) for item in value]
     if type(value) is not dict:
@@ -263,6 +266,7 @@ def replaced(part: Any, path: list[str], tokens: Tokens) -> Any:
 
 
 def with_paths(tree: Tree, paths: Iterable[str]) -> Tree:
+    """Return a tree that has these paths, too; the one that is given stays as it is."""
     out: Tree = {name: with_paths(at, ()) if type(at) is dict else at for name, at in tree.items()}
     for path in paths:
         *parents, last = path.split(".")

@@ -368,6 +368,7 @@ def _kind_of(small: str, name: re.Match[str] | None) -> str:
 
 
 def is_key(value: str) -> bool:
+    """Return whether a text is long and varied enough to be a key."""
     return len(value) >= _LEAST_KEY and len(set(value)) >= LEAST_DIFFERENT
 
 
