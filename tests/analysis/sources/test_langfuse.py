@@ -231,6 +231,17 @@ def test_whole_trace(imported):
     assert ["x"] == log[1]["extensions"]["tags"]
 
 
+def test_trace_of_a_page(imported):
+    """What the pages let one download of a trace is the same as its parts; ids alone are no parts."""
+    rows, scores = exported("langfuse_observations.json"), exported("langfuse_scores.json")
+    before = imported(*rows, *scores).path.read_bytes()
+    assert before == imported({"observations": rows, "scores": scores}).path.read_bytes()
+    ids = {"observations": ["o1"], "scores": ["c"]}
+    log = imported({"trace": a_trace(**ids), "observations": [an_observation()]})
+    assert (2, {}) == (len(log), log.done.lost)
+    assert {"s1"} == {each["session_id"] for each in log}
+
+
 def test_session(imported):
     """A session with its traces gives them its name."""
     trace = a_trace(sessionId=None, input="Where?", output="Here")
