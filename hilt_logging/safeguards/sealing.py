@@ -279,30 +279,66 @@ def write_new(path: str, first: FirstKey, *, force: bool = False) -> None:
     Args:
         path: The file.
         first: The key.
-        force: Replace a file that is there.
+        force: Replace a file that is there. A key in it is overwritten in its place, once the new
+            one is on the disk.
 
     Raises:
         ConfigurationError: for a file that is there already, or can't be written.
     """
-    made = f"{path}.{os.getpid()}.part" if force else path
     try:
-        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        former = _former(path) if force else None
         try:
-            with open(fd, "wb") as file:
-                file.write(_slot(0, first.key, Bond()) + b" " * _SLOT)
-                file.flush()
-                os.fsync(file.fileno())
-            if force:
-                os.replace(made, path)
-        except BaseException:
-            os.unlink(made)
-            raise
+            _write(path, _slot(0, first.key, Bond()) + b" " * _SLOT, force)
+            if former is not None:
+                _overwrite(path, former)
+        finally:
+            if former is not None:
+                os.close(former)
     except FileExistsError:
         raise ConfigurationError(
             "file", path, "It is there already, and a log may be sealed with it"
         ) from None
     except OSError as error:
         raise ConfigurationError("file", path, f"It can't be written: {error.strerror}") from None
+
+
+def _write(path: str, data: bytes, force: bool) -> None:
+    made = f"{path}.{os.getpid()}.part" if force else path
+    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            os.replace(made, path)
+    except BaseException:
+        os.unlink(made)
+        raise
+
+
+def _former(path: str) -> int | None:
+    """The file of a key that is there already, opened; None where there is none."""
+    try:
+        fd = os.open(path, os.O_RDWR | _FLAGS)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    if stat.S_ISREG(os.fstat(fd).st_mode) and _BEGIN in os.read(fd, 2 * _SLOT):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _overwrite(path: str, fd: int) -> None:
+    """Have no key left in a file that another one has replaced, once that is found by its name."""
+    if os.name == "posix":
+        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    os.pwrite(fd, b" " * 2 * _SLOT, 0)
+    _fdatasync(fd)
 
 
 def open_file(option: str, path: object) -> SealFile:

@@ -202,6 +202,39 @@ class TestFile:
         with pytest.raises(sealing.UnfitError, match="another key"):
             file.read()
 
+    def test_replaced(self, path):
+        """A key that is replaced is overwritten in its place, where another name has the file, too."""
+        other = path.with_name("kept")
+        os.link(path, other)
+        before = path.read_bytes()
+        sealing.write_new(str(path), sealing.generate(), force=True)
+        assert before != path.read_bytes()
+        assert b" " * len(before) == other.read_bytes()
+        assert 0o600 == path.stat().st_mode & 0o777
+        assert {path.name, "kept"} <= {each.name for each in path.parent.iterdir()}
+
+    def test_replaced_by_none(self, path, monkeypatch):
+        """Where the new file can't be written, the old key is what it was."""
+        before = path.read_bytes()
+
+        def fail(*values):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "replace", fail)
+        with pytest.raises(ConfigurationError, match="No space"):
+            sealing.write_new(str(path), sealing.generate(), force=True)
+        assert before == path.read_bytes()
+        assert [] == list(path.parent.glob("*.part"))
+
+    @pytest.mark.parametrize("content", [b"", b"notes\n" * 1000])
+    def test_other_file_replaced(self, path, content):
+        """What is no key is replaced, and not overwritten: somebody may have it under another name."""
+        path.write_bytes(content)
+        other = path.with_name("kept")
+        os.link(path, other)
+        sealing.write_new(str(path), sealing.generate(), force=True)
+        assert content == other.read_bytes()
+
     def test_not_written_over(self, path):
         """A file that is there stays, unless one says otherwise."""
         with pytest.raises(ConfigurationError, match="there already"):
