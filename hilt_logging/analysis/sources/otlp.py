@@ -235,13 +235,13 @@ def _spans_in(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             ended = part["ended"] or known["ended"]
             events = part["events"] or known["events"]
             spans[part["id"]] = {**part, "attributes": attributes, "ended": ended, "events": events}
+    seen = set()
     for part in parts:
-        if part["kind"] == "log":
+        if part["kind"] == "log" and (told := json.dumps(part, sort_keys=True)) not in seen:
+            seen.add(told)
             span = spans.setdefault(part["id"], _of_logs(part))
             event = {name: part[name] for name in ("name", "attributes", "body")}
-            event["at"] = part["began"]
-            if event not in span["events"]:
-                span["events"].append(event)
+            span["events"].append({**event, "at": part["began"]})
             if span["kind"] == "log" and part["began"]:
                 span["ended"] = max(span["ended"] or 0, part["began"])
     for span in spans.values():
