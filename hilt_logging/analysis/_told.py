@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ._entries import details_of, words_for
 from ._page import counted, ms, usd
 from .conversation import Conversation, Entry
 
@@ -25,11 +26,6 @@ _MOST_PARTS = 50
 _MOST_INDENTED = 2_000
 
 _WHO = {"completion": "assistant", "unfinished": "unfinished answer"}
-_HIDDEN = {
-    "erased": "erased",
-    "not recorded": "content not recorded",
-    "no key": "encrypted (no key)",
-}
 _PLAIN = ("text", "reasoning", "refusal")
 
 
@@ -111,7 +107,7 @@ def _notes(found: Conversation) -> Iterator[str]:
     if found.unanswered:
         yield f"{counted(len(found.unanswered), 'prompt')} without an answer in these files."
     for reason, count in found.hidden.items():
-        yield f"{counted(count, 'entry', 'entries')}: {_hidden(reason)}."
+        yield f"{counted(count, 'entry', 'entries')}: {words_for(reason)}."
 
 
 def _shown(entry: Entry) -> Shown:
@@ -127,13 +123,9 @@ def _shown(entry: Entry) -> Shown:
         parts=shown,
         left_out=sum(1 for _ in parts),
         missing=entry.missing,
-        hidden=_hidden(entry.hidden) if entry.hidden else "",
+        hidden=words_for(entry.hidden) if entry.hidden else "",
         redacted=", ".join(entry.redacted),
     )
-
-
-def _hidden(reason: str) -> str:
-    return _HIDDEN.get(reason, f"encrypted ({reason})")
 
 
 def _words(entry: Entry) -> Iterator[str]:
@@ -167,7 +159,7 @@ def _parts(entry: Entry) -> Iterator[Part]:
             yield _part(part, role)
     if entry.text:
         yield _cut("", entry.text)
-    for label, value in _details(entry):
+    for label, value in details_of(entry):
         yield _cut(label, _value(value), is_code=type(value) is not str)
 
 
@@ -177,21 +169,6 @@ def _part(part: dict[str, Any], role: str) -> Part:
         return _cut(f"{role} {'' if kind == 'text' else kind}".strip(), content)
     rest = {name: value for name, value in part.items() if name != "type"}
     return _cut(f"{role} {kind}".strip(), _value(rest), is_code=True)
-
-
-def _details(entry: Entry) -> Iterator[tuple[str, Any]]:
-    tool = entry.tool or {}
-    for name in ("arguments", "result"):
-        if tool.get(name) is not None:
-            yield name, tool[name]
-    for document in entry.documents:
-        yield "document", document
-    if entry.feedback is not None:
-        yield "feedback", entry.feedback
-    if entry.metrics.get("score") is not None:
-        yield "score", entry.metrics["score"]
-    if entry.error is not None:
-        yield "error", entry.error
 
 
 def _value(value: Any) -> str:

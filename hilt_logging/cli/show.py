@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from ..analysis._entries import details_of, words_for
 from . import _options
 from ._filters import keys
 from ._frame import DONE, FAILED, UNREAD, Command
@@ -243,7 +244,7 @@ def _show(found: Conversation, full: bool) -> None:
     for number in found.unanswered:
         write(f"[{number}] has no answer in these files", "yellow", [])
     for reason, count in found.hidden.items():
-        write(f"{count:,} {_hidden(reason)}", "yellow", [])
+        write(f"{count:,} {words_for(reason)}", "yellow", [])
 
 
 def _head(entry: Entry, has_results: bool) -> str:
@@ -274,18 +275,9 @@ def _head(entry: Entry, has_results: bool) -> str:
         f"{entry.repeats:,} messages as above" if entry.repeats else "",
         "with the results above" if is_only_results else "",
         f"redacted: {', '.join(entry.redacted)}" if entry.redacted else "",
-        _hidden(entry.hidden) if entry.hidden else "",
+        words_for(entry.hidden) if entry.hidden else "",
     ]
     return _joined([word for word in words if word])
-
-
-def _hidden(reason: str) -> str:
-    told = {
-        "erased": "erased",
-        "not recorded": "content not recorded",
-        "no key": "encrypted (no key)",
-    }
-    return told.get(reason, f"encrypted ({reason})")
 
 
 def _model(entry: Entry) -> str:
@@ -312,7 +304,7 @@ def _body(entry: Entry, full: bool) -> Iterator[tuple[str, str]]:
     if entry.text:
         is_long = entry.kind in ("tool_result", "system")
         yield "", _cut(entry.text, full) if is_long else entry.text
-    for name, value in _details(entry):
+    for name, value in details_of(entry):
         yield name, _cut(_value(value), full)
     if full and entry.event is not None:
         yield "event", _value(entry.event)
@@ -324,21 +316,6 @@ def _part(part: dict[str, Any], full: bool) -> tuple[str, str]:
         return "" if kind == "text" else kind, content
     rest = {name: value for name, value in part.items() if name != "type"}
     return kind, _cut(_value(rest), full)
-
-
-def _details(entry: Entry) -> Iterator[tuple[str, Any]]:
-    tool = entry.tool or {}
-    for name in ("arguments", "result"):
-        if tool.get(name) is not None:
-            yield name, tool[name]
-    for document in entry.documents:
-        yield "document", document
-    if entry.feedback is not None:
-        yield "feedback", entry.feedback
-    if entry.metrics.get("score") is not None:
-        yield "score", entry.metrics["score"]
-    if entry.error is not None:
-        yield "error", entry.error
 
 
 def _value(value: Any) -> str:
