@@ -64,7 +64,7 @@ class _Lines(Database):
     def __init__(self, inputs: Inputs, question: Question, report: Report) -> None:
         self._question = question
         self._columns = _questions.columns_for(question)
-        self._is_made = False
+        self._is_made = self._has_faults = False
         super().__init__(inputs, report)
         try:
             self._complete()
@@ -77,23 +77,30 @@ class _Lines(Database):
         self.connection.execute("SET preserve_insertion_order = false")
         structure = structure_of(self._columns, _questions.FROM_FIELDS)
         if "event" in self._columns:
-            for path in paths:
-                fields = raw_fields(objects([path]), structure)
-                self._keep_lines(fields, quoted(path))
+            flat = [
+                self._flat(raw_fields(objects([path]), structure), quoted(path)) for path in paths
+            ]
         elif len(paths) == 1:
-            self._keep_lines(plain_fields(paths, structure), quoted(paths[0]))
+            flat = [self._flat(plain_fields(paths, structure), quoted(paths[0]))]
         else:
-            self._keep_lines(plain_fields(paths, structure, with_name=True), "filename")
-        found = self.ask(
-            f"SELECT filename, count(*), count(*) FILTER (WHERE is_event) FROM {LINES} GROUP BY 1"  # noqa: S608
-        )
-        counts = {path: (rows, events) for path, rows, events in found}
-        return {path: counts.get(path, (0, 0)) for path in paths}
+            flat = [self._flat(plain_fields(paths, structure, with_name=True), "filename")]
+        self._add(" UNION ALL ".join(flat))  # at once: of what fails, nothing is kept
+        counts = dict.fromkeys(paths, (0, 0)) | self._kept(paths)
+        self._has_faults |= any(rows != events for rows, events in counts.values())
+        return counts
 
-    def _keep_lines(self, fields: str, filename: str) -> None:
+    def _kept(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+        """How many lines and events of files are kept."""
+        counts = f"count(*), count(*) FILTER (WHERE is_event) FROM {LINES}"
+        if len(paths) == 1:  # without groups, which takes less time
+            [kept] = self.ask(f"SELECT {counts} WHERE filename = {quoted(paths[0])}")
+            return {paths[0]: (kept[0], kept[1])}
+        found = self.ask(f"SELECT filename, {counts} GROUP BY 1")
+        return {path: (rows, events) for path, rows, events in found if path in paths}
+
+    def _flat(self, fields: str, filename: str) -> str:
         others = {**_questions.FROM_FIELDS, "filename": filename}
-        flat = select(f"({fields})", self._columns, others=others, where=None)
-        self._add(flat)
+        return select(f"({fields})", self._columns, others=others, where=None)
 
     def _add(self, flat: str) -> None:
         lines = _questions.lines(flat, self._question, ["filename"])
@@ -105,7 +112,7 @@ class _Lines(Database):
         """Take what DuckDB could not read, and what is stored; leave out what it read wrongly."""
         good = [path for path, part in self._parts if part is None]
         self._parts = [each for each in self._parts if each[1] is not None]
-        if self._is_made:
+        if self._has_faults:
             names = ", ".join(map(quoted, good)) or "''"
             self.connection.execute(
                 f"DELETE FROM {LINES} WHERE NOT is_event OR filename NOT IN ({names})"  # noqa: S608

@@ -333,6 +333,19 @@ def side(figures, name):
     return {path: getattr(each, name) for path, each in figures.items()}
 
 
+def test_a_file_that_duckdb_can_not_read(tmp_path, an_event):
+    """Events of files beside one with a line that is too long count once, also where lines are asked."""
+    for name in "abc":
+        event = an_event(content={"text": "said"})
+        (tmp_path / f"{name}.jsonl").write_bytes(encode(event) + b"\n")
+    with open(tmp_path / "b.jsonl", "ab") as file:
+        file.write(b'{"long": "' + b"y" * (40 * 1024 * 1024) + b'"}\n')
+    for where in (None, {"content.text": "said"}):
+        errors = []
+        found = stats(tmp_path, engine="duckdb", where=where, report=errors.append)
+        assert (3, 1, 1) == (found.total.events, found.unread, len(errors))
+
+
 def test_parquet_of_duckdb(log, stored):
     """Likewise of events that are stored."""
     expected, found = (answer(path, engine="duckdb")[0] for path in (log, stored))
