@@ -70,6 +70,8 @@ _PROVIDERS = {
     "gcp.gen_ai": "gemini",
     "gcp.vertex_ai": "vertex",
     "google": "gemini",
+    "google-gla": "gemini",
+    "google-vertex": "vertex",
     "mistral_ai": "mistral",
     "mistralai": "mistral",
     "moonshot_ai": "moonshotai",
@@ -132,8 +134,6 @@ _TOKENS = {
 }
 _SUMS = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
 _COSTS = ("gen_ai.usage.cost", "operation.cost", "llm.cost.total")
-_INPUTS = ("traceloop.entity.input", "langfuse.observation.input", "input.value")
-_OUTPUTS = ("traceloop.entity.output", "langfuse.observation.output", "output.value")
 _OFFERED = ("gen_ai.tool.definitions", "llm.tools.", "llm.request.functions.")
 _REPEATED = (
     "all_messages_events",
@@ -483,7 +483,7 @@ def _loaded(value: Any) -> Any:
 
 
 def _said(run: Run, given: _Attributes, span: Span) -> None:
-    into, out = _loaded(given.take(*_INPUTS)), _loaded(given.take(*_OUTPUTS))
+    into, out = _value(given, "input"), _value(given, "output")
     if run.kind == "model":
         asked, answered = _asked(given, span), _answered(given, span)
         run.given = asked if asked else into
@@ -504,6 +504,17 @@ def _said(run: Run, given: _Attributes, span: Span) -> None:
         run.gave = _either(given, "gen_ai.output.messages", "final_result", other=out)
 
 
+def _value(given: _Attributes, side: str) -> Any:
+    """What went in or came out, where it is not told in messages."""
+    told = decoded(given.take(f"traceloop.entity.{side}"))
+    if told is None:
+        told = _loaded(given.take(f"langfuse.observation.{side}"))
+    value, kind = given.take(f"{side}.value"), given.take(f"{side}.mime_type")
+    if told is None:
+        told = decoded(value) if kind == "application/json" else value
+    return told
+
+
 def _choices(answered: Any) -> Any:
     """Several choices, told apart from the messages that make one answer."""
     rows = _rows(answered)
@@ -522,6 +533,7 @@ def _either(given: _Attributes, *names: str, other: Any) -> Any:
 def _asked(given: _Attributes, span: Span) -> list[Any]:
     told = _loaded(given.take("gen_ai.input.messages"))
     system = _loaded(given.take("gen_ai.system_instructions"))
+    told = [_with_media(each) for each in told] if isinstance(told, list) else told
     indexed = given.under("gen_ai.prompt.")
     inferred = given.under("llm.input_messages.")
     texts = given.under("llm.prompts.")
@@ -551,7 +563,7 @@ def _answered(given: _Attributes, span: Span) -> Any:
     inferred = given.under("llm.output_messages.")
     texts = given.under("llm.choices.")
     if isinstance(told, list) and told:
-        return told
+        return [_with_media(each) for each in told]
     if isinstance(indexed, list):
         return [_indexed(each) for each in indexed]
     if isinstance(inferred, list):
@@ -561,6 +573,29 @@ def _answered(given: _Attributes, span: Span) -> Any:
         return [{"role": "assistant", "content": each} for each in said]
     choices = [each for each in map(_choice, _told_by_events(span, given)) if each is not None]
     return choices or told or _loaded(given.take("gen_ai.completion"))
+
+
+def _with_media(message: Any) -> Any:
+    """A message of the present conventions, with media in the form of LangChain's blocks."""
+    if not isinstance(message, dict) or not isinstance(message.get("parts"), list):
+        return message
+    return {**message, "parts": [_medium(each) for each in message["parts"]]}
+
+
+_BYTES = {"blob": ("base64", "content"), "file": ("file_id", "file_id"), "uri": ("url", "uri")}
+
+
+def _medium(given: Any) -> Any:
+    kind = text(given, "type")
+    if kind not in _BYTES:
+        return given
+    name, there = _BYTES[kind]
+    modality = text(given, "modality")
+    return {
+        "type": modality if modality in ("audio", "image", "video") else "file",
+        "mime_type": text(given, "mime_type"),
+        name: text(given, there),
+    }
 
 
 def _indexed(message: Any) -> dict[str, Any]:

@@ -293,13 +293,14 @@ def _traces(
         groups[only] = []
     for number, (session, members) in enumerate(groups.items()):
         ids = {run.id for run in members}
+        own = members[0].id if members else "unknown"
         judged = [each for each in feedback if each.run in ids or number == 0]
         feedback = [each for each in feedback if each not in judged]
         found = next(filter(None, (users[run.id] for run in members)), None)
         yield Trace(
             source=NAME,
             id=trace_id,
-            session=session or trace_id or "unknown",
+            session=session or trace_id or own,
             is_named=session is not None,
             user=found or next(filter(None, users.values()), None),
             runs=members,

@@ -369,6 +369,41 @@ def test_structured_attributes(imported):
     )
 
 
+def test_media(imported):
+    """Of an image its kind, size and digest are kept."""
+    parts = [
+        {"type": "text", "content": "What is it?"},
+        {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "aGVsbG8="},
+        {"type": "uri", "modality": "image", "uri": "https://example.com/cat.png"},
+    ]
+    asked = json.dumps([{"role": "user", "parts": parts}])
+    (prompt,) = imported(message(a_span(CHAT | {"gen_ai.input.messages": asked}))).of("prompt")
+    assert [
+        {
+            "type": "image",
+            "mime_type": "image/png",
+            "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+            "bytes": 5,
+        },
+        {"type": "image", "uri": "https://example.com/cat.png"},
+    ] == prompt["content"]["media"]
+
+
+def test_workflow(imported):
+    """A tool that a decorator of OpenLLMetry saw has what it was given and gave."""
+    attributes = {
+        "traceloop.span.kind": "tool",
+        "traceloop.entity.name": "look",
+        "traceloop.entity.input": '{"args": [], "kwargs": {"what": "tea"}}',
+        "traceloop.entity.output": '"free"',
+    }
+    log = imported(message(a_span(attributes)))
+    assert {"name": "look", "arguments": {"what": "tea"}} == log.of("tool_call")[0]["extensions"][
+        "tool"
+    ]
+    assert "free" == log.of("tool_result")[0]["content"]["text"]
+
+
 def test_a_framework_around_an_sdk(imported):
     """Where two spans are one call, it is told once, with tokens once."""
     outer = a_span(spanId=OTHER)
