@@ -33,6 +33,8 @@ _ROWS = 16_384
 """How many events a group of rows has: memory is bounded, and readers skip what they don't need."""
 _DICTIONARIES = "DICTIONARY_SIZE_LIMIT 1000, STRING_DICTIONARY_PAGE_SIZE_LIMIT 100000"
 """When values are too many for a dictionary: texts and ids are not gathered for nothing."""
+_LEVEL = 1
+"""How hard zstd tries: an eighth less time than with 3, for files that are a fourteenth larger."""
 
 _BLOCK = 256 * 1024
 _IS_EVENT = "is_an_event"
@@ -72,6 +74,8 @@ class Order(NamedTuple):
         options = (
             f"FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {_ROWS}, {_DICTIONARIES}"
         )
+        if compression == "zstd":
+            options += f", COMPRESSION_LEVEL {_LEVEL}"
         if self.is_divided:
             options += ", PARTITION_BY (day, provider), OVERWRITE"
             events = f"SELECT *, strftime(timestamp, '%Y-%m-%d') AS day FROM ({events})"  # noqa: S608
