@@ -164,6 +164,7 @@ class Links:
         self.checkpoints = 0
         self.is_opened = False
         self._sure: _Sure | None = None
+        self._former: Tail | None = None  # before the file, where it has no linked line
         self._goes_on = False
         self.inode = self._noted = (-1, -1)
         self.end = -1
@@ -239,7 +240,9 @@ class Links:
         found = within(fd, 0, end, START)
         if found is not None and found.chain:
             return found
-        before = self.tail if self._goes_on else self._before(inode)
+        if inode != self.inode or end <= self.end or self._former is None:
+            self._former = self.tail if self._goes_on else self._before(inode)
+        before = self._former
         if not before.chain or found is None:
             self._previous = (self._hint() or {}).get("chain", "")
             return Tail(last=found.last if found is not None else sha256(last_line(fd, end)))
@@ -368,20 +371,28 @@ class Links:
         for number, line in enumerate(lines):
             items.append(_item(without_integrity(line), number, tail))
             tail, since = items[-1].tail, since + 1
-            if since >= self.evidence.checkpoint_every:
+            if since >= self.evidence.checkpoint_every and self.seals is None:
                 items.append(self._checkpoint(tail, number + 1, "events"))
                 tail, since = items[-1].tail, 0
         if notice is not None:
             items.append(self._sealed(line_of_notice(notice), tail, notice))
             tail = items[-1].tail
-        if reason is None and since and time.monotonic() >= self.checkpoint_at:
-            reason = "seconds" if lines or self.is_waiting() else None
+        if reason is None and (notice is None or self.seals is None):
+            reason = self._due(since, len(lines))
         if closes:
             items.append(self._checkpoint(tail, len(lines), "close", closes))
         elif reason is not None:
             items.append(self._checkpoint(tail, len(lines), reason))
         data = b"".join([item.line for item in items])
         return Block(b"\n" + data if self.is_torn else data, items)
+
+    def _due(self, since: int, lines: int) -> str | None:
+        """Why there is to be a checkpoint at the end; what is sealed has one seal for each write."""
+        if since >= self.evidence.checkpoint_every:
+            return "events"
+        if since and time.monotonic() >= self.checkpoint_at and (lines or self.is_waiting()):
+            return "seconds"
+        return None
 
     def _opening(self, tail: Tail) -> Item:
         told = {
@@ -454,6 +465,7 @@ class Links:
         self._bytes, self._sure = block.data, None
         is_near = self._since >= self._last_before or not self.is_opened
         self.quick_until = float("-inf") if is_near else self.checkpoint_at
+        self._former = None
         if inode != self._noted or block.items[-1].told is not None:
             self._note(inode)
 

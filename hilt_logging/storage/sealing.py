@@ -114,6 +114,8 @@ class Seals:
                 key, bond = self.file.read()
                 if not self._is_of(bond, chain):
                     raise UnfitError("It seals another log")
+                if self.last is not None and key.number < self.last[1]:
+                    raise UnfitError("It was put back")
                 self._next = _in_time(key)
             except (OSError, UnfitError) as error:
                 self._count(error)

@@ -272,6 +272,28 @@ class TestOthers:
         put(appender, 9)
         assert 0 == custody.verify([path]).exit_code
 
+    @pytest.mark.parametrize("is_new", [False, True])
+    @pytest.mark.parametrize("foreign", [b"torn", b'{"n":7}\n', b'{"n":7}\ntorn'])
+    def test_new_file_begun_before(self, path, opened, follow, foreign, is_new):
+        """What others wrote first in a new file is covered once, torn or not, by whoever comes next."""
+        appender = opened()
+        put(appender, 0)
+        if is_new:
+            release(appender)
+            path.rename(path.with_name("log-20260101"))
+            path.write_bytes(foreign)
+            appender.users += 1
+            appender = opened()
+        else:
+            appender.begin_new()
+            with path.open("ab") as file:
+                file.write(foreign)
+        put(appender, 1, 2)
+        before = list(path.parent.glob("log[.-]*"))
+        assert [foreign.split(b"\n")[-1]] == follow(*before, path)[1][-1:] or foreign[-1:] == b"\n"
+        assert [] == follow(*before, path)[2]
+        assert 0 == custody.verify([path]).exit_code
+
     @pytest.mark.parametrize("foreign", [b"torn", b'{"n":7}\n', b'torn\n{"n":7}\n'])
     def test_checkpoint_comes_late(self, path, opened, follow, monkeypatch, foreign):
         """A checkpoint that stands behind a fragment of others is written again, and no tampering."""

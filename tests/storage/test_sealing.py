@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -90,12 +91,13 @@ class TestSeals:
         assert 1 == file.read()[0].number
 
     def test_many_in_one_write(self, path, opened, file):
-        """Checkpoints that are written in one have a key each."""
+        """What is written in one has one seal, so that who is killed then repeats no other one."""
         appender = opened(every=2)
         lines = [(LINE % number, None) for number in range(9)]
         assert [True] * 9 == appender.append_many(lines, lambda error: None)
-        assert [0, 1, 2, 3, 4] == numbers_in(path)
-        assert 5 == file.read()[0].number
+        assert [0] == numbers_in(path)
+        assert 1 == file.read()[0].number
+        assert link_of(path.read_bytes().splitlines()[-1]).seal
 
     def test_rotation(self, path, opened, file):
         """The last line of a file is sealed before it is moved aside."""
@@ -145,6 +147,71 @@ class TestSeals:
         assert seals.misfit("", ["another", 99]) is None
         assert "older than the log" in seals.misfit("", [file.name, 99])
         assert "another log" in Seals("/another/log", file).misfit("another chain", None)
+
+
+def _flipped(path, before):
+    data = bytearray(path.read_bytes())
+    for index in range(0, len(data), 37):
+        data[index] ^= 1 << index % 8
+    path.write_bytes(data)
+
+
+def _other_key(path, before):
+    sealing.write_new(str(path), sealing.generate(), force=True)
+
+
+HARMS = {
+    "gone": lambda path, before: path.unlink(),
+    "empty": lambda path, before: path.write_bytes(b""),
+    "cut amid the key": lambda path, before: os.truncate(path, 200),
+    "cut by a byte, each slot": lambda path, before: path.write_bytes(path.read_bytes()[1:]),
+    "bits flipped": _flipped,
+    "zeros": lambda path, before: path.write_bytes(bytes(1024)),
+    "much longer": lambda path, before: path.write_bytes(b"x" * 100_000 + path.read_bytes()),
+    "a folder": lambda path, before: (path.unlink(), path.mkdir()),
+    "a pipe": lambda path, before: (path.unlink(), os.mkfifo(path, 0o600)),
+    "a link to nowhere": lambda path, before: (path.unlink(), path.symlink_to("nowhere")),
+    "a link to itself": lambda path, before: (path.unlink(), path.symlink_to(path)),
+    "readable for others": lambda path, before: path.chmod(0o644),
+    "a first key": lambda path, before: path.write_bytes(sealing.generate().text()),
+    "another key": _other_key,
+    "an older copy": lambda path, before: path.write_bytes(before),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_file_of_the_key_is_harmed(path, opened, file, follow, capsys, harm, at_once):
+    """No event is lost by it, all is linked, it is told, and what is right again seals again."""
+    key = type(path)(file.path)
+    before = key.read_bytes()
+    appender = opened(every=3)
+    put(appender, *range(10))
+    sealed, whole = numbers_in(path), key.read_bytes()
+    assert [0, 1, 2] == sealed
+    harm(key, before)
+    if at_once:
+        lines = [(LINE % number, None) for number in range(10, 20)]
+        assert [True] * 10 == appender.append_many(lines, lambda error: None)
+    else:
+        put(appender, *range(10, 20))
+    assert sealed == numbers_in(path)
+    assert sum(appender.links.stats()["seal_failures"].values()) > 0
+    assert "key that seals" in capsys.readouterr().err
+    if key.is_dir() and not key.is_symlink():
+        key.rmdir()
+    else:
+        key.unlink(missing_ok=True)
+    key.write_bytes(whole)
+    key.chmod(0o600)
+    put(appender, *range(20, 26))
+    release(appender)
+    appender.users += 1
+    assert ([], []) == follow(path)[1:]
+    said = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert list(range(26)) == [each["n"] for each in said if "n" in each]
+    assert list(range(len(numbers_in(path)))) == numbers_in(path)
+    assert len(numbers_in(path)) > 3
 
 
 class TestClock:
