@@ -350,6 +350,10 @@ def event_in(found: Found, report: Report, *, numbered: bool = True) -> dict[str
 def _number(found: Found) -> int | None:
     """The number of a line, which is counted only where somebody asks."""
     number, at = 1, 0
+    if not os.path.isfile(
+        found.path
+    ):  # what was read of a pipe is gone, and what comes is not ours
+        return None
     try:
         for block in open_blocks(found.path, size=_BLOCK):
             if at + len(block) > found.offset:

@@ -133,3 +133,13 @@ def test_nobody_reads(unheard, log):
     """Where what reads the output ends early, the program does, too, without a word."""
     done = unheard("search", "moon", log)
     assert (141, "") == (done.returncode, done.stderr)
+
+
+def test_torn_lines_on_a_pipe(in_shell, log):
+    """Torn lines among those of a pipe cost none of the others."""
+    lines = log.read_text()
+    torn = '{"content": {"text": "moon'
+    some = f"{lines}{torn}\n{lines}" * 400  # more than a pipe holds
+    count = in_shell("search", "moon", log, "-c").stdout.strip()
+    done = in_shell("search", "moon", "-", "-c", input=some)
+    assert (3, str(int(count) * 800)) == (done.returncode, done.stdout.strip())
