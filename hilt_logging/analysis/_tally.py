@@ -247,10 +247,8 @@ class _Counted:
         if model is None:
             model = provenance.request_model
         outcome = extensions.outcome or ("failed" if kind == FAILED else "completed")
-        ended = (
-            *(event.action, actor.type, actor.id),
-            *(provider, model, outcome, extensions.finish_reason),
-        )
+        finish = extensions.finish_reason
+        ended = event.action, actor.type, actor.id, provider, model, outcome, finish
         count = self._calls.get(ended)
         if count is None:
             self._calls[ended] = count = [0]

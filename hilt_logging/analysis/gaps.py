@@ -93,7 +93,6 @@ class _Provenance(msgspec.Struct, gc=False):
     provider: Any = None
     model: Any = None
     request_model: Any = None
-    call_id: Any = None
 
 
 class _Extensions(msgspec.Struct, gc=False):
