@@ -11,7 +11,7 @@ import msgspec
 
 from . import _options
 from ._frame import Command
-from ._output import json_line, say
+from ._output import counted, json_line, say
 
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def _show(found: Validation, verbose: bool) -> None:
         say(reason, fg="yellow")
     colour = {0: "green", 1: "red"}.get(found.exit_code, "yellow")
     say(
-        f"{found.events:,} events, {found.invalid:,} lines that are none, "
-        f"{found.files:,} files, {found.unread:,} of them not read to the end",
+        f"{counted(found.events, 'event')}, {counted(found.invalid, 'line')} that {'is' if found.invalid == 1 else 'are'} none, "
+        f"{counted(found.files, 'file')}, {found.unread:,} of them not read to the end",
         fg=colour,
         bold=True,
     )

@@ -23,7 +23,7 @@ def log(tmp_path, an_event):
 def test_all_good(hilt_log, log):
     """A log of events: exit code 0, and how many there are."""
     done = hilt_log("validate", log(True, "", True))
-    told = "2 events, 0 lines that are none, 1 files, 0 of them not read to the end\n"
+    told = "2 events, 0 lines that are none, 1 file, 0 of them not read to the end\n"
     assert (0, told, "") == (done.code, done.out, done.err)
 
 
@@ -36,7 +36,7 @@ def test_invalid(hilt_log, log):
     assert first.startswith(f"{path}, line 2: not an event: not JSON: ")
     assert f"{path}, line 3: not an event: $.hilt_version" not in second
     assert "$.actor: is required" in second
-    assert last.startswith("1 events, 2 lines that are none")
+    assert last.startswith("1 event, 2 lines that are none")
     assert "secret" not in done.out
 
 
@@ -83,7 +83,7 @@ def test_unread(hilt_log, log, tmp_path):
     """A file that can't be read is told, the others are checked, and the exit code is 3."""
     done = hilt_log("validate", tmp_path / "nope.jsonl", log(True))
     assert 3 == done.code
-    assert f"File not found: {tmp_path}/nope.jsonl\n1 events" in done.out
+    assert f"File not found: {tmp_path}/nope.jsonl\n1 event," in done.out
 
 
 def test_alone_and_missing(hilt_log, tmp_path):
@@ -102,7 +102,7 @@ def test_standard_input(in_shell, log):
     with open(log(True, "x")) as file:
         done = in_shell("validate", "-", stdin=file)
     assert (1, "") == (done.returncode, done.stderr)
-    assert "1 events, 1 lines that are none" in done.stdout
+    assert "1 event, 1 line that is none" in done.stdout
 
 
 def test_nobody_listens(unheard, log):
