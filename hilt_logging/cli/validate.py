@@ -77,7 +77,8 @@ def _show(found: Validation, verbose: bool) -> None:
         say(reason, fg="yellow")
     colour = {0: "green", 1: "red"}.get(found.exit_code, "yellow")
     say(
-        f"{counted(found.events, 'event')}, {counted(found.invalid, 'line')} that {'is' if found.invalid == 1 else 'are'} none, "
+        f"{counted(found.events, 'event')}, "
+        f"{counted(found.invalid, 'line that is none', 'lines that are none')}, "
         f"{counted(found.files, 'file')}, {found.unread:,} of them not read to the end",
         fg=colour,
         bold=True,
