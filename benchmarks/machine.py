@@ -16,6 +16,9 @@ from importlib import metadata
 from pathlib import Path
 
 
+_COMPILES_ANEW = "PYTHONDONTWRITEBYTECODE"
+
+
 def about(load: tuple[float, ...], packages: Sequence[str], file_system: str = "") -> str:
     """Say where and when something is measured."""
     versions = [f"{name} {version}" for name in packages if (version := _version(name))]
@@ -91,13 +94,16 @@ def python_with(name: str, packages: Sequence[str], *, offline: bool = False) ->
 
 def run(command: list[str]) -> str:
     """
-    Return what a program prints.
+    Return what a program prints. Python keeps what it compiles, as it does of an installed package.
 
     Raises:
         RuntimeError: with the last line of what it says where it fails.
     """
+    environ = {name: value for name, value in os.environ.items() if name != _COMPILES_ANEW}
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env=environ
+        ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         raise RuntimeError(told[-1]) from None

@@ -25,7 +25,7 @@ from typing import Any
 import machine
 import samples
 
-from reading_rows import GROUPS, ROWS
+from reading_rows import GROUPS, ROWS, START
 
 
 HERE = Path(__file__).resolve().parent
@@ -183,11 +183,13 @@ def _table(rows: list[str], found: dict[str, Any], count: int) -> str:
         if own:
             lines += [
                 "",
-                f"| {group} | CPU µs an event | from-to | wall s | peak MiB |",
+                f"| {group} | CPU {'ms' if group == START else 'µs an event'} | from-to "
+                "| wall s | peak MiB |",
                 "|---|--:|--:|--:|--:|",
             ]
         for name in own:
-            lines.append(f"| {ROWS[name].title}{_cells(found[name], count)} |")
+            each = 1_000 if group == START else count  # milliseconds of the whole
+            lines.append(f"| {ROWS[name].title}{_cells(found[name], each)} |")
     return "\n".join(lines).strip()
 
 

@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 
 
 READ, COUNT, ASK = "read and validate", "statistics", "ask in SQL"
-CONVERT, FIND = "convert", "find and show"
-GROUPS = [READ, COUNT, ASK, CONVERT, FIND]
+CONVERT, FIND, START = "convert", "find and show", "start"
+GROUPS = [READ, COUNT, ASK, CONVERT, FIND, START]
 
 
 class Row(NamedTuple):
@@ -224,6 +224,22 @@ def groups_in_python(path: str) -> int:
     return _counted(path, "python", by=("day", "model"), tz="Europe/Berlin")
 
 
+@row("compare-duckdb", COUNT, "**`compare`**: two weeks with two, by DuckDB", counts_events=False)
+def compared_by_duckdb(path: str) -> None:
+    _compared(path, "duckdb")
+
+
+@row("compare-python", COUNT, "**`compare`**: two weeks with two, in Python", counts_events=False)
+def compared_in_python(path: str) -> None:
+    _compared(path, "python")
+
+
+def _compared(path: str, engine: Any) -> None:
+    from hilt_logging.analysis import compare
+
+    compare(path, before="2026-01-01..2026-01-14", after="2026-01-15..2026-01-28", engine=engine)
+
+
 @row("report", COUNT, "**`report`**: a page of figures, charts and conversations")
 def reported(path: str) -> int:
     from hilt_logging.analysis import report
@@ -412,6 +428,22 @@ def last(path: str) -> None:
     from hilt_logging.analysis import recent
 
     assert len(recent(path)) == 10
+
+
+@row("python", START, "Python alone", counts_events=False)
+def python_alone(path: str) -> None:
+    subprocess.run([sys.executable, "-c", ""], check=True)
+
+
+@row("import", START, "**`import hilt_logging`**", counts_events=False)
+def imported(path: str) -> None:
+    subprocess.run([sys.executable, "-c", "import hilt_logging"], check=True)
+
+
+@row("help", START, "**`hilt-log --help`**", counts_events=False)
+def helped(path: str) -> None:
+    command = [sys.executable, "-m", "hilt_logging", "--help"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def main(name: str, path: str) -> None:
