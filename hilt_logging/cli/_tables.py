@@ -4,7 +4,9 @@ Tables on the screen, and how numbers are shown in them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ._output import printable, say
@@ -19,6 +21,8 @@ __all__ = ["NOTHING", "Tables", "ms", "number", "share", "short", "usd"]
 NOTHING = "-"
 _MOST_USD = 10**15  # that is written with all digits
 _WIDE = 10_000
+_LEAST_TEXT = 6
+_BETWEEN = 2
 
 
 def number(value: int | None) -> str:
@@ -62,14 +66,16 @@ class Tables:
         from rich.console import Console
 
         self._console: Console = Console()
-        if not self._console.is_terminal:
-            self._console.width = _WIDE
+        self._room = self._console.width if self._console.is_terminal else _WIDE
 
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1
     ) -> None:
         """
         Print a table, unless it has no rows.
+
+        Texts are folded where there is little room. Numbers are not, for what is left of one that is cut
+        is another number: the table is wider than the terminal then.
 
         Args:
             title: What stands above it.
@@ -83,18 +89,30 @@ class Tables:
         cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
         if not cells:
             return
-        width = max(map(len, cells))
+        names = columns or [""] * max(map(len, cells))
+        widths = list(_least_widths([names, *cells], texts))
         table = Table(box=None, show_header=bool(columns), header_style="dim", pad_edge=False)
-        for place, name in enumerate(columns or [""] * width):
+        for place, name in enumerate(names):
             is_text = place < texts
             table.add_column(
                 Text(name),
                 justify="left" if is_text else "right",
                 overflow="fold",
                 no_wrap=not is_text,
+                min_width=widths[place],
             )
         for row in cells:
             table.add_row(*map(Text, row))
         say()
         say(title, bold=True)
+        self._console.width = max(self._room, sum(widths) + _BETWEEN * (len(widths) - 1))
         self._console.print(table)
+
+
+def _least_widths(rows: Iterable[Sequence[str]], texts: int) -> Iterator[int]:
+    """How wide columns must be: of numbers all of each."""
+    from rich.cells import cell_len
+
+    for place, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
+        width = max(map(cell_len, cells))
+        yield min(width, _LEAST_TEXT) if place < texts else width

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 import pytest
 
@@ -152,6 +154,20 @@ def test_narrow_terminal(hilt_log, log, monkeypatch):
         plain = click.unstyle(done.out).splitlines()
         assert 80 >= max(map(len, plain))
         assert not any("\u2026" in line for line in plain)
+
+
+def test_no_room_for_numbers(hilt_log, log, monkeypatch):
+    """A number is never cut, for it would be another number: names are folded, then lines are longer."""
+
+    def numbers():
+        told = words(click.unstyle(hilt_log("compare", log, *WEEKS, "--by", "model").out))
+        return [match.group() for line in told if (match := re.search(r" [-+$\d].*", line))]
+
+    wide = numbers()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert " 35 0 $0.0350 $0.00 -$0.0350 gone" == wide[-1]
+    assert wide == numbers()
 
 
 def test_json(hilt_log, log):
