@@ -5,9 +5,13 @@ as events.
 
 from __future__ import annotations
 
+import datetime
+
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import msgspec
 
 from ...integrations import _openai
 from ...integrations._conversations import Conversations
@@ -55,12 +59,12 @@ _PLACED = frozenset({
 })  # fmt: skip
 _JUDGED = frozenset({
     "id", "trace_id", "observation_id", "session_id", "name", "value", "string_value", "comment",
-    "timestamp", "created_at", "updated_at", "author_user_id", "project_id", "source",
+    "timestamp", "created_at", "updated_at", "author_user_id", "project_id", "source", "subject",
 })  # fmt: skip
 _NO_OBJECTS = ("scores", "comments", "observations", "traces")
 _IN_JSON = (
     "input", "output", "metadata", "model_parameters", "usage_details", "cost_details", "tags",
-    "provided_usage_details", "provided_cost_details", "usage",
+    "provided_usage_details", "provided_cost_details", "usage", "comments", "trace_tags",
 )  # fmt: skip
 """What a storage export or a file of CSV has as text."""
 _UPPER = str.maketrans({letter: f"_{letter.lower()}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
@@ -69,16 +73,21 @@ _DEEPEST = 8
 
 def is_one(value: dict[str, Any]) -> bool:
     """Return whether it is a trace, an observation, a score, a session, or a page of them."""
-    if _kind(value) is not None:
+    if _kind(value) is not None or _is_manifest(value):
         return True
     if "data" in value and isinstance(value.get("meta"), dict):
         rows = value["data"]
         if rows == []:
-            return "totalItems" in value["meta"] or "cursor" in value["meta"]
+            return any(name in value["meta"] for name in ("totalItems", "cursor", "limit"))
     else:
         rows = next((value[n] for n in ("traces", "observations", "scores") if value.get(n)), None)
     first = rows[0] if isinstance(rows, list) and rows else None
     return isinstance(first, dict) and _kind(first) is not None
+
+
+def _is_manifest(value: dict[str, Any]) -> bool:
+    """Whether it is what a storage export tells of itself, in which nothing was recorded."""
+    return "exportSource" in value and isinstance(value.get("files"), list)
 
 
 def _kind(value: dict[str, Any]) -> str | None:
@@ -98,6 +107,8 @@ def _kind(value: dict[str, Any]) -> str | None:
 def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iterator[Piece]:
     """Yield the traces, observations and scores in an object, those within others, too."""
     kind = _kind(value)
+    if kind is None and _is_manifest(value):
+        return
     rows = [each for name in ("data", "traces") for each in _rows(value, name)]
     if kind in (None, "trace"):
         rows += [each for name in ("observations", "scores") for each in _rows(value, name)]
@@ -112,16 +123,28 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
     if kind is not None:
         plain = {_snake(name): _plain(_snake(name), each) for name, each in value.items()}
         if kind == "trace":
+            if items(plain, "comments"):
+                lost["comments"] += len(items(plain, "comments"))
             plain = {name: each for name, each in plain.items() if name not in _NO_OBJECTS}
-            if _rows(value, "comments"):
-                lost["comments"] += len(_rows(value, "comments"))
-        trace_id = value["id"] if kind == "trace" else _said(value, "trace_id")
+        if kind == "score":
+            plain = _subject(plain) | plain
+        trace_id = value["id"] if kind == "trace" else _said(plain, "trace_id")
         when = moment(field(value, "start_time", "timestamp")) if kind != "score" else None
         yield Piece(
-            str(trace_id or f"session {_said(value, 'session_id') or value['id']}"),
+            str(trace_id or f"session {_said(plain, 'session_id') or value['id']}"),
             {**plain, "": kind},
             at="" if when is None else when.isoformat(),
         )
+
+
+def _subject(score: dict[str, Any]) -> dict[str, Any]:
+    """What is judged, as the third version of the API says it."""
+    subject = score.get("subject")
+    kind, named = text(subject, "kind"), _said(subject, "id")
+    if kind == "experiment":
+        return {"dataset_run_id": named}
+    told = {f"{kind}_id": named} if kind in ("trace", "observation", "session") else {}
+    return {"trace_id": _said(subject, "trace_id"), **told}
 
 
 def _rows(value: dict[str, Any], name: str) -> list[Any]:
@@ -153,6 +176,8 @@ def events_of(
         rows, key = found[each.pop("")], str(each["id"])
         new = {name: value for name, value in each.items() if value is not None}
         old = rows.get(key, {})
+        if len({_said(row, "project_id") for row in (old, new)} - {None}) > 1:
+            lost["objects with an id that another project has, too"] += 1
         newer = _sortable(old.get("updated_at")) <= _sortable(new.get("updated_at"))
         rows[key] = old | new if newer else new | old
     whole_trace = next(iter(found["trace"].values()), {})
@@ -170,7 +195,9 @@ def events_of(
         feedback=[_feedback(each) for each in found["score"].values()],
     )
     if whole_trace and not any(_tells(run) for run in trace.runs):
-        trace.runs.append(_of_trace(whole_trace))
+        trace.runs.append(_of_trace(whole_trace, is_alone=not observed))
+    elif whole_trace and _is_more(whole_trace, observed):
+        trace.runs.append(_about_trace(whole_trace))
     return events_in(trace, lost, known)
 
 
@@ -188,19 +215,50 @@ def _tells(run: Run) -> bool:
     return run.kind == "model" or (run.kind == "step" and run.parent is None and run.has_content())
 
 
-def _of_trace(given: dict[str, Any]) -> Run:
+def _is_more(trace: dict[str, Any], observed: list[dict[str, Any]]) -> bool:
+    """Whether a trace tells what none of its observations does."""
+    noted = [_metadata(each) for each in observed]
+    return any(
+        trace.get(name) not in (None, {}, [])
+        and all(each.get(name) != trace[name] for each in observed)
+        for name in ("input", "output")
+    ) or any(
+        all(each.get(name) != value for each in noted)
+        for name, value in _own(_metadata(trace)).items()
+    )
+
+
+def _of_trace(given: dict[str, Any], *, is_alone: bool) -> Run:
+    """A trace as a run, which has what its observations took where these were not exported."""
+    run = _about_trace(given)
+    tokens, cost = (_tokens(given), _cost(given)) if is_alone else (None, None)
+    is_call = tokens is not None or cost is not None
+    return msgspec.structs.replace(
+        run, kind="exchange" if is_call else "step", tokens=tokens, cost_usd=cost
+    )
+
+
+def _about_trace(given: dict[str, Any]) -> Run:
+    began, took = moment(given.get("timestamp")), number(given.get("latency"))
     return Run(
         id=str(given["id"]),
-        kind="step",
+        kind="trace",
         name=_said(given, "name") or "trace",
-        began=moment(given.get("timestamp")),
-        ended=moment(given.get("timestamp")),
+        began=began,
+        ended=None if began is None or took is None else _after(began, took),
         given=given.get("input"),
         gave=given.get("output"),
         tags=items(given, "tags"),
-        metadata=_metadata(given),
+        metadata=_own(_metadata(given)),
         more=_more(given, {}),
     )
+
+
+def _after(began: datetime.datetime, seconds: float) -> datetime.datetime | None:
+    try:
+        return began + datetime.timedelta(seconds=seconds) if seconds > 0 else None
+    except OverflowError:
+        return None
 
 
 def _metadata(given: dict[str, Any]) -> dict[str, Any]:
@@ -269,28 +327,39 @@ def _more(given: dict[str, Any], trace: dict[str, Any]) -> dict[str, Any]:
     more = {name: value for name, value in given.items() if name not in _PLACED}
     more |= {name: given.get(name) or trace.get(name) for name in ("release", "version")}
     level, told = text(given, "level"), text(given, "status_message")
-    if level not in (None, "DEFAULT", "ERROR"):
-        more |= {"level": level, "status_message": told}
+    if level != "ERROR":
+        more |= {"level": None if level == "DEFAULT" else level, "status_message": told}
+    if not _is_in_tokens(given):
+        more |= {"usage": given.get("usage") or given.get("usage_details")}
     kind = text(given, "type")
     more |= {} if kind is None else {"type": kind}
     environment = given.get("environment")
     return more | ({"environment": environment} if environment not in (None, "default") else {})
 
 
+def _is_in_tokens(given: dict[str, Any]) -> bool:
+    unit = text(given.get("usage"), "unit") or text(given, "unit")
+    return unit in (None, "TOKENS")
+
+
 def _tokens(given: dict[str, Any]) -> dict[str, int] | None:
+    if not _is_in_tokens(given):
+        return None
     details = given.get("usage_details")
     if not isinstance(details, dict) or not details:
         details = given.get("provided_usage_details")
     if isinstance(details, dict) and details:
         return _of_details(details)
-    usage = given.get("usage")
-    if (text(usage, "unit") or "TOKENS") != "TOKENS":
-        return None
-    prompt = whole(field(usage, "input", "prompt_tokens") or field(given, "prompt_tokens"))
-    completion = whole(field(usage, "output", "completion_tokens"))
-    if completion is None:
-        completion = whole(field(given, "completion_tokens"))
-    return _sums(prompt, completion, {}) if prompt or completion else None
+    told = (given.get("usage"), given)
+    prompt = _counted(told, "input", "prompt_tokens", "input_tokens")
+    completion = _counted(told, "output", "completion_tokens", "output_tokens")
+    total = _counted(told, "total", "total_tokens")
+    return _sums(prompt, completion, {}, total) if prompt or completion or total else None
+
+
+def _counted(told: Iterable[Any], *names: str) -> int | None:
+    found = (whole(field(each, name)) for each in told for name in names)
+    return next((count for count in found if count is not None), None)
 
 
 def _of_details(details: dict[str, Any]) -> dict[str, int] | None:
@@ -319,16 +388,20 @@ def _of_details(details: dict[str, Any]) -> dict[str, int] | None:
     if total is None or (prompt or 0) + (completion or 0) != total:
         prompt = sum(into.values()) + max(written - wrote, 0) if into or written else None
         completion = sum(out.values()) if out else None
-    if prompt is None and completion is None:
+    if prompt is None and completion is None and not total:
         return None
-    return _sums(prompt, completion, parts)
+    return _sums(prompt, completion, parts, total)
 
 
 def _is_into(name: str) -> bool:
     return name.startswith(("input", "prompt", "cache"))
 
 
-def _sums(prompt: int | None, completion: int | None, parts: dict[str, int]) -> dict[str, int]:
+def _sums(
+    prompt: int | None, completion: int | None, parts: dict[str, int], total: int | None
+) -> dict[str, int]:
+    if not prompt and not completion and total:
+        return {"total": total}  # which of them went in is not known
     given, said = prompt or 0, completion or 0
     tokens = {"prompt": given, "completion": said, "total": given + said}
     return tokens | {name: count for name, count in parts.items() if count > 0}
@@ -339,6 +412,7 @@ def _cost(given: dict[str, Any]) -> float | None:
     details = given.get("cost_details")
     costs = details if isinstance(details, dict) else {}
     told = [costs.get("total"), given.get("total_cost"), given.get("calculated_total_cost")]
+    told.append(field(given.get("usage"), "total_cost"))
     found = next((cost for each in told if (cost := number(each)) is not None), None)
     if found is None and costs:
         found = sum(cost for each in costs.values() if (cost := number(each)) is not None)

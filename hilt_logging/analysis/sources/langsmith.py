@@ -27,7 +27,11 @@ _KINDS = {
     "retriever": "retriever",
     "tool": "tool",
 }
-_IN_JSON = ("inputs", "outputs", "extra", "feedback_stats", "events", "tags", "serialized")
+_IN_JSON = (
+    "inputs", "outputs", "extra", "feedback_stats", "events", "tags", "serialized", "metadata",
+    "prompt_token_details", "completion_token_details", "parent_run_ids", "inputs_s3_urls",
+    "outputs_s3_urls", "attachments",
+)  # fmt: skip
 """What a file of Parquet has as text."""
 _PLACED = frozenset(
     {
@@ -42,13 +46,15 @@ _PLACED = frozenset(
         "last_queued_at", "received_at", "trace_tier", "ttl_seconds", "trace_first_received_at",
         "child_execution_order", "in_dataset", "thread_id", "price_model_id", "status",
         "trace_max_start_time", "trace_min_start_time", "prompt_cost_details", "metadata",
-        "completion_cost_details", "serialized_s3_urls", "messages", "attachments",
+        "completion_cost_details", "serialized_s3_urls", "messages", "attachments", "project_id",
+        "share_url", "query_metadata", "is_in_dataset", "error_preview", "ls_user_id",
     }
 )  # fmt: skip
 _JUDGED = frozenset({
     "id", "key", "run_id", "trace_id", "score", "value", "comment", "created_at", "modified_at",
     "feedback_source", "session_id", "start_time", "user_id",
 })  # fmt: skip
+_PAGES = ("runs", "items", "feedback")
 _DEEPEST = 100
 
 
@@ -56,8 +62,8 @@ def is_one(value: dict[str, Any]) -> bool:
     """Return whether it is a run, feedback, or a page of them."""
     if _is_run(value) or _is_feedback(value):
         return True
-    rows = value.get("runs", value.get("feedback"))
-    if not isinstance(rows, list):
+    rows = next((value[name] for name in _PAGES if isinstance(value.get(name), list)), None)
+    if rows is None or (not rows and "items" in value and "next_cursor" not in value):
         return False
     return not rows or (isinstance(rows[0], dict) and is_one(rows[0]))
 
@@ -77,11 +83,11 @@ def _is_feedback(value: dict[str, Any]) -> bool:
 
 def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iterator[Piece]:
     """Yield the runs and the feedback in an object, those within others, too."""
-    for name in ("runs", "feedback", "child_runs"):
+    for name in (*_PAGES, "child_runs"):
         rows = value.get(name)
-        for row in rows if isinstance(rows, list) and depth < _DEEPEST else ():
-            if isinstance(row, dict) and (_is_run(row) or _is_feedback(row)):
-                yield from pieces_of(row, lost, depth + 1)
+        for row in rows if isinstance(rows, list) else ():
+            if depth < _DEEPEST and isinstance(row, dict) and (_is_run(row) or _is_feedback(row)):
+                yield from pieces_of(_within(value, row), lost, depth + 1)
             else:
                 lost["objects that are neither runs nor feedback"] += 1
     own = {name: each for name, each in value.items() if name != "child_runs"}
@@ -90,6 +96,14 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
         yield Piece(_trace_of(value), whole_run, at=_sortable(value.get("start_time")))
     elif _is_feedback(value):
         yield Piece(str(value.get("trace_id") or value.get("run_id") or value["id"]), own)
+
+
+def _within(outer: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """A run with the trace of that which it stands in, where it does not say it itself."""
+    if not _is_run(outer) or row.get("trace_id") or row.get("dotted_order"):
+        return row
+    parent = row.get("parent_run_id") or outer["id"]
+    return {**row, "trace_id": _trace_of(outer), "parent_run_id": parent}
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -119,7 +133,7 @@ def events_of(
         new = {name: value for name, value in each.items() if value is not None}
         found[each["id"]] = found.get(each["id"], {}) | new
     ordered = sorted(runs.values(), key=lambda run: text(run, "dotted_order") or "")
-    root = next((run for run in ordered if run.get("parent_run_id") is None), None)
+    root = next((run for run in ordered if _parent(run) is None), None)
     every = [root, *ordered] if root else ordered
     session = next(filter(None, map(_session, every)), None)
     first = next(iter(judged.values()), {})
@@ -139,9 +153,17 @@ def events_of(
     return events_in(trace, lost, known)
 
 
+def _parent(run: dict[str, Any]) -> str | None:
+    """The run around it, which some exports tell only among all those around it."""
+    around = [each for each in items(run, "parent_run_ids") if isinstance(each, str)]
+    orders = (text(run, "dotted_order") or "").split(".")
+    named = orders[-2].rpartition("Z")[2] if len(orders) > 1 else None
+    return text(run, "parent_run_id") or (around[-1] if around else named) or None
+
+
 def _metadata(run: dict[str, Any]) -> dict[str, Any]:
-    found = field(run.get("extra"), "metadata")
-    return found if isinstance(found, dict) else {}
+    found = [run.get("metadata"), field(run.get("extra"), "metadata")]
+    return {name: each for one in found if isinstance(one, dict) for name, each in one.items()}
 
 
 def _session(run: dict[str, Any]) -> str | None:
@@ -157,14 +179,14 @@ def _run(run: dict[str, Any], lost: Counter[str]) -> Run:
     extra, metadata = run.get("extra"), _metadata(run)
     invocation = field(extra, "invocation_params") or metadata.get("ls_invocation_params")
     inputs, outputs = run.get("inputs"), run.get("outputs")
-    kind = _KINDS.get(run["run_type"], "step")
+    kind = _KINDS.get(run["run_type"].lower(), "step")
+    status = (text(run, "status") or "").lower()
     asked = call_fields(run.get("serialized"), metadata, invocation)
     if kind == "model" and not asked["request_model"]:
         asked["request_model"] = text(inputs, "model")
     if text(run, "error") and kind == "model" and _is_empty(outputs):
         outputs = None
-    if isinstance(run.get("attachments"), dict) and run["attachments"]:
-        lost["attachments"] += len(run["attachments"])
+    _count_lost(run, lost)
     is_priced = kind in ("model", "embedding")
     params = _asked_too(inputs) | (asked.pop("params") or {})
     return Run(
@@ -174,10 +196,11 @@ def _run(run: dict[str, Any], lost: Counter[str]) -> Run:
         began=moment(run.get("start_time")),
         ended=moment(run.get("end_time")),
         first=_first(run),
-        parent=text(run, "parent_run_id"),
+        parent=_parent(run),
         given=inputs,
         gave=outputs,
-        error=text(run, "error") or ("error" if run.get("status") == "error" else None),
+        error=text(run, "error")
+        or (text(run, "error_preview") or "error" if status == "error" else None),
         params=params if kind == "model" else {},
         tokens=_tokens(run, metadata, outputs) if is_priced else None,
         cost_usd=_cost(run, metadata, outputs) if is_priced else None,
@@ -187,6 +210,15 @@ def _run(run: dict[str, Any], lost: Counter[str]) -> Run:
         more=_more(run),
         **asked,
     )
+
+
+def _count_lost(run: dict[str, Any], lost: Counter[str]) -> None:
+    attachments = run.get("attachments")
+    if isinstance(attachments, dict) and attachments:
+        lost["attachments"] += len(attachments)
+    for name in ("inputs", "outputs"):
+        if not run.get(name) and run.get(f"{name}_s3_urls"):
+            lost["inputs and outputs that are in another place"] += 1
 
 
 def _is_empty(outputs: Any) -> bool:
@@ -233,27 +265,46 @@ def _tokens(run: dict[str, Any], metadata: dict[str, Any], outputs: Any) -> dict
         return told
     prompt, completion = whole(run.get("prompt_tokens")), whole(run.get("completion_tokens"))
     if not prompt and not completion:
-        return None
+        total = whole(run.get("total_tokens"))
+        return {"total": total} if total else None
     usage = {
         "input_tokens": prompt or 0,
         "output_tokens": completion or 0,
-        "input_token_details": run.get("prompt_token_details"),
-        "output_token_details": run.get("completion_token_details"),
+        "input_token_details": _details(run, "prompt_token_details"),
+        "output_token_details": _details(run, "completion_token_details"),
     }
     return tokens_in({"usage_metadata": usage})
+
+
+def _details(run: dict[str, Any], name: str) -> Any:
+    told = run.get(name)
+    return field(told, "raw") or told
 
 
 def _cost(run: dict[str, Any], metadata: dict[str, Any], outputs: Any) -> float | None:
     costs = [run.get("total_cost")]
     costs += [field(field(each, "usage_metadata"), "total_cost") for each in (outputs, metadata)]
-    return next((cost for each in costs if (cost := number(each)) is not None), None)
+    found = next((cost for each in costs if (cost := number(each)) is not None), None)
+    parts = [number(run.get(name)) for name in ("prompt_cost", "completion_cost")]
+    known = [cost for cost in parts if cost is not None]
+    return sum(known) if found is None and known else found
+
+
+_OF_EXTRA = ("metadata", "invocation_params", "runtime", "options", "batch_size", "tool_call_id")
 
 
 def _more(run: dict[str, Any]) -> dict[str, Any]:
     status = run.get("status")
     more = {name: value for name, value in run.items() if name not in _PLACED}
-    more |= {"project": run.get("session_name") or run.get("session_id")}
-    return more | ({} if status in (None, "success", "error") else {"status": status})
+    more |= {"project": field(run, "session_name", "session_id", "project_id")}
+    for name in ("inputs", "outputs"):
+        if not run.get(name):
+            more[f"{name}_preview"] = run.get(f"{name}_preview")
+    extra = run.get("extra")
+    own = {} if not isinstance(extra, dict) else extra
+    more["extra"] = {name: each for name, each in own.items() if name not in _OF_EXTRA}
+    is_usual = str(status).lower() in ("none", "success", "error")
+    return more | ({} if is_usual else {"status": status})
 
 
 def _feedback(given: dict[str, Any]) -> Feedback:

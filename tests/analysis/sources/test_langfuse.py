@@ -160,6 +160,34 @@ def test_score_of_a_session(imported):
     )
 
 
+@pytest.mark.parametrize(
+    ("subject", "session", "reply_to"),
+    [
+        ({"kind": "observation", "id": "o1", "traceId": "t1"}, "t1", "o1.completion"),
+        ({"kind": "trace", "id": "t1"}, "t1", "o1.completion"),
+        ({"kind": "session", "id": "s9"}, "s9", None),
+    ],
+)
+def test_scores_of_the_third_api(imported, subject, session, reply_to):
+    """What is judged may be told in a field of its own."""
+    score = {"id": "c", "name": "ok", "value": True, "dataType": "BOOLEAN", "source": "API"}
+    score |= {"timestamp": "2026-11-23T07:00:09Z", "subject": subject}
+    (given,) = imported(an_observation(), score).of("feedback")
+    assert (session, reply_to) == (given["session_id"], given["extensions"].get("reply_to"))
+
+
+def test_words_of_a_level(imported):
+    """What was noted beside the level is kept, whatever the level is."""
+    (answer,) = imported(an_observation(statusMessage="retried")).of("completion")
+    assert "retried" == answer["extensions"]["imported"]["status_message"]
+
+
+def test_two_projects(imported):
+    """Of two observations that have one id in two projects one is kept, and that is told."""
+    log = imported(an_observation(projectId="p1"), an_observation(projectId="p2"))
+    assert {"objects with an id that another project has, too": 1} == log.done.lost
+
+
 def test_error(log):
     """A call that failed says why."""
     (error,) = [each for each in log.of("system") if "error" in each["extensions"]]
@@ -242,6 +270,35 @@ def test_trace_of_a_page(imported):
     assert {"s1"} == {each["session_id"] for each in log}
 
 
+def test_what_a_trace_alone_tells(imported):
+    """What a trace says of itself is on record beside its observations, where they do not say it."""
+    said = {"input": "Where?", "output": "Here", "metadata": {"shop": "s7"}}
+    log = imported(a_trace(**said), an_observation())
+    (step,) = log.of("system")
+    assert {"inputs": "Where?", "outputs": "Here"} == {
+        name: step["extensions"]["chain"][name] for name in ("inputs", "outputs")
+    }
+    assert {"shop": "s7"} == step["extensions"]["metadata"]
+    root = an_observation(id="o0", type="SPAN", **said)
+    assert 1 == len(imported(a_trace(**said), root, an_observation()).of("system"))
+
+
+def test_sums_of_a_trace(imported):
+    """A trace without its observations has what these took; beside them it is not counted again."""
+    sums = {"latency": 2.5, "totalCost": 0.5, "usage": {"promptTokens": 5, "completionTokens": 6}}
+    trace = a_trace(input="Where?", output="Here", **sums)
+    (answer,) = imported(trace).of("completion")
+    assert {
+        "latency_ms": 2500,
+        "tokens": {"prompt": 5, "completion": 6, "total": 11},
+        "cost_usd": 0.5,
+    } == answer["metrics"]
+    log = imported(trace, an_observation(type="SPAN", model=None, input=None, output=None))
+    assert not any("cost_usd" in each.get("metrics", {}) for each in log)
+    (answer,) = imported(a_trace(input="Where?", output="Here")).of("completion")
+    assert "metrics" not in answer
+
+
 def test_session(imported):
     """A session with its traces gives them its name."""
     trace = a_trace(sessionId=None, input="Where?", output="Here")
@@ -315,6 +372,33 @@ def test_older_usage(imported):
     assert "tokens" not in answer["metrics"]
 
 
+def test_usage_of_the_first_api(imported):
+    """Characters are no tokens where they are told by kind, too; they are kept as they are."""
+    usage = {"input": 7, "output": 2, "total": 9, "unit": "CHARACTERS", "totalCost": 0.5}
+    told = {"input": 7, "output": 2, "total": 9}
+    (answer,) = imported(an_observation(usage=usage, usageDetails=told)).of("completion")
+    assert {"latency_ms": 1500, "cost_usd": 0.5} == answer["metrics"]
+    assert usage == answer["extensions"]["imported"]["usage"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"usage": {"total": 9}}, {"usageDetails": {"total": 9}}, {"totalTokens": 9}],
+)
+def test_sum_of_tokens_alone(imported, told):
+    """Where only the sum of the tokens is known, that is what is told."""
+    (answer,) = imported(an_observation(**told)).of("completion")
+    assert {"total": 9} == answer["metrics"]["tokens"]
+
+
+def test_older_names(imported):
+    """Tokens and costs have the names that older packages gave them, too."""
+    usage = {"promptTokens": 0, "completionTokens": 2, "totalTokens": 2}
+    (answer,) = imported(an_observation(usage=usage, calculatedTotalCost=0.1)).of("completion")
+    assert {"prompt": 0, "completion": 2, "total": 2} == answer["metrics"]["tokens"]
+    assert 0.1 == answer["metrics"]["cost_usd"]
+
+
 def test_agent_that_is_a_call(imported):
     """An observation of another kind that has a model and tokens is a call, if none is within it."""
     agent = an_observation(type="AGENT", usageDetails={"input": 1, "output": 2})
@@ -344,6 +428,17 @@ def test_media(imported):
     assert [("image", "image/png", 2)] == [
         (each["type"], each["mime_type"], each["bytes"]) for each in prompt["content"]["media"]
     ]
+
+
+def test_nothing_recorded(imported, tmp_path):
+    """The list of its files that a storage export has, and a last page, are no faults."""
+    folder = tmp_path / "export" / "manifests"
+    folder.mkdir(parents=True)
+    manifest = {"version": 1, "projectId": "p", "exportSource": "OBSERVATIONS_V2"}
+    (folder / "a.json").write_text(json.dumps({**manifest, "files": [{"key": "p/x.jsonl"}]}))
+    (folder / "b.json").write_text('{"data": [], "meta": {"limit": 50}}')
+    log = imported(tmp_path / "export")
+    assert (0, [], {}) == (len(log), log.told, log.done.lost)
 
 
 def test_not_langfuse(imported, tmp_path):

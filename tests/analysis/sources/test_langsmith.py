@@ -234,6 +234,99 @@ def test_what_the_server_adds(imported):
     assert {"source": "langsmith"} == log.of("completion")[0]["provenance"]["price"]
 
 
+def of_second_api(run):
+    """A run as the second version of the API gives it."""
+    made = dict(run, run_type=run["run_type"].upper(), status="SUCCESS")
+    made["metadata"] = made.pop("extra")["metadata"]
+    parent = made.pop("parent_run_id", None)
+    return {**made, "parent_run_ids": [parent] if parent else []}
+
+
+def test_second_api(imported):
+    """Runs whose kinds are in capitals, with metadata and the runs around them in other places."""
+    chain = a_run(run_type="chain", inputs={"q": "?"}, outputs={"a": "!"})
+    call = a_run(
+        id="r2",
+        parent_run_id="r1",
+        prompt_tokens=10,
+        completion_tokens=5,
+        extra={"metadata": {"thread_id": "c9", "ls_provider": "openai"}},
+    )
+    before = imported(chain, call)
+    chain, call = of_second_api(chain), of_second_api(call)
+    log = imported({"items": [chain, call], "next_cursor": None})
+    assert list(before) == list(log)
+    call["prompt_token_details"] = {"raw": {"cache_read": 4}}
+    (answer,) = imported(chain, call).of("completion")
+    assert 4 == answer["metrics"]["tokens"]["cached"]
+    assert "r1" == answer["provenance"]["parent_run_id"]
+    assert 0 == len(imported({"items": [], "next_cursor": None}).told)
+
+
+def test_public_address(imported):
+    """By the address of a shared run anyone can see it: it is not carried over."""
+    log = imported(a_run(share_url="https://smith.test/public/SECRET/r"))
+    assert b"SECRET" not in log.path.read_bytes()
+
+
+def test_parents_by_order(imported):
+    """The run around a run is known by the order, if nothing else tells it."""
+    order = "20261123T070000000000Zr1.20261123T070000000000Zr2"
+    (answer,) = imported(a_run(id="r2", dotted_order=order)).of("completion")
+    assert "r1" == answer["provenance"]["parent_run_id"]
+
+
+def test_runs_within_a_run(imported):
+    """Runs within a run are of its trace, also where they do not say so."""
+    bare = {"trace_id": None, "dotted_order": None}
+    inner = a_run(id="r2", **bare)
+    outer = a_run(run_type="chain", inputs={"q": "?"}, **bare, child_runs=[inner])
+    log = imported(outer)
+    assert {"prompt": 1, "completion": 1, "system": 1} == log.actions("r1")
+    assert "r1" == log.of("completion")[0]["provenance"]["parent_run_id"]
+
+
+def test_deep_runs_are_told(imported):
+    """Runs that are too deep within others are counted."""
+    run = a_run(id="r0")
+    for number in range(1, 103):
+        run = a_run(id=f"r{number}", child_runs=[run])
+    assert {"objects that are neither runs nor feedback": 1} == imported(run).done.lost
+
+
+@pytest.mark.parametrize(
+    ("fields", "metrics"),
+    [
+        ({"total_tokens": 9}, {"tokens": {"total": 9}}),
+        ({"prompt_cost": 0.25, "completion_cost": "0.5"}, {"cost_usd": 0.75}),
+        (
+            {"prompt_tokens": 5, "completion_tokens": 3}
+            | {"completion_token_details": '{"reasoning": 1}'},
+            {"tokens": {"prompt": 5, "completion": 3, "total": 8, "reasoning": 1}},
+        ),
+    ],
+)
+def test_parts_of_tokens_and_costs(imported, fields, metrics):
+    """Where only a sum, only parts, or texts are there, they are what is told."""
+    (answer,) = imported(a_run(**fields)).of("completion")
+    assert {"latency_ms": 1500, **metrics} == answer["metrics"]
+
+
+def test_in_another_place(imported):
+    """What was too large for the run and is in a store is told; the begin of it is kept."""
+    where = {"inputs_s3_urls": {"ROOT": "https://store"}, "inputs_preview": "human: Hi"}
+    log = imported(a_run(inputs={}, **where))
+    assert {"inputs and outputs that are in another place": 1} == log.done.lost
+    assert "human: Hi" == log.of("completion")[0]["extensions"]["imported"]["inputs_preview"]
+
+
+def test_own_fields_of_extra(imported):
+    """What people put beside the metadata is kept."""
+    extra = {"metadata": {}, "shop": "s7"}
+    (answer,) = imported(a_run(extra=extra)).of("completion")
+    assert {"shop": "s7"} == answer["extensions"]["imported"]["extra"]
+
+
 def test_statistics_of_feedback(imported):
     """Where feedback itself is not exported, what a run tells of it stands for it."""
     stats = {"helpful": {"n": 2, "avg": 0.5, "comments": ["good", "bad"]}}
