@@ -37,7 +37,10 @@ BY = ("model", "provider", "user", "session", "action", "tool", "day")
 """By what periods can be compared; days are those of the same number in their period."""
 
 _DAYS = 7
-_NOT_SUMS = ("users", "cache_hit_rate", "latency_ms", "time_to_first_token_ms", "tool_latency_ms")
+_NOT_SUMS = (
+    *("sessions", "users", "cache_hit_rate"),
+    *("latency_ms", "time_to_first_token_ms", "tool_latency_ms"),
+)
 
 
 class Period(msgspec.Struct):
@@ -85,7 +88,7 @@ class GroupChange(msgspec.Struct, kw_only=True):
         key: What its events have in common; of days the one in the later period, or None.
         key_before: The same; of days the one in the earlier period, or None.
         status: `both`, or `new` or `gone` where only one period has events of it.
-        figures: As in `Comparison`.
+        figures: As in `Comparison`; those of a day are not told per day.
         rates: As in `Comparison`.
     """
 
@@ -240,16 +243,20 @@ def _spans(before: str | None, after: str | None, zone: datetime.tzinfo) -> _Spa
     return earlier, later
 
 
-def _span(option: str, text: str | None, zone: datetime.tzinfo) -> Span | None:
+def _span(option: str, text: object, zone: datetime.tzinfo) -> Span | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise _no_period(option, text)
     try:
-        return None if text is None else span_of(text, zone)
+        return span_of(text, zone)
     except ValueError:
         raise _no_period(option, text) from None
 
 
-def _no_period(option: str, text: str | None) -> ConfigurationError:
+def _no_period(option: str, text: object) -> ConfigurationError:
     allowed = (
-        "Must be a period like 2026-10, 2026-W41, 2026-10-07, 2026-10-01..2026-10-15 or "
+        "Must be a text that names a period, as 2026-10, 2026-W41, 2026-10-07, 2026-10-01..2026-10-15 or "
         "2026-10-01T08:00..2026-10-01T12:00, which ends after it begins"
     )
     return ConfigurationError(option, text, allowed)
@@ -279,10 +286,13 @@ def _remarks(
     zone: datetime.tzinfo,
 ) -> Iterator[str]:
     """What is to be known of the periods."""
-    if spans is None or found.first is None or found.last is None:
-        yield "There is no event with a time"
+    if found.first is None or found.last is None:
+        yield "There is no event that counts and has a time"
         return
     first, last = _shown(found.first, zone), _shown(found.last, zone)
+    if spans is None:
+        yield f"The days before the last event, which is of {last}, are beyond the calendar"
+        return
     for name, span in zip(SPANS, spans, strict=True):
         if name not in total:
             yield f"No event is in the period {name}: the first one is of {first}, the last of {last}"
@@ -347,14 +357,18 @@ class _Sides:
         self._days = [each.days for each in spans or ()]
         self.is_per_day = bool(spans) and not math.isclose(*self._days)
 
-    def figures(self, before: Figures, after: Figures) -> dict[str, Change]:
-        """Return each figure in both periods."""
+    def figures(
+        self, before: Figures, after: Figures, *, is_day: bool = False
+    ) -> dict[str, Change]:
+        """Return each figure in both periods, or in a day of both."""
         pairs = zip(_flat(before, after), _flat(after, before), strict=True)
-        return {name: self._change(name, value, other) for (name, value), (_, other) in pairs}
+        return {
+            name: self._change(name, value, other, is_day) for (name, value), (_, other) in pairs
+        }
 
-    def _change(self, name: str, before: float | None, after: float | None) -> Change:
+    def _change(self, name: str, before: float | None, after: float | None, is_day: bool) -> Change:
         change = _change(before, after)
-        if self.is_per_day and _is_sum(name):
+        if self.is_per_day and not is_day and _is_sum(name):
             values = zip((before, after), self._days, strict=True)
             change.per_day = _change(
                 *(None if value is None else value / days for value, days in values)
@@ -369,7 +383,10 @@ class _Sides:
             if name is not None:
                 found.setdefault(self._place(group, by), {})[name] = group
         if by == "day":
-            return [self._group(found[place], self._days_of(place)) for place in sorted(found)]
+            return [
+                self._group(found[place], self._days_of(place), is_day=True)
+                for place in sorted(found)
+            ]
         changes = [self._group(sides, (key, key)) for key, sides in found.items()]
         return sorted(changes, key=_order)
 
@@ -387,14 +404,18 @@ class _Sides:
         return before, after
 
     def _group(
-        self, sides: Mapping[str | None, Group], keys: tuple[str | None, str | None]
+        self,
+        sides: Mapping[str | None, Group],
+        keys: tuple[str | None, str | None],
+        *,
+        is_day: bool = False,
     ) -> GroupChange:
         before, after = _both({name: group.figures for name, group in sides.items()})
         return GroupChange(
             key=keys[1],
             key_before=keys[0],
             status="gone" if "after" not in sides else "both" if "before" in sides else "new",
-            figures=self.figures(before, after),
+            figures=self.figures(before, after, is_day=is_day),
             rates=rates_of(before, after),
         )
 

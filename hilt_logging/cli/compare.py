@@ -30,6 +30,7 @@ __all__ = ["command"]
 _WITHIN_CHANCE = "~"
 _COLUMNS = ("", "before", "after", "change", "%")
 _MOST_EXACT, _MOST_PERCENT = 1_000, 10_000_000
+_UNITS = {"day": 1, "hour": 24, "minute": 24 * 60, "second": 24 * 60 * 60}
 
 _Format = Callable[[Any], str]
 
@@ -193,9 +194,12 @@ def _head(found: Comparison) -> None:
 
 
 def _length(period: Period) -> str:
-    if period.days < 1:
-        return f"{period.days * 24:.3g} hours"
-    return "1 day" if period.days == 1 else f"{period.days:.4g} days"
+    for unit, in_a_day in _UNITS.items():
+        amount = round(period.days * in_a_day, 2)
+        if amount >= 1:
+            shown = f"{amount:,.2f}".rstrip("0").rstrip(".")
+            return f"{shown} {unit}{'' if amount == 1 else 's'}"
+    return "less than a second"
 
 
 def _is_told(change: Change) -> bool:
@@ -271,7 +275,7 @@ def _signed(value: float | None, text: _Format) -> str:
 def _percent(change: Change) -> str:
     value = change.percent
     if value is None:
-        return "new" if change.after and not change.before else NOTHING
+        return "new" if change.after and change.before == 0 else NOTHING
     if abs(value) >= _MOST_PERCENT:
         return f"{value:+.0e}"
     return f"{value:+,.1f}" if abs(value) < _MOST_EXACT else f"{value:+,.0f}"
@@ -317,7 +321,7 @@ def _groups(page: Tables, found: Comparison, top: int) -> None:
     is_day = found.by == "day"
     texts = ("before", "after") if is_day else (str(found.by),)
     columns = (*texts, "events", "then", "cost", "then", "change", "%")
-    rows = [(*_keys(each, is_day), *_group(each, is_day)) for each in found.groups[:top]]
+    rows = [(*_keys(each, is_day), *_group(each)) for each in found.groups[:top]]
     title = f"By {found.by}, per day" if found.is_per_day and not is_day else f"By {found.by}"
     page.table(title, columns, rows, len(texts))
     if len(found.groups) > top:
@@ -333,15 +337,18 @@ def _keys(group: GroupChange, is_day: bool) -> Iterable[str]:
     return [NOTHING if key is None else key for key in keys]
 
 
-def _group(group: GroupChange, is_day: bool) -> Iterator[str]:
-    """Its events and its cost; per day where sums are, but not those of a day."""
+def _group(group: GroupChange) -> Iterator[str]:
+    """Its events and its cost; per day where sums are."""
     events, cost = (group.figures[name] for name in ("events", "cost_usd"))
     text: _Format = number
-    if events.per_day is not None and cost.per_day is not None and not is_day:
+    if events.per_day is not None and cost.per_day is not None:
         events, cost, text = events.per_day, cost.per_day, _per_day(number)
     yield text(events.before)
     yield text(events.after)
     yield usd(cost.before)
     yield usd(cost.after)
     yield _signed(cost.difference, usd)
-    yield group.status if group.status != "both" else _percent(cost)
+    if group.status != "both":
+        yield group.status
+    else:  # what is new in it is its cost, and not the group
+        yield NOTHING if cost.percent is None else _percent(cost)

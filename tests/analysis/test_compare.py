@@ -138,7 +138,7 @@ def test_changes(log, engine):
 
 
 def test_lengths(log, engine):
-    """Of periods of different lengths, sums are told per day, too; people and latencies are no sums."""
+    """Of periods of different lengths, sums are told per day, too; how many differ, and latencies, are none."""
     path = log(*((f"2026-10-{day:02}", "gpt-4o", 0.5) for day in (1, 2, 3, 4, 5, 6)))
     found = compare(
         path, before="2026-10-01..2026-10-04", after="2026-10-05..2026-10-06", engine=engine
@@ -152,6 +152,7 @@ def test_lengths(log, engine):
         name.partition(".")[0] for name, each in found.figures.items() if each.per_day is None
     }
     assert {
+        "sessions",
         "users",
         "cache_hit_rate",
         "latency_ms",
@@ -218,6 +219,8 @@ def test_days_of_different_periods(log, engine):
     assert [("2026-10-01", "2026-10-04", "both"), ("2026-10-02", None, "gone")] == [
         (each.key_before, each.key, each.status) for each in found.groups
     ]
+    assert found.is_per_day
+    assert {None} == {each.per_day for group in found.groups for each in group.figures.values()}
 
 
 @pytest.mark.parametrize("by", ["provider", "user", "session", "action", "tool"])
@@ -256,11 +259,26 @@ def test_what_is_not_there(log, engine):
     ] == found.remarks
 
 
+@pytest.mark.parametrize(
+    ("when", "tz", "shown"),
+    [
+        ("9999-12-31T23:59:59.000000Z", "Europe/Berlin", "9999-12-31T23:59:59.000000Z"),
+        ("0001-01-05T00:00:00.000000Z", "UTC", "0001-01-05 00:00"),
+    ],
+)
+def test_beyond_the_calendar(log, engine, when, tz, shown):
+    """Where the days before the last event are beyond the calendar, that is told; no period is made up."""
+    found = compare(log((when,)), tz=tz, by="day", engine=engine)
+    assert (None, None, []) == (found.before, found.after, found.groups)
+    told = f"The days before the last event, which is of {shown}, are beyond the calendar"
+    assert [told] == found.remarks
+
+
 def test_no_events(write, engine):
     """Of an empty log there are no periods, unless they are given; it is no fault."""
     path = write("app.jsonl")
     found = compare(path, by="model", engine=engine)
-    assert (None, None, [], ["There is no event with a time"]) == (
+    assert (None, None, [], ["There is no event that counts and has a time"]) == (
         *(found.before, found.after, found.groups),
         found.remarks,
     )
@@ -274,6 +292,7 @@ def test_no_events(write, engine):
     ("options", "named"),
     [
         ({"before": "2026-13"}, "before: '2026-13'"),
+        ({"after": datetime.date(2026, 10, 7)}, "after: '2026-10-07'. Must be a text"),
         ({"after": "2026-10-07..2026-10-01"}, "after: '2026-10-07..2026-10-01'"),
         ({"after": "0001-01-01"}, "after: '0001-01-01'"),
         ({"before": "9999-12-30"}, "before: '9999-12-30'"),

@@ -129,6 +129,54 @@ def test_lengths(hilt_log, log):
     assert all("new" not in line for line in groups)
 
 
+@pytest.mark.parametrize(
+    ("period", "length"),
+    [
+        ("2026-10-12T14:00..2026-10-12T15:00", "1 hour"),
+        ("2026-10-12T14:00..2026-10-12T15:30", "1.5 hours"),
+        ("2026-10-12T14:00..2026-10-12T14:10", "10 minutes"),
+        ("2026-10-12T14:00..2026-10-12T14:00:30", "30 seconds"),
+        ("2026-10-12T14:00..2026-10-12T14:00:00.5", "less than a second"),
+        ("2026-10-12T14:00..2026-10-14T02:00", "1.5 days"),
+        ("1990-01..2026-10-12", "13,434 days"),
+    ],
+)
+def test_length(hilt_log, log, period, length):
+    """How long a period is can be read."""
+    done = hilt_log("compare", log, "--after", period, "--before", "1989-12")
+    assert done.out.splitlines()[1].endswith(f", {length}, UTC")
+
+
+def test_new_costs(hilt_log, tmp_path, an_event):
+    """A group is new where there was none; a figure is where it was 0, and not where it was not known."""
+    costs = {"free": (0.0, 2.0), "unknown": (None, 2.0), "absent": (None, 2.0)}
+    lines = [
+        an_event(
+            event_id=f"{model}{day}",
+            timestamp=f"2026-10-0{day}T12:00:00.000000Z",
+            action="completion",
+            provenance={"model": model},
+            metrics={} if cost is None else {"cost_usd": cost},
+        )
+        for model, both in costs.items()
+        for day, cost in enumerate(both, 1)
+        if (model, day) != ("absent", 1)
+    ]
+    path = tmp_path / "app.jsonl"
+    path.write_bytes(b"".join(encode(each) + b"\n" for each in lines))
+
+    def told(*options):
+        return words(hilt_log("compare", path, "--after", "2026-10-02", *options).out)
+
+    assert [
+        "absent 0 1 $0.00 $2.00 +$2.00 new",
+        "free 1 1 $0.00 $2.00 +$2.00 -",
+        "unknown 1 1 - $2.00 - -",
+    ] == told("--by", "model")[-3:]
+    assert "cost $0.00 $2.00 +$2.00 new" in told("--model", "free")
+    assert "cost - $2.00 - -" in told("--model", "unknown")
+
+
 def test_days(hilt_log, log):
     """Each day stands beside the one of its number."""
     told = words(hilt_log("compare", log, *WEEKS, "--by", "day", "--top", "7").out)
@@ -219,7 +267,7 @@ def test_empty_file(hilt_log, tmp_path):
     """A log without events is no fault, and is said to have none."""
     (tmp_path / "app.jsonl").touch()
     done = hilt_log("compare", tmp_path / "app.jsonl", "--by", "day")
-    assert (0, "There is no event with a time\n") == (done.code, done.out)
+    assert (0, "There is no event that counts and has a time\n") == (done.code, done.out)
     told = hilt_log("compare", tmp_path / "app.jsonl", "--json").json
     assert (None, None, []) == (told["before"], told["after"], told["groups"])
 
