@@ -51,6 +51,7 @@ _BLOCK = 64 * 1024
 _DIGEST_BYTES = 8
 _LAST_BYTES = 4096
 _MOST_PASSED_OVER = 1000
+_MOST_HEADER_BYTES = 4096 + 24 * _MOST_PASSED_OVER
 _PACKED_FACTOR = 6
 _MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
@@ -165,7 +166,7 @@ def _load(source: IO[bytes]) -> _Index | None:
     try:
         found = os.fstat(source.fileno())
         with open(_place(found), "rb") as file:
-            header = msgspec.json.decode(file.readline(4096), type=_Header)
+            header = msgspec.json.decode(file.readline(_MOST_HEADER_BYTES), type=_Header)
             if not _is_of(header, found, source):
                 return None
             return _read(header, file.read())

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from hilt_logging.analysis._index import places_in
 from hilt_logging.analysis._sessions import _Indexed, latest_sessions
 from hilt_logging.analysis.conversation import index, sessions
 from hilt_logging.errors import ReadError
@@ -107,6 +108,22 @@ def test_line_that_is_too_long(write, events):
         assert is_indexed or 1 == index(log, least_bytes=1)
     assert [f"{log}, line 101: it has more than {LONGEST} bytes and is passed over"] == told[True]
     assert told[False] == told[True]
+
+
+def test_many_lines_that_are_too_long(write, event, monkeypatch):
+    """However many lines are passed over, the index is used, and tells of the first thousand."""
+    for module in ("analysis._index", "io.files"):
+        monkeypatch.setattr(f"hilt_logging.{module}.LONGEST", 10)
+    monkeypatch.setattr("hilt_logging.analysis._index._BLOCK", 64)
+    long = b"x" * 200
+    log = write("a.jsonl", *[b""] * 10_000, *[long] * 1500, event("s", 1))
+    assert index(log, least_bytes=1) == 1
+    told = []
+    with open(log, "rb", buffering=0) as source:
+        places = places_in(str(log), source, told.append)
+    assert places is not None
+    assert places.end == log.stat().st_size
+    assert [each.line for each in told] == [10_001 + number for number in range(1000)]
 
 
 def test_files_of_a_log(write, events):
