@@ -37,6 +37,7 @@ BY = ("model", "provider", "user", "session", "action", "tool", "day")
 """By what periods can be compared; days are those of the same number in their period."""
 
 _DAYS = 7
+_SAME = 1e-12  # what the order in which floats are summed up makes of a sum is less
 _NOT_SUMS = (
     *("sessions", "users", "cache_hit_rate"),
     *("latency_ms", "time_to_first_token_ms", "tool_latency_ms"),
@@ -339,6 +340,8 @@ def _change(before: float | None, after: float | None) -> Change:
     if before is None or after is None:
         return Change(before, after)
     difference = _finite(after - before)
+    if type(difference) is float and math.isclose(before, after, rel_tol=_SAME):
+        difference = 0.0
     percent = None
     if before and difference is not None:
         percent = _finite(100 * difference / abs(before))
@@ -428,4 +431,4 @@ def _order(group: GroupChange) -> tuple[Any, ...]:
 def _size(change: Change) -> float:
     """How much a figure changed; one that is not known counts as 0."""
     shown = change.per_day or change
-    return _finite(abs((shown.after or 0) - (shown.before or 0))) or 0
+    return abs(_change(shown.before or 0, shown.after or 0).difference or 0)

@@ -198,6 +198,20 @@ def test_groups(log, engine):
     assert (100.0 + 1, None) == both(gone, "latency_ms.p50")
 
 
+def test_the_same_cost(log, engine):
+    """Costs that are the same but for the last digits of their sums have not changed."""
+    path = log(
+        *([("2026-10-01", "same", cost) for cost in (0.1, 0.2)] + [("2026-10-02", "same", 0.3)]),
+        *([("2026-10-01", "busier", 0.5)] + [("2026-10-02", "busier", 0.25)] * 2),
+        ("2026-10-02", "busier", 0.0),
+    )
+    found = compare(path, before="2026-10-01", after="2026-10-02", by="model", engine=engine)
+    assert [("busier", 0.0, 0.0), ("same", 0.0, 0.0)] == [
+        (each.key, each.figures["cost_usd"].difference, each.figures["cost_usd"].percent)
+        for each in found.groups
+    ]
+
+
 def test_groups_per_day(log):
     """Of periods of different lengths, what changed most in a day is first."""
     path = log(
