@@ -162,7 +162,7 @@ def _parent(run: dict[str, Any]) -> str | None:
 
 
 def _metadata(run: dict[str, Any]) -> dict[str, Any]:
-    found = [run.get("metadata"), field(run.get("extra"), "metadata")]
+    found = [run.get("metadata"), decoded(field(run.get("extra"), "metadata"))]
     return {name: each for one in found if isinstance(one, dict) for name, each in one.items()}
 
 

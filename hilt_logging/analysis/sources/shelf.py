@@ -6,6 +6,7 @@ any order, and are of any size.
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 
 from collections.abc import Iterator
@@ -39,7 +40,11 @@ class Piece(NamedTuple):
 
 
 class Shelf:
-    """A temporary database without a name, which goes with the process."""
+    """
+    A temporary database without a name, which goes with the process.
+
+    Each of its methods raises OSError where the disk is full.
+    """
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
@@ -66,13 +71,18 @@ class Shelf:
         """Put a part to the others of its trace."""
         trace = piece.trace.encode("utf-8", "replace").decode()
         row = (trace, piece.source, piece.at or None, _encoded(piece.value))
-        self._database.execute(
-            "INSERT INTO pieces (trace, source, at, data) VALUES (?, ?, ?, ?)", row
-        )
+        with _on_disk():
+            self._database.execute(
+                "INSERT INTO pieces (trace, source, at, data) VALUES (?, ?, ?, ?)", row
+            )
 
     def traces(self) -> Iterator[list[Piece]]:
         """Yield the parts of each trace, as they came; the trace that began first is the first."""
-        self._database.execute("CREATE INDEX trace ON pieces (trace)")
+        with _on_disk():
+            self._database.execute("CREATE INDEX trace ON pieces (trace)")
+            yield from self._traces()
+
+    def _traces(self) -> Iterator[list[Piece]]:
         parts: list[Piece] = []
         sql = (
             "SELECT trace, data, source FROM pieces "
@@ -91,13 +101,23 @@ class Shelf:
     def put(self, at: str, event_id: str, data: bytes) -> bool:
         """Put an event to the others, by its time; return whether none with its id is there."""
         sql = "INSERT OR IGNORE INTO events (at, id, data) VALUES (?, ?, ?)"
-        return self._database.execute(sql, (at, event_id, data)).rowcount > 0
+        with _on_disk():
+            return self._database.execute(sql, (at, event_id, data)).rowcount > 0
 
     def events(self) -> Iterator[bytes]:
         """Yield the events in the order of their times."""
-        with contextlib.closing(self._database.cursor()) as cursor:
+        with _on_disk(), contextlib.closing(self._database.cursor()) as cursor:
             for (data,) in cursor.execute("SELECT data FROM events ORDER BY at, number"):
                 yield data
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        reason = f"There is no room for temporary files (SQLITE_TMPDIR says where): {error}"
+        raise OSError(errno.ENOSPC, reason) from None
 
 
 def _encoded(value: dict[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import csv
 import json
+import re
 import tempfile
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,12 @@ from .documents import LONGEST, Value
 __all__ = ["csv_rows", "parquet_rows"]
 
 _ROWS = 1_000
+_QUOTE = re.compile("[\"'\n]")
+"""From where on an error of DuckDB's may have words out of the file."""
+_PARQUET = """
+    SELECT to_json(row)::VARCHAR
+    FROM read_parquet(?, hive_partitioning = false, binary_as_string = true) AS row
+"""
 
 
 def csv_rows(blocks: Iterable[bytes], refused: Callable[[str, int], None]) -> Iterator[Value]:
@@ -84,13 +91,12 @@ def parquet_rows(path: str) -> Iterator[Value]:
         connection, error_type = connect(scratch)
         with contextlib.closing(connection):
             try:
-                sql = "SELECT to_json(row)::VARCHAR FROM read_parquet(?, hive_partitioning = false) AS row"
-                found = connection.execute(sql, [path])
+                found = connection.execute(_PARQUET, [path])
                 number = 0
                 while rows := found.fetchmany(_ROWS):
                     for (text,) in rows:
                         number += 1
                         yield Value(number, json.loads(text))
             except error_type as error:
-                reason = str(error).splitlines()[0]
+                reason = _QUOTE.split(str(error).strip(), maxsplit=1)[0].strip(" :")
                 raise ReadError(f"It can't be read as Parquet: {reason}", path) from None

@@ -320,6 +320,12 @@ def test_in_another_place(imported):
     assert "human: Hi" == log.of("completion")[0]["extensions"]["imported"]["inputs_preview"]
 
 
+def test_metadata_as_text(imported):
+    """Metadata that a table has as a text name the conversation, too."""
+    log = imported(a_run(extra={"metadata": '{"thread_id": "c9"}'}))
+    assert {"c9"} == {each["session_id"] for each in log}
+
+
 def test_own_fields_of_extra(imported):
     """What people put beside the metadata is kept."""
     extra = {"metadata": {}, "shop": "s7"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hilt_logging.analysis.sources.shelf import Piece, Shelf
 
 
@@ -36,3 +38,18 @@ def test_odd_values():
         shelf.add(Piece("\ud800", {"a": "x\ud800", "b": 10**30}))
         ((part,),) = shelf.traces()
     assert {"a": "x\ufffd", "b": str(10**30)} == part.value
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda shelf: shelf.add(Piece("t", {"text": "x" * 100_000})),
+        lambda shelf: shelf.put("", "e", b"x" * 100_000),
+    ],
+)
+def test_full_disk(write):
+    """A disk that is full is an error of the system, as with every file."""
+    with Shelf() as shelf:
+        shelf._database.execute("PRAGMA max_page_count = 10")
+        with pytest.raises(OSError, match="no room for temporary files"):
+            write(shelf)

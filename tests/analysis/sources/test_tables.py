@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import duckdb
 import pytest
 
 from hilt_logging.analysis.sources.tables import csv_rows, parquet_rows
@@ -45,4 +46,22 @@ def test_no_parquet(tmp_path):
     path.write_bytes(b"secret" * 10)
     with pytest.raises(ReadError, match="can't be read as Parquet") as caught:
         list(parquet_rows(str(path)))
+    assert "secret" not in str(caught.value)
+
+
+def parquet(path, columns):
+    duckdb.execute(f"COPY (SELECT {columns}) TO '{path}' (FORMAT parquet)")
+    return [each.value for each in parquet_rows(str(path))]
+
+
+def test_bytes_of_parquet(tmp_path):
+    """Texts that a file has as bytes, as some servers write them, are the texts."""
+    (row,) = parquet(tmp_path / "x.parquet", r"""'{"a": "\xE2\x98\xBE"}'::BLOB AS input""")
+    assert {"input": '{"a": "☾"}'} == row
+
+
+def test_broken_bytes_of_parquet(tmp_path):
+    """What is no text is told, without what is in it."""
+    with pytest.raises(ReadError, match="can't be read as Parquet") as caught:
+        parquet(tmp_path / "x.parquet", r"""'secret\xFF'::BLOB AS input""")
     assert "secret" not in str(caught.value)
