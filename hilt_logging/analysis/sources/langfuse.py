@@ -16,7 +16,7 @@ import msgspec
 from ...integrations import _openai
 from ...integrations._conversations import Conversations
 from ...integrations._fields import decoded, field, items, text
-from ...integrations._langchain import call_fields
+from ...integrations._langchain import call_fields, own_metadata
 from .runs import Feedback, Run, Trace, events_in, moment, number, whole
 from .shelf import Piece
 
@@ -61,6 +61,8 @@ _JUDGED = frozenset({
     "id", "trace_id", "observation_id", "session_id", "name", "value", "string_value", "comment",
     "timestamp", "created_at", "updated_at", "author_user_id", "project_id", "source", "subject",
 })  # fmt: skip
+_CONVENTIONS = ("gen_ai.", "langfuse.", "llm.", "traceloop.", "ai.")
+"""How attributes begin that Langfuse has read, and has told in fields of its own."""
 _NO_OBJECTS = ("scores", "comments", "observations", "traces")
 _IN_JSON = (
     "input", "output", "metadata", "model_parameters", "usage_details", "cost_details", "tags",
@@ -303,17 +305,38 @@ def _run(given: dict[str, Any], trace: dict[str, Any]) -> Run:
         params=_params(given),
         tokens=tokens if is_priced else None,
         cost_usd=cost if is_priced else None,
+        response_id=text(attributes, "gen_ai.response.id"),
+        finish_reason=_reason(attributes),
         call_id=text(metadata, "tool_call_id") or text(given.get("input"), "tool_call_id"),
         tags=items(trace, "tags") or items(given, "tags", "trace_tags"),
         metadata=_own(metadata),
-        more=_more(given, trace),
+        more={**_more(given, trace), "attributes": _own_attributes(attributes)},
     )
+
+
+def _reason(attributes: Any) -> str | None:
+    told = decoded(field(attributes, "gen_ai.response.finish_reasons"))
+    first = told[0] if isinstance(told, list) and told else told
+    return first if isinstance(first, str) else None
+
+
+def _own_attributes(attributes: Any) -> dict[str, Any]:
+    """What was noted on a span of OpenTelemetry, without what has its place and without secrets."""
+    if not isinstance(attributes, dict):
+        return {}
+    own = {name: each for name, each in attributes.items() if not name.startswith(_CONVENTIONS)}
+    known: dict[str, Any] = own_metadata({"metadata": own}).get("metadata", {})
+    return known
 
 
 def _own(metadata: dict[str, Any]) -> dict[str, Any]:
     """What the user noted: without what the exporter adds to it."""
-    added = ("attributes", "resourceAttributes", "scope", "tags", "is_langchain_root")
-    return {name: value for name, value in metadata.items() if name not in added}
+    kinds = {"attributes": dict, "resourceAttributes": dict, "scope": dict, "tags": list}
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name != "is_langchain_root" and not isinstance(value, kinds.get(name, ()))
+    }
 
 
 def _params(given: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def csv_rows(blocks: Iterable[bytes], refused: Callable[[str, int], None]) -> It
                 return
             if not names:
                 names = row
+            elif len(row) > len(names):
+                refused("not CSV: more cells than the first row has names", rows.line_num)
             elif row:
                 cells = {name: cell for name, cell in zip(names, row, strict=False) if cell != ""}
                 yield Value(rows.line_num, cells)

@@ -176,6 +176,20 @@ def test_scores_of_the_third_api(imported, subject, session, reply_to):
     assert (session, reply_to) == (given["session_id"], given["extensions"].get("reply_to"))
 
 
+def test_attributes_of_a_span(imported):
+    """What a span of OpenTelemetry was given is kept, without secrets; the answer has its own id."""
+    attributes = {"shop.id": "s7", "http.authorization": "SECRET", "gen_ai.response.id": "msg_1"}
+    attributes["gen_ai.response.finish_reasons"] = '["stop"]'
+    metadata = {"attributes": attributes, "scope": "billing"}
+    (answer,) = imported(an_observation(metadata=metadata)).of("completion")
+    assert {"shop.id": "s7"} == answer["extensions"]["imported"]["attributes"]
+    assert {"scope": "billing"} == answer["extensions"]["metadata"]
+    assert ("msg_1", "stop") == (
+        answer["provenance"]["response_id"],
+        answer["extensions"]["finish_reason"],
+    )
+
+
 def test_words_of_a_level(imported):
     """What was noted beside the level is kept, whatever the level is."""
     (answer,) = imported(an_observation(statusMessage="retried")).of("completion")

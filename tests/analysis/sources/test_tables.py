@@ -32,6 +32,12 @@ def test_rows():
     ) == rows(data)
 
 
+def test_more_cells_than_names():
+    """A row with a cell too many is told: which of its cells has which name is not known."""
+    reason = "not CSV: more cells than the first row has names"
+    assert ([{"id": "2"}], [3], [(reason, 2)]) == rows(b"id,input\n1,a,b\n2")
+
+
 def test_long_cell():
     """A cell may be longer than the module `csv` has it, whose limit is as it was afterwards."""
     before = csv.field_size_limit()
