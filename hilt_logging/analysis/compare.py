@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import operator
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -314,26 +315,35 @@ def _shown(when: str, zone: datetime.tzinfo) -> str:
     return local.replace(tzinfo=None).isoformat(" ", "minutes")
 
 
-def _flat(figures: Figures, others: Figures) -> Iterator[tuple[str, float | None]]:
-    """All figures by their names; what has no events has taken nothing, where others took something."""
-    of_others = dict(_leaves(others))
-    for name, value in _leaves(figures):
-        took_nothing = not figures.events and of_others[name] is not None and _is_sum(name)
-        yield name, 0 if value is None and took_nothing else value
-
-
-def _leaves(figures: Figures) -> Iterator[tuple[str, float | None]]:
-    """All figures by their names, those within others with a dot."""
-    for name, value in msgspec.to_builtins(figures).items():
-        if isinstance(value, dict):
-            for inner, each in value.items():
-                yield f"{name}.{inner}", each
+def _names(figures: msgspec.Struct, begin: str = "") -> Iterator[str]:
+    """The names of all figures, those within others with a dot."""
+    for name in figures.__struct_fields__:
+        value = getattr(figures, name)
+        if isinstance(value, msgspec.Struct):
+            yield from _names(value, f"{begin}{name}.")
         else:
-            yield name, value
+            yield begin + name
 
 
-def _is_sum(name: str) -> bool:
-    return name.partition(".")[0] not in _NOT_SUMS
+_FIGURES = [
+    (name, operator.attrgetter(name), name.partition(".")[0] not in _NOT_SUMS)
+    for name in _names(Figures())
+]
+
+
+def _pairs(before: Figures, after: Figures) -> Iterator[tuple[str, bool, Any, Any]]:
+    """
+    All figures by their names, whether they are sums, and both values.
+
+    What has no events has taken nothing, where others took something.
+    """
+    for name, value_of, is_sum in _FIGURES:
+        value, other = value_of(before), value_of(after)
+        if is_sum and value is None and other is not None and not before.events:
+            value = 0
+        elif is_sum and other is None and value is not None and not after.events:
+            other = 0
+        yield name, is_sum, value, other
 
 
 def _change(before: float | None, after: float | None) -> Change:
@@ -364,14 +374,15 @@ class _Sides:
         self, before: Figures, after: Figures, *, is_day: bool = False
     ) -> dict[str, Change]:
         """Return each figure in both periods, or in a day of both."""
-        pairs = zip(_flat(before, after), _flat(after, before), strict=True)
+        is_per_day = self.is_per_day and not is_day
         return {
-            name: self._change(name, value, other, is_day) for (name, value), (_, other) in pairs
+            name: self._change(value, other, is_per_day and is_sum)
+            for name, is_sum, value, other in _pairs(before, after)
         }
 
-    def _change(self, name: str, before: float | None, after: float | None, is_day: bool) -> Change:
+    def _change(self, before: float | None, after: float | None, is_per_day: bool) -> Change:
         change = _change(before, after)
-        if self.is_per_day and not is_day and _is_sum(name):
+        if is_per_day:
             values = zip((before, after), self._days, strict=True)
             change.per_day = _change(
                 *(None if value is None else value / days for value, days in values)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from click.shell_completion import CompletionItem
 
@@ -158,7 +157,7 @@ def command(
         )
     unread.tell()
     if as_json:
-        json_line(msgspec.to_builtins(found))
+        json_line(found)
     else:
         _show(found, top)
     return UNREAD if unread.count else DONE
