@@ -4,32 +4,40 @@ The attributes of a span, and which of them were asked for.
 
 from __future__ import annotations
 
+import json
+import re
+
+from collections import deque
 from typing import Any
 
 from ...integrations._fields import decoded
 
 
-__all__ = ["Attributes", "loaded", "rows_of"]
+__all__ = ["Attributes", "loaded", "mended", "rows_of"]
 
-_OFFERED = ("gen_ai.tool.definitions", "llm.tools.", "llm.request.functions.")
+_OFFERED = (
+    "gen_ai.tool.definitions",
+    "llm.request.functions.",
+    "llm.tools.",
+    "model_request_parameters",
+)
 _REPEATED = (
     "all_messages_events",
     "embedding.embeddings.",
     "gen_ai.aggregated_usage.",
-    "gen_ai.usage.",
     "input.mime_type",
-    "llm.token_count.",
     "logfire.",
-    "metadata",
-    "model_request_parameters",
     "openinference.span.kind",
     "output.mime_type",
     "pydantic_ai.all_messages",
 )
 """What tells again what other attributes say, or how to show them."""
-_SECRETS = ("llm.headers",)
+_SECRETS = ("gen_ai.headers", "llm.headers")
 _MOST_MESSAGES = 100_000
 _MOST_STEPS = 20
+_MOST_TRIED = 4
+_DEEPEST = 100
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
 
 
 class Attributes:
@@ -45,23 +53,40 @@ class Attributes:
         self._taken: set[str] = set()
 
     def take(self, *names: str) -> Any:
-        """Return the first of several that is there; none of them is among the others then."""
-        self._taken.update(names)
-        return next((self._own[name] for name in names if self._own.get(name) is not None), None)
+        """Return the first of several that is there; what says the same is not among the others then."""
+        found = next((self._own[name] for name in names if self._own.get(name) is not None), None)
+        self._taken.update(name for name in names if self._own.get(name) in (None, found))
+        return found
+
+    def value(self, name: str) -> Any:
+        """Return one, which stays among the others."""
+        return self._own.get(name)
+
+    def peek(self, *names: str) -> str | None:
+        """Return the first of several that is there, as a text, which stays among the others."""
+        value = next((self._own[name] for name in names if self._own.get(name) is not None), None)
+        return _as_text(value)
 
     def text(self, *names: str) -> str | None:
         """Return the first of several that is there, as a text."""
-        value = self.take(*names)
-        return str(value) if type(value) in (str, int) and value != "" else None
+        return _as_text(self.take(*names))
 
-    def under(self, prefix: str) -> Any:
-        """Return what stands under a prefix, with numbers in the names as places in lists."""
+    def under(self, prefix: str, fields: tuple[str, ...] = ()) -> list[Any]:
+        """
+        Return the rows that stand under a prefix, each with a number of its own.
+
+        Args:
+            prefix: What their names begin with.
+            fields: Of a row; others stay among the others. All, if there are none.
+        """
         tree: dict[str, Any] = {}
         for name, value in self._own.items():
             if name.startswith(prefix):
-                self._taken.add(name)
-                _put(tree, name[len(prefix) :].split("."), value)
-        return _listed(tree)
+                place, *path = name[len(prefix) :].split(".")
+                if _is_place(place) and (not fields or not path or path[0] in fields):
+                    self._taken.add(name)
+                    _put(tree, [place, *path], value)
+        return rows_of(_listed(tree))
 
     def has(self, *prefixes: str) -> bool:
         """Return whether there are any with such a begin."""
@@ -74,6 +99,14 @@ class Attributes:
             for name, value in self._own.items()
             if name not in self._taken and not name.startswith((*_REPEATED, *_OFFERED, *_SECRETS))
         }
+
+
+def _as_text(value: Any) -> str | None:
+    return str(value) if type(value) in (str, int) and value != "" else None
+
+
+def _is_place(name: str) -> bool:
+    return name.isdecimal() and len(name) < 10
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
@@ -90,7 +123,7 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
 def _listed(tree: Any) -> Any:
     if not isinstance(tree, dict):
         return tree
-    if tree and all(name.isdecimal() and len(name) < 10 for name in tree):
+    if tree and all(map(_is_place, tree)):
         return [_listed(tree[name]) for name in sorted(tree, key=int)][:_MOST_MESSAGES]
     return {name: _listed(value) for name, value in tree.items()}
 
@@ -105,3 +138,33 @@ def loaded(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         return decoded(value)
     return value
+
+
+def mended(value: str) -> Any:
+    """Return what is there of a JSON object or list that was cut; None if that is nothing."""
+    open_: list[str] = []
+    is_text = is_escaped = False
+    whole: deque[tuple[int, str]] = deque(maxlen=_MOST_TRIED)
+    for at, sign in enumerate(value):
+        if is_text:
+            is_text = is_escaped or sign != '"'
+            is_escaped = sign == "\\" and not is_escaped
+        elif sign == '"':
+            is_text = True
+        elif sign in "[{":
+            open_.append("]" if sign == "[" else "}")
+            if len(open_) > _DEEPEST:
+                return None
+            whole.append((at + 1, "".join(reversed(open_))))
+        elif sign in "]}" and open_:
+            open_.pop()
+        elif sign == ",":
+            whole.append((at, "".join(reversed(open_))))
+    closing = "".join(reversed(open_))
+    begun = _ESCAPE.sub("", value) + '"' if is_text else value
+    for text in (begun + closing, *(value[:end] + closed for end, closed in reversed(whole))):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+    return None

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...integrations._fields import field, items, text
 from ...integrations._providers import provider_of_url
-from .attributes import Attributes, loaded, rows_of
+from .attributes import Attributes, loaded, mended
 from .runs import Feedback, Run, number, whole
 from .spoken import TURNS, body_of, tell_said
 
@@ -128,6 +128,7 @@ _TOKENS = {
     "reasoning": (
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "llm.usage.reasoning_tokens",
         "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
     ),
@@ -136,6 +137,7 @@ _TOKENS = {
 }
 _SUMS = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
 _COSTS = ("gen_ai.usage.cost", "operation.cost", "llm.cost.total")
+_USAGE = "langfuse.observation.usage_details"
 _DETAILS = "gen_ai.client.inference.operation.details"
 _MESSAGES = (
     *TURNS,
@@ -191,6 +193,7 @@ def run_of(span: Span, moment: _Moment, lost: Counter[str]) -> Run | None:
         if event["name"] == _DETAILS:
             body = event["body"] if isinstance(event["body"], dict) else {}
             span["attributes"] = body | event["attributes"] | span["attributes"]
+    _mend(span["attributes"], lost)
     given = Attributes(span["attributes"])
     kind = _kind(given, span)
     if kind is None:
@@ -201,20 +204,50 @@ def run_of(span: Span, moment: _Moment, lost: Counter[str]) -> Run | None:
         name=_name(given, kind) or span["name"],
         began=moment(span["began"]),
         ended=moment(span["ended"]),
-        first=_first(given, span, moment),
+        first=_first(given, span, moment) if kind == "model" else None,
         parent=span["parent"],
     )
     _fill(run, given, span)
     _tell_lost(given, span, lost)
-    run.more = {"service": span["service"], "scope": span["scope"], **given.others()}
+    known = {name: span[name] for name in ("service", "scope", "links")}
+    run.more = known | given.others()
     return run
 
 
+_WRITTEN = (
+    "events",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.tool.definitions",
+    "llm.invocation_parameters",
+    "metadata",
+)
+"""What is written as JSON, and is nothing if it can't be read as that."""
+
+
+def _mend(attributes: dict[str, Any], lost: Counter[str]) -> None:
+    """Read what a limit of its exporter cut in the middle."""
+    for name in _WRITTEN:
+        value = attributes.get(name)
+        if isinstance(value, str) and isinstance(loaded(value), str):
+            found = mended(value) if value.lstrip()[:1] in ("[", "{") else None
+            if found:
+                attributes[name] = found
+                lost["attributes that end in the middle: what is there was read"] += 1
+
+
+_HOW = ("gen_ai.operation.name", "llm.request.type")
+_WHAT = ("openinference.span.kind", "traceloop.span.kind", "langfuse.observation.type")
+
+
 def _kind(given: Attributes, span: Span) -> str | None:
-    operation = given.text("gen_ai.operation.name", "llm.request.type") or ""
-    named = given.text(
-        "openinference.span.kind", "traceloop.span.kind", "langfuse.observation.type"
-    )
+    operation = given.peek(*_HOW) or ""
+    named = given.peek(*_WHAT)
+    if operation.lower() in _OPERATIONS:
+        given.take(*_HOW)
+    if (named or "").lower() in _KINDS:
+        given.take(*_WHAT)
     known = _OPERATIONS.get(operation.lower()) or _KINDS.get((named or "").lower())
     if known is not None:
         return known
@@ -249,29 +282,48 @@ def _first(given: Attributes, span: Span, moment: _Moment) -> datetime.datetime 
 def _fill(run: Run, given: Attributes, span: Span) -> None:
     given.take(*_SESSIONS, *_USERS)
     run.provider = _provider(given)
-    run.params = _params(given)
-    name = given.text(
-        "gen_ai.request.model", "llm.request.model", "langfuse.observation.model.name"
-    )
-    served = given.text("gen_ai.response.model", "llm.response.model")
+    is_call = run.kind in ("model", "embedding")
+    if is_call:
+        run.params = _params(given)
+    name = given.text(*_ASKED_FOR)
+    served = given.text(*_SERVED)
     told = given.text("llm.model_name", "embedding.model_name", "reranker.model_name")
     asked = run.params.pop("model", None)
     run.request_model = name or (asked if isinstance(asked, str) else None) or told
     run.model = served or told
-    run.response_id = given.text("gen_ai.response.id")
-    run.finish_reason = _finish_reason(given)
-    if run.kind in ("model", "embedding"):
-        run.tokens = _tokens(given)
-        run.cost_usd = _cost(given)
+    if run.kind == "model":
+        run.response_id = given.text("gen_ai.response.id")
+        run.finish_reason = _finish_reason(given)
+    if is_call or run.kind == "step":  # of which it counts only where no call is on record
+        told_of = given if is_call else Attributes(span["attributes"])
+        run.tokens, run.cost_usd = _tokens(told_of), _cost(told_of)
     tell_said(run, given, span)
     _failed(run, given, span)
     run.metadata = _metadata(given)
-    run.tags = items({"tags": given.take("tag.tags", "langfuse.trace.tags")}, "tags")
+    run.tags = [
+        each
+        for name in ("tag.tags", "langfuse.trace.tags", "logfire.tags")
+        for each in _tags(given.take(name))
+    ]
+
+
+_ASKED_FOR = (
+    "gen_ai.request.model",
+    "llm.request.model",
+    "llm.request.model_name",
+    "langfuse.observation.model.name",
+)
+_SERVED = ("gen_ai.response.model", "llm.response.model", "llm.response.model_name")
+
+
+def _tags(told: Any) -> list[Any]:
+    found = loaded(told)
+    return found if isinstance(found, list) else [] if found is None else [found]
 
 
 def _provider(given: Attributes) -> str | None:
     told = given.text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-    address = given.text("server.address", "gen_ai.openai.api_base")
+    address = given.peek("server.address", "gen_ai.openai.api_base")
     if told is None:
         return None
     found = _PROVIDERS.get(told.lower(), told.lower())
@@ -291,29 +343,52 @@ _NO_PARAMS = (
 
 
 def _params(given: Attributes) -> dict[str, Any]:
-    told = loaded(
-        given.take("llm.invocation_parameters", "embedding.invocation_parameters")
-        or given.take("langfuse.observation.model.parameters")
-    )
-    params = dict(told) if isinstance(told, dict) else {}
+    params: dict[str, Any] = {}
+    for name in (
+        "llm.invocation_parameters",
+        "embedding.invocation_parameters",
+        "langfuse.observation.model.parameters",
+    ):
+        params |= _object(given, name)
     for name, value in list(given.others().items()):
-        if name.startswith(_PARAMS) and name != "gen_ai.request.model":
+        short = name.removeprefix(_PARAMS)
+        if name.startswith(_PARAMS) and short not in ("model", *_NO_PARAMS):
             given.take(name)
-            short = name.removeprefix(_PARAMS)
             params["n" if short == "choice.count" else short] = value
     return {k: v for k, v in params.items() if v is not None and k not in _NO_PARAMS}
 
 
+_REASONS = (
+    "gen_ai.response.finish_reasons",
+    "gen_ai.response.finish_reason",
+    "gen_ai.response.stop_reason",
+    "llm.finish_reason",
+    "llm.response.finish_reason",
+    "llm.response.stop_reason",
+)
+
+
+def _object(given: Attributes, name: str) -> dict[str, Any]:
+    """Return an attribute that holds an object; one that does not stays among the others."""
+    told = loaded(given.value(name))
+    if not isinstance(told, dict):
+        return {}
+    given.take(name)
+    return dict(told)
+
+
 def _finish_reason(given: Attributes) -> str | None:
-    told = given.take("gen_ai.response.finish_reasons", "llm.finish_reason")
+    told = given.take(*_REASONS)
     first = told[0] if isinstance(told, list) and told else told
     return first if isinstance(first, str) and first else None
 
 
 def _tokens(given: Attributes) -> dict[str, int] | None:
+    if not given.has(*_TOKENS["prompt"], *_TOKENS["completion"], *_SUMS, _USAGE):
+        return None
     counts = {name: whole(given.take(*names)) for name, names in _TOKENS.items()}
-    total = whole(given.take(*_SUMS))
-    usage = loaded(given.take("langfuse.observation.usage_details"))
+    total = next((n for n in map(whole, map(given.value, _SUMS)) if n is not None), None)
+    usage = loaded(given.take(_USAGE))
     prompt, completion = counts.pop("prompt"), counts.pop("completion")
     if prompt is None and completion is None:
         prompt, completion = whole(field(usage, "input")), whole(field(usage, "output"))
@@ -323,9 +398,11 @@ def _tokens(given: Attributes) -> dict[str, int] | None:
         prompt = total
     prompt, completion = prompt or 0, completion or 0
     apart = (counts["cached"] or 0) + (counts["cache_write"] or 0)
-    if apart > prompt:  # so that they can't be parts of it: Anthropic counts them apart
+    if apart > prompt or total == prompt + completion + apart:  # Anthropic counts them apart
         prompt += apart
     sums = {"prompt": prompt, "completion": completion, "total": prompt + completion}
+    if total == sums["total"]:
+        given.take(*_SUMS)
     return sums | {name: count for name, count in counts.items() if count}
 
 
@@ -337,8 +414,7 @@ def _cost(given: Attributes) -> float | None:
 
 
 def _metadata(given: Attributes) -> dict[str, Any]:
-    told = loaded(given.take("metadata"))
-    found = dict(told) if isinstance(told, dict) else {}
+    found = _object(given, "metadata")
     for prefix in (
         "traceloop.association.properties.",
         "langfuse.trace.metadata.",
@@ -366,17 +442,25 @@ def _failed(run: Run, given: Attributes, span: Span) -> None:
 
 
 def _tell_lost(given: Attributes, span: Span, lost: Counter[str]) -> None:
-    tools = loaded(given.take("gen_ai.tool.definitions"))
-    offered = given.under("llm.tools.") or given.under("llm.request.functions.") or tools
-    if isinstance(offered, list) and offered:
-        lost["tools that were offered, of which only the calls are kept"] += len(offered)
+    asked = loaded(given.take("model_request_parameters"))
+    offered = (
+        given.under("llm.tools.")
+        or given.under("llm.request.functions.")
+        or loaded(given.take("gen_ai.tool.definitions"))
+        or items(asked, "function_tools")
+    )
+    if offered:
+        count = len(offered) if isinstance(offered, list) else 1
+        lost["tools that were offered, of which only the calls are kept"] += count
+    if given.take("llm.headers", "gen_ai.headers") is not None:
+        lost["headers of requests, which may hold secrets"] += 1
     for event in span["events"]:
         if text(event["attributes"], "exception.stacktrace"):
             lost["tracebacks"] += 1
         elif event["name"] not in (*_MESSAGES, *_FIRST, "exception"):
             lost["events of spans that tell nothing of a model"] += 1
     vectors = given.under("embedding.embeddings.")
-    if any(field(field(each, "embedding"), "vector") for each in rows_of(vectors)):
+    if any(field(field(each, "embedding"), "vector") for each in vectors):
         lost["outputs of embeddings"] += 1
 
 

@@ -225,7 +225,7 @@ def _of_parts(role: str, message: Message) -> list[Message]:
 def _conventional(given: Message) -> Message:
     kind, content = given["type"], given.get("content")
     if kind in ("text", "reasoning", "refusal"):
-        said = content if content is not None else given.get("text")
+        said = content if content is not None else given.get("text") or ""
         return part(kind, content=said if isinstance(said, str) else text_of(said))
     if kind == "tool_call":
         name, arguments = text(given, "name") or "", decoded(given.get("arguments"))

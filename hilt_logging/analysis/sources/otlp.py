@@ -18,7 +18,7 @@ from ...integrations._conversations import Conversations
 from ...integrations._fields import field, items, text
 from .conventions import feedback_of, is_message_event, run_of, session_of, user_of
 from .messages import asked_in
-from .runs import Feedback, Run, Trace, events_in
+from .runs import Feedback, Run, Trace, events_in, whole
 from .shelf import Piece
 
 
@@ -27,27 +27,36 @@ __all__ = ["NAME", "events_of", "is_one", "pieces_of"]
 NAME = "otlp"
 
 _RESOURCES = ("resource_spans", "resource_logs", "resource_metrics", "batches")
+_ENVELOPES = ("trace", "result")
 _SCOPES = ("scope_spans", "instrumentation_library_spans", "scope_logs")
 _LAST = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _DEEPEST = 50
 _MOST_PARENTS = 500
+_LENGTH = 16
 _LENGTHS = {16: 12, 32: 24}
 """How long an id is in hex, and in base64."""
 
 
 def is_one(value: dict[str, Any]) -> bool:
-    """Return whether it is a message of the protocol."""
-    return any(isinstance(field(value, name), list) for name in _RESOURCES)
+    """Return whether it is a message of the protocol, or one in the envelope of Tempo or Jaeger."""
+    return any(isinstance(field(_opened(value), name), list) for name in _RESOURCES)
+
+
+def _opened(value: dict[str, Any]) -> dict[str, Any]:
+    inner = field(value, *_ENVELOPES)
+    return inner if isinstance(inner, dict) else value
 
 
 def pieces_of(value: dict[str, Any], lost: Counter[str]) -> Iterator[Piece]:
     """Yield the spans and log records in a message."""
+    value = _opened(value)
     for resource in items(value, "resource_spans", "batches"):
         for scope in _scopes(resource):
             origin = _origin(resource, scope)
             for span in items(scope, "spans"):
                 if isinstance(span, dict):
+                    _count_dropped(span, lost)
                     yield _piece(_span(span, origin))
                 else:
                     lost["spans that are no objects"] += 1
@@ -78,7 +87,27 @@ def _origin(resource: Any, scope: Any) -> dict[str, Any]:
     }
 
 
-_OF_RESOURCES = ("session.id", "user.id", "traceloop.association.")
+_OF_RESOURCES = (
+    "deployment.environment",
+    "service.version",
+    "session.id",
+    "traceloop.association.",
+    "user.id",
+)
+
+
+def _count_dropped(told: dict[str, Any], lost: Counter[str]) -> None:
+    """Count what was left out before it was exported."""
+    for name, of in _DROPPED.items():
+        number = whole(field(told, name))
+        if number:
+            lost[f"{of} that were left out before the export"] += number
+
+
+_DROPPED = {
+    "dropped_attributes_count": "attributes",
+    "dropped_events_count": "events of spans",
+}
 
 
 def _piece(part: dict[str, Any]) -> Piece:
@@ -89,11 +118,12 @@ def _piece(part: dict[str, Any]) -> Piece:
 
 def _span(span: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
     status = field(span, "status")
+    trace = _id(field(span, "trace_id"), 32)
     return {
         "kind": "span",
-        "trace": _id(field(span, "trace_id"), 32),
-        "id": _id(field(span, "span_id"), 16) or _digest(span),
-        "parent": _id(field(span, "parent_span_id"), 16),
+        "trace": trace,
+        "id": _own(_id(field(span, "span_id"), 16), trace) or _digest(span),
+        "parent": _own(_id(field(span, "parent_span_id"), 16), trace),
         "name": text(span, "name") or "span",
         "began": _nanoseconds(field(span, "start_time_unix_nano")),
         "ended": _nanoseconds(field(span, "end_time_unix_nano")),
@@ -101,9 +131,15 @@ def _span(span: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
         "message": text(status, "message"),
         "attributes": origin["of_resource"] | _attributes(span),
         "events": [_event(each) for each in items(span, "events") if isinstance(each, dict)],
+        "links": [_link(each) for each in items(span, "links")],
         "service": origin["service"],
         "scope": origin["scope"],
     }
+
+
+def _link(link: Any) -> str:
+    trace, span = _id(field(link, "trace_id"), 32), _id(field(link, "span_id"), 16)
+    return f"{trace or ''}/{span or ''}"
 
 
 def _event(event: dict[str, Any]) -> dict[str, Any]:
@@ -121,14 +157,16 @@ def _log(record: Any, origin: dict[str, Any], lost: Counter[str]) -> Iterator[Pi
     if not isinstance(record, dict) or not is_message_event(name):
         lost["log records that tell nothing of a model"] += 1
         return
+    _count_dropped(record, lost)
     at = _nanoseconds(field(record, "time_unix_nano"))
+    trace = _id(field(record, "trace_id"), 32)
     yield _piece({
         "kind": "log",
-        "trace": _id(field(record, "trace_id"), 32),
-        "id": _id(field(record, "span_id"), 16) or _digest(record),
+        "trace": trace,
+        "id": _own(_id(field(record, "span_id"), 16), trace) or _digest(record),
         "began": at or _nanoseconds(field(record, "observed_time_unix_nano")),
         "name": name,
-        "attributes": attributes,
+        "attributes": origin["of_resource"] | attributes,
         "body": _plain(field(record, "body"), 0),
         "service": origin["service"],
         "scope": origin["scope"],
@@ -145,10 +183,18 @@ def _id(value: Any, length: int) -> str | None:
     found = value.lower()
     if len(value) == _LENGTHS[length]:
         try:
-            found = base64.b64decode(value, validate=True).hex()
+            data = base64.b64decode(value.replace("-", "+").replace("_", "/"), validate=True)
         except (binascii.Error, ValueError):
             return value
+        found = data.hex() if len(data) * 2 == length else value
     return found if found.strip("0") else None
+
+
+def _own(span: str | None, trace: str | None) -> str | None:
+    """The id of a span, which is one only within its trace if it is not as long as it should be."""
+    if span is None or len(span) == _LENGTH or trace is None:
+        return span
+    return f"{trace}-{span}"
 
 
 def _digest(value: Any) -> str:
@@ -217,6 +263,10 @@ def events_of(
             runs.append(run)
         elif span["kind"] == "span" and not span["feedback"]:
             lost["spans that are no calls of a model"] += 1
+    if any(run.kind == "model" for run in runs):
+        for run in runs:
+            if run.kind == "step":  # it sums up what the calls took
+                run.tokens = run.cost_usd = None
     _skip_others(runs, spans)
     trace_id = parts[0]["trace"]
     for trace in _traces(trace_id, runs, feedback, spans):
@@ -236,10 +286,13 @@ def _spans_in(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             events = part["events"] or known["events"]
             spans[part["id"]] = {**part, "attributes": attributes, "ended": ended, "events": events}
     seen = set()
-    for part in parts:
+    for part in sorted(parts, key=lambda each: each["began"] or 0):
         if part["kind"] == "log" and (told := json.dumps(part, sort_keys=True)) not in seen:
             seen.add(told)
             span = spans.setdefault(part["id"], _of_logs(part))
+            if span["kind"] == "log":
+                known = part["attributes"].items()
+                span["attributes"] |= {k: v for k, v in known if k.startswith(_OF_CALLS)}
             event = {name: part[name] for name in ("name", "attributes", "body")}
             span["events"].append({**event, "at": part["began"]})
             if span["kind"] == "log" and part["began"]:
@@ -251,6 +304,17 @@ def _spans_in(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return spans
 
 
+_OF_CALLS = (
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.",
+    "gen_ai.response.",
+    "gen_ai.system",
+    "server.",
+)
+"""What log records may say of the call that they belong to."""
+
+
 def _of_logs(part: dict[str, Any]) -> dict[str, Any]:
     return {
         **part,
@@ -259,6 +323,7 @@ def _of_logs(part: dict[str, Any]) -> dict[str, Any]:
         "parent": None,
         "ended": None,
         "has_failed": False,
+        "links": [],
         "message": None,
     }
 
@@ -289,13 +354,13 @@ def _traces(
     groups: dict[str | None, list[Run]] = {}
     for run in runs:
         groups.setdefault(sessions[run.id] or only, []).append(run)
-    if not groups and feedback:
-        groups[only] = []
-    for number, (session, members) in enumerate(groups.items()):
-        ids = {run.id for run in members}
+    judged: dict[str | None, list[Feedback]] = {}
+    for each in feedback:
+        session = sessions.get(each.run or "") or only
+        groups.setdefault(session, [])
+        judged.setdefault(session, []).append(each)
+    for session, members in groups.items():
         own = members[0].id if members else "unknown"
-        judged = [each for each in feedback if each.run in ids or number == 0]
-        feedback = [each for each in feedback if each not in judged]
         found = next(filter(None, (users[run.id] for run in members)), None)
         yield Trace(
             source=NAME,
@@ -304,7 +369,7 @@ def _traces(
             is_named=session is not None,
             user=found or next(filter(None, users.values()), None),
             runs=members,
-            feedback=judged,
+            feedback=judged.get(session, []),
         )
 
 

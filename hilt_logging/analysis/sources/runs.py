@@ -5,6 +5,7 @@ What a tool that watches noted of each run in a trace, as the events that record
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import re
 
@@ -230,7 +231,8 @@ def _told_apart(runs: list[Run]) -> None:
     models = [run for run in runs if run.kind == "model"]
     within: dict[str, list[Run]] = {}
     for run in models:
-        outer = [each for each in _around(run, by_id) if each.kind == "model"]
+        around = itertools.takewhile(lambda each: each.kind != "tool", _around(run, by_id))
+        outer = [each for each in around if each.kind == "model"]
         if outer and not run.has_content():
             _stands_for(run, [outer[0]])
             continue
@@ -410,7 +412,11 @@ class _Events:
             agent,
             _end_of(run),
             content={"text": answer.text, "media": answer.media, "messages": answer.messages},
-            provenance={"response_id": answer.response_id, "price": _price(run, self._trace)},
+            provenance={
+                "params": _params_unasked(run),
+                "response_id": answer.response_id,
+                "price": _price(run, self._trace),
+            },
             metrics=_metrics(run, answer.tokens),
             extensions={
                 "reply_to": prompt_id if run.given not in (None, {}, []) else None,
@@ -465,6 +471,7 @@ class _Events:
             "system",
             ("system", run.provider or run.name),
             _end_of(run),
+            provenance={} if run.id in self._main else {"params": _params_unasked(run)},
             metrics=_metrics(run, None, is_timed_only=True),
             extensions={
                 "reply_to": reply_to,
@@ -774,6 +781,12 @@ def _params_in(request: dict[str, Any]) -> dict[str, Any]:
         for name, value in request.items()
         if name not in _NO_PARAMS and len(text_of(value)) <= _MOST_FIELD
     }
+
+
+def _params_unasked(run: Run) -> Any:
+    """The parameters of a call without a prompt, which would have them."""
+    is_asked = run.given not in (None, {}, [])
+    return None if is_asked or run.kind != "model" else bounded(run.params) or None
 
 
 def _arguments(given: Any) -> Any:

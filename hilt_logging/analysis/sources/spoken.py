@@ -49,6 +49,7 @@ def tell_said(run: Run, given: Attributes, span: Span) -> None:
         run.gave = _documents(given) or out
     elif run.kind == "embedding":
         run.given = _embedded(given) or _asked(given, span) or into
+        run.gave = None if given.has("embedding.embeddings.") else out
     else:
         run.given = _either(given, "gen_ai.input.messages", other=into)
         run.gave = _either(given, "gen_ai.output.messages", "final_result", other=out)
@@ -82,23 +83,43 @@ def _either(given: Attributes, *names: str, other: Any) -> Any:
 
 def _asked(given: Attributes, span: Span) -> list[Any]:
     told = loaded(given.take("gen_ai.input.messages"))
-    system = loaded(given.take("gen_ai.system_instructions"))
     told = [_with_media(each) for each in told] if isinstance(told, list) else told
-    indexed = given.under("gen_ai.prompt.")
-    inferred = given.under("llm.input_messages.")
+    indexed = given.under("gen_ai.prompt.", _INDEXED)
+    inferred = given.under("llm.input_messages.", ("message",))
     texts = given.under("llm.prompts.")
     found: list[Any] = []
     if isinstance(told, list) and told:
         found = told
-    elif isinstance(indexed, list):
+    elif indexed:
         found = [_indexed(each) for each in indexed]
-    elif isinstance(inferred, list):
+    elif inferred:
         found = [_inferred(each) for each in inferred]
-    elif isinstance(texts, list):
+    elif texts:
         found = [field(field(each, "prompt"), "text") or "" for each in texts]
     else:
-        found = _of_events(span, given) or rows_of(loaded(given.take("gen_ai.prompt")))
-    return [*_system(system), *found] if found else []
+        found = _of_events(span, given) or _any_turns(told, loaded(given.take("gen_ai.prompt")))
+    return [*_system(loaded(given.take(_INSTRUCTIONS))), *found] if found else []
+
+
+_INSTRUCTIONS = "gen_ai.system_instructions"
+_INDEXED = (
+    "content",
+    "finish_reason",
+    "reasoning",
+    "refusal",
+    "role",
+    "tool_call_id",
+    "tool_calls",
+)
+"""What a message of OpenLLMetry may have."""
+
+
+def _any_turns(*told: Any) -> list[Any]:
+    """What was asked in no form that is known."""
+    found: Any = next((each for each in told if each not in (None, "", [], {})), [])
+    if isinstance(found, str):
+        return [{"role": "user", "content": found}]
+    return found if isinstance(found, list) else [found]
 
 
 def _system(told: Any) -> list[Any]:
@@ -109,16 +130,16 @@ def _system(told: Any) -> list[Any]:
 
 def _answered(given: Attributes, span: Span) -> Any:
     told = loaded(given.take("gen_ai.output.messages"))
-    indexed = given.under("gen_ai.completion.")
-    inferred = given.under("llm.output_messages.")
+    indexed = given.under("gen_ai.completion.", _INDEXED)
+    inferred = given.under("llm.output_messages.", ("message",))
     texts = given.under("llm.choices.")
     if isinstance(told, list) and told:
         return [_with_media(each) for each in told]
-    if isinstance(indexed, list):
+    if indexed:
         return [_indexed(each) for each in indexed]
-    if isinstance(inferred, list):
+    if inferred:
         return [_inferred(each) for each in inferred]
-    if isinstance(texts, list):
+    if texts:
         said = [field(field(each, "completion"), "text") or "" for each in texts]
         return [{"role": "assistant", "content": each} for each in said]
     choices = [each for each in map(_choice, _told_by_events(span, given)) if each is not None]
@@ -151,6 +172,12 @@ def _medium(given: Any) -> Any:
 def _indexed(message: Any) -> dict[str, Any]:
     """A message of OpenLLMetry, whose content may be blocks that are written as JSON."""
     content = _blocks(field(message, "content"))
+    reasoning = text(message, "reasoning")
+    if reasoning and content is None:
+        content = [{"type": "reasoning", "content": reasoning}]
+    elif reasoning:
+        said = content if isinstance(content, list) else [content]
+        content = [{"type": "reasoning", "content": reasoning}, *said]
     told = {
         "role": text(message, "role") or "assistant",
         "content": content,
@@ -186,6 +213,7 @@ def _inferred(envelope: Any) -> dict[str, Any]:
         "content": content if contents else field(message, "content"),
         "tool_calls": calls,
         "tool_call_id": text(message, "tool_call_id"),
+        "name": text(message, "name"),
     }
     return {key: each for key, each in told.items() if each or key == "content"}
 
@@ -198,6 +226,11 @@ def _inferred_block(block: Any) -> Any:
     url = field(field(field(block, "image"), "image"), "url")
     if url is not None:
         return {"type": "image_url", "image_url": {"url": url}}
+    for kind in ("audio", "video", "document"):
+        medium = field(field(block, kind), kind)
+        if field(medium, "url") is not None:
+            name = "file" if kind == "document" else kind
+            return {"type": name, **medium}
     return block
 
 
@@ -256,24 +289,28 @@ def _choice(event: tuple[str, dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _embedded(given: Attributes) -> list[str]:
-    rows = rows_of(given.under("embedding.embeddings."))
+    rows = given.under("embedding.embeddings.")
     texts = [text(field(each, "embedding"), "text") for each in rows]
     return [each for each in texts if each]
 
 
 def _documents(given: Attributes) -> list[Any]:
     told = loaded(given.take("gen_ai.retrieval.documents"))
-    if isinstance(told, list) and told:
-        return told
-    ranked = given.under("reranker.output_documents.")
-    rows = rows_of(ranked) or rows_of(given.under("retrieval.documents."))
+    if told:
+        return told if isinstance(told, list) else [told]
+    rows = given.under("reranker.output_documents.") or given.under("retrieval.documents.")
     return [_document(field(each, "document")) for each in rows]
 
 
 def _document(told: Any) -> dict[str, Any]:
+    about = loaded(field(told, "metadata"))
+    metadata = about if isinstance(about, dict) else {} if about is None else {"metadata": about}
+    for name in ("name", "url", "mime_type"):
+        if text(told, name):
+            metadata = {name: told[name], **metadata}
     return {
         "page_content": text(told, "content") or "",
         "id": text(told, "id"),
         "score": field(told, "score"),
-        "metadata": loaded(field(told, "metadata")) or {},
+        "metadata": metadata,
     }
