@@ -73,8 +73,8 @@ def stats(
     since: Time | None = None,
     until: Time | None = None,
     where: Mapping[str, Any] | None = None,
-    models: Sequence[str] = (),
-    users: Sequence[str] = (),
+    models: str | Sequence[str] = (),
+    users: str | Sequence[str] = (),
     rotated: bool = True,
     engine: str = "auto",
     spark: Any = None,
@@ -94,8 +94,8 @@ def stats(
         since: Only events of this time or later; a time without an offset is UTC.
         until: Only events before this time.
         where: Only events that have these values, as in `io.reader.read`.
-        models: Only events of one of these models, asked for or served.
-        users: Only events of one of these users.
+        models: Only events of this model, asked for or served, or of one of several.
+        users: Only events of this user, or of one of several.
         rotated: Whether a file that is named means its rotated files, too.
         engine: `python`, `duckdb`, `spark` or `spark:MASTER`; `auto` is DuckDB for much, where it is
             installed, else Python. They give the same figures.
@@ -107,7 +107,7 @@ def stats(
         MissingDependencyError: if what the engine needs is not installed.
         ReadError: for a path that is not there, if it is the only one.
     """
-    names = (by,) if isinstance(by, str) else tuple(by or ())
+    names = _texts(() if by is None else by)
     found, groups = tallied(
         paths,
         [names] if names else [],
@@ -185,8 +185,8 @@ def _question(
     since: Time | None = None,
     until: Time | None = None,
     where: Mapping[str, Any] | None = None,
-    models: Sequence[str] = (),
-    users: Sequence[str] = (),
+    models: str | Sequence[str] = (),
+    users: str | Sequence[str] = (),
     spans: Sequence[tuple[str, str, str]] = (),
     last_days: int = 0,
 ) -> Question:
@@ -207,11 +207,15 @@ def _question(
         since=_time("since", since),
         until=_time("until", until),
         where=_allowed(where or {}),
-        models=tuple(models),
-        users=tuple(users),
+        models=_texts(models),
+        users=_texts(users),
         spans=tuple(spans),
         last_days=last_days,
     )
+
+
+def _texts(values: str | Sequence[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def _time(option: str, value: Time | None) -> str | None:
