@@ -101,6 +101,8 @@ def command(
     unread = Unread()
     is_named = len(words) > 1 and not (last or user or os.path.exists(words[0]) or words[0] == "-")
     session, paths = (words[0], words[1:]) if is_named else (None, words)
+    if last and _are_piped(paths):
+        raise click.UsageError("--last reads twice, and a pipe can be read once: give a SESSION.")
     if session is None:
         most = 1 if last else _most(number, as_json)
         listed = _listed(paths, most, no_index, unread, user=user, since=since, until=until)
@@ -122,6 +124,15 @@ def command(
     sys.stdout.flush()
     _index(paths, no_index)
     return _ended(unread)
+
+
+def _are_piped(paths: tuple[str, ...]) -> bool:
+    """Whether there is some input that can be read only once."""
+    places = ("/dev/stdin" if path == "-" else path for path in paths)
+    return any(
+        os.path.exists(each) and not (os.path.isfile(each) or os.path.isdir(each))
+        for each in places
+    )
 
 
 def _most(number: int | None, as_json: bool) -> int:
@@ -162,7 +173,7 @@ def _told(
         return found
     known = _beginning(session, paths)
     if len(known) != 1:
-        _complain_of(session, known)
+        _complain_of(session, known, is_whole=_are_piped(paths))
         return 2 if known else FAILED
     return conversation(paths, known[0], report=unread, **options)
 
@@ -178,9 +189,10 @@ def _beginning(prefix: str, paths: tuple[str, ...]) -> list[str]:
     return session_ids(paths, prefix, report=lambda error: None) if prefix else []
 
 
-def _complain_of(session: str, known: list[str]) -> None:
+def _complain_of(session: str, known: list[str], *, is_whole: bool) -> None:
     if not known:
-        complain(f"There is no session {session!r} in these files")
+        why = "; of a pipe, which is read once, only a whole id is found" if is_whole else ""
+        complain(f"There is no session {session!r} in these files{why}")
         return
     shown = ", ".join(known[:_MOST_LISTED]) + (", ..." if len(known) > _MOST_LISTED else "")
     complain(f"{len(known):,} sessions begin with {session!r}: {shown}")

@@ -249,6 +249,18 @@ def test_standard_input(in_shell, log):
     assert "\n  Hi\n" in done.stdout
 
 
+def test_pipe_is_read_once(in_shell, log):
+    """What needs a second reading is refused of a pipe, and not told to be lacking; a file has it."""
+    last = in_shell("show", "--last", "-", input=log.read_text())
+    assert (2, "") == (last.returncode, last.stdout)
+    assert "a pipe can be read once" in last.stderr
+    begin = in_shell("show", "conv-", "-", input=log.read_text())
+    assert (1, "") == (begin.returncode, begin.stdout)
+    assert "of a pipe, which is read once, only a whole id is found" in begin.stderr
+    with open(log, "rb") as file:
+        assert 0 == in_shell("show", "--last", "-", stdin=file).returncode
+
+
 def test_lines_of_standard_input_that_are_no_events(in_shell, log):
     """What is no event on standard input costs none that follows it."""
     torn, lines = '{"session_id":"conv-1","torn\n', log.read_text()
