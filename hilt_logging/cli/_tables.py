@@ -44,9 +44,11 @@ def usd(value: float | None) -> str:
     """Return an amount of money; a small one with more digits."""
     if value is None:
         return NOTHING
-    if abs(value) >= _MOST_USD:  # its digits would take the room of all other columns
+    if value < 0:
+        return f"-{usd(-value)}"
+    if value >= _MOST_USD:  # its digits would take the room of all other columns
         return f"${value:.3g}"
-    return f"${value:,.2f}" if abs(value) >= 1 or not value else f"${value:.4f}"
+    return f"${value:,.2f}" if value >= 1 or not value else f"${value:.4f}"
 
 
 def short(value: int | None) -> str:

@@ -149,7 +149,12 @@ def test_length(hilt_log, log, period, length):
 
 def test_new_costs(hilt_log, tmp_path, an_event):
     """A group is new where there was none; a figure is where it was 0, and not where it was not known."""
-    costs = {"free": (0.0, 2.0), "unknown": (None, 2.0), "absent": (None, 2.0)}
+    costs = {
+        "free": (0.0, 2.0),
+        "unknown": (None, 2.0),
+        "absent": (None, 2.0),
+        "repaid": (-1_000.0, -1_000.5),
+    }
     lines = [
         an_event(
             event_id=f"{model}{day}",
@@ -172,7 +177,8 @@ def test_new_costs(hilt_log, tmp_path, an_event):
         "absent 0 1 $0.00 $2.00 +$2.00 new",
         "free 1 1 $0.00 $2.00 +$2.00 -",
         "unknown 1 1 - $2.00 - -",
-    ] == told("--by", "model")[-3:]
+        "repaid 1 1 -$1,000.00 -$1,000.50 -$0.5000 -0.1",
+    ] == told("--by", "model")[-4:]
     assert "cost $0.00 $2.00 +$2.00 new" in told("--model", "free")
     assert "cost - $2.00 - -" in told("--model", "unknown")
 
