@@ -38,6 +38,8 @@ _STATUS = re.compile(r"\bError code: (\d{3})\b")
 _TRACEBACK = "Traceback (most recent call last)"
 _MOST_STATE = 4_000
 _MOST_FIELD = 2_000
+_MOST_OPEN = 1_000
+"""How many calls of a tool without a result are compared with a run of it."""
 _DEEPEST = 200
 _QUERY = ("query", "question", "input", "text")
 
@@ -282,6 +284,7 @@ class _Events:
             self._session_source = "request"
         self._asked: dict[str, tuple[str, ToolCall]] = {}
         self._given: set[str] = set()
+        self._open: dict[str, dict[str, ToolCall]] = {}
         self._main: dict[str, str] = {}
         self._last: str | None = None
 
@@ -376,15 +379,26 @@ class _Events:
             return
         asked_by = place.follows.removesuffix(".completion")
         for number_, each in enumerate(_calls_said_last(turns), 1):
-            if each.get("id"):
+            if each.get("id") and each["id"] not in self._asked:
                 call = ToolCall(each["name"], each["id"], each.get("arguments"))
-                self._asked.setdefault(each["id"], (f"{asked_by}.tool_call.{number_}", call))
+                self._ask(f"{asked_by}.tool_call.{number_}", call)
+
+    def _ask(self, tool_id: str, call: ToolCall) -> None:
+        call_id = call.call_id or ""
+        self._asked[call_id] = tool_id, call
+        if call_id not in self._given:
+            self._open.setdefault(call.name or "", {})[call_id] = call
+
+    def _give(self, call_id: str, call: ToolCall | None) -> None:
+        self._given.add(call_id)
+        if call is not None:
+            self._open.get(call.name or "", {}).pop(call_id, None)
 
     def _result_told(self, run: Run, index: int, result: dict[str, Any]) -> Event:
         call_id = result.get("id") or ""
         reply_to, call = self._asked.get(call_id, (None, None))
         given = result.get("response")
-        self._given.add(call_id)
+        self._give(call_id, call)
         name = (call.name if call else None) or "tool"
         return self._event(
             run,
@@ -439,7 +453,7 @@ class _Events:
         for index, call in enumerate(answer.tool_calls, 1):
             tool_id = f"{run.id}.tool_call.{index}"
             if call.call_id and not call.server:
-                self._asked[call.call_id] = tool_id, call
+                self._ask(tool_id, call)
             tool = {"name": call.name, "call_id": call.call_id, "server": call.server or None}
             yield self._event(
                 run,
@@ -507,7 +521,7 @@ class _Events:
             reply_to = event["event_id"]
             yield event
         if call_id:
-            self._given.add(call_id)
+            self._give(call_id, call)
         if run.error is not None:
             yield self._error(run, reply_to)
         elif run.ended is not None or run.gave is not None:
@@ -533,10 +547,10 @@ class _Events:
 
     def _meant(self, name: str, arguments: Any) -> str | None:
         """The call that a run of a tool stands for, where it does not say so itself."""
+        calls = list(itertools.islice(self._open.get(name, {}).items(), _MOST_OPEN))
         for is_same in (_are_equal, _are_of):
-            for call_id, (_, call) in self._asked.items():
-                is_open = call_id not in self._given and call.name == name
-                if is_open and is_same(arguments, call.arguments):
+            for call_id, call in calls:
+                if is_same(arguments, call.arguments):
                     return call_id
         return None
 

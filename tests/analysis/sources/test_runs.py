@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 
 from collections import Counter
 
@@ -81,6 +82,36 @@ def test_deeper():
         runs[0].tokens = runs[1].tokens = TOKENS
         runs[2].tokens = None
         assert {"c": (3, None)} == calls(*order)
+
+
+def test_many_open_calls(monkeypatch):
+    """A run of a tool is compared with so many calls at most, and not with those that have a result."""
+    compared = []
+    monkeypatch.setattr("hilt_logging.analysis.sources.runs._MOST_OPEN", 2)
+    monkeypatch.setattr(
+        "hilt_logging.analysis.sources.runs._are_of",
+        lambda given, asked: compared.append(asked) or given == asked,
+    )
+
+    def asking(number):
+        function = {"name": "f", "arguments": json.dumps({"number": number})}
+        calls = [{"id": f"c{number}", "type": "function", "function": function}]
+        return a_run(f"m{number}", gave={"role": "assistant", "content": None, "tool_calls": calls})
+
+    def running(number):
+        return a_run(f"t{number}", "tool", given={"number": number}, call_id=None)
+
+    runs = [asking(0), asking(1), asking(2), running(7), running(0), running(2)]
+    for run in runs[3:]:
+        run.name = "f"
+    events, _ = told(*runs)
+    replies = {
+        each["provenance"]["run_id"]: each["extensions"]["reply_to"]
+        for each in events
+        if each["action"] == "tool_result"
+    }
+    assert {"t7": "t7.tool_call", "t0": "m0.tool_call.1", "t2": "m2.tool_call.1"} == replies
+    assert [{"number": 0}, {"number": 1}] == compared
 
 
 def test_circles():
