@@ -35,7 +35,7 @@ class Rate(msgspec.Struct, kw_only=True):
         of_after: Of how many.
         after: Which part this is; None of nothing.
         difference: How much more it is after.
-        low: Chance gives no less than this difference, 95 times in 100, as in `difference_between`.
+        low: What is behind it is no less than this, 95 times in 100, as in `difference_between`.
         high: Nor more than this.
         is_within_chance: Whether there may be no difference; None where one can't be told.
     """
