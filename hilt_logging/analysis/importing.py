@@ -263,7 +263,7 @@ class _Import:
         self._paths.append((source, path))
         number = len(self._paths) - 1
         for line, value in values(refused):
-            if not source.is_one(value):
+            if value and not source.is_one(value):
                 refused(f"not what is exported by {source.NAME}", line)
                 continue
             for piece in source.pieces_of(value, self.lost):
@@ -299,7 +299,7 @@ def _peeked(
             raise _NotFoundError
 
     try:
-        first = next((each.value for each in values_in(noted(), refused)), None)
+        first = next((each.value for each in values_in(noted(), refused) if each.value), None)
     except _NotFoundError:
         first = None
     except ReadError as error:

@@ -196,7 +196,7 @@ def run_of(span: Span, moment: _Moment, lost: Counter[str]) -> Run | None:
     _mend(span["attributes"], lost)
     given = Attributes(span["attributes"])
     kind = _kind(given, span)
-    if kind is None:
+    if kind is None or given.value("logfire.span_type") == "pending_span":
         return None
     run = Run(
         id=span["id"],

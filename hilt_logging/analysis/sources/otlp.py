@@ -26,7 +26,7 @@ __all__ = ["NAME", "events_of", "is_one", "pieces_of"]
 
 NAME = "otlp"
 
-_RESOURCES = ("resource_spans", "resource_logs", "resource_metrics", "batches")
+_RESOURCES = ("resource_spans", "resource_logs", "resource_metrics", "resource_profiles", "batches")
 _ENVELOPES = ("trace", "result")
 _SCOPES = ("scope_spans", "instrumentation_library_spans", "scope_logs")
 _LAST = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
@@ -65,9 +65,10 @@ def pieces_of(value: dict[str, Any], lost: Counter[str]) -> Iterator[Piece]:
             origin = _origin(resource, scope)
             for record in items(scope, "log_records"):
                 yield from _log(record, origin, lost)
-    metrics = len(items(value, "resource_metrics"))
-    if metrics:
-        lost["resources with metrics"] += metrics
+    for kind in ("metrics", "profiles"):
+        count = len(items(value, f"resource_{kind}"))
+        if count:
+            lost[f"resources with {kind}"] += count
 
 
 def _scopes(resource: Any) -> list[Any]:
@@ -225,10 +226,17 @@ def _attributes(source: Any) -> dict[str, Any]:
     return found
 
 
+_PLAIN = ("stringValue", "boolValue", "doubleValue")
+
+
 def _plain(value: Any, depth: int) -> Any:
     """An `AnyValue` as JSON has it."""
     if not isinstance(value, dict) or depth > _DEEPEST:
         return None
+    if len(value) == 1:
+        ((kind, inner),) = value.items()
+        if kind in _PLAIN:
+            return inner
     array = field(value, "array_value")
     if array is not None:
         return [_plain(each, depth + 1) for each in items(array, "values")]

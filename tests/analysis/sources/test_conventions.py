@@ -188,3 +188,29 @@ def test_parameters_without_words(imported):
         "completion"
     )
     assert {"temperature": 0.5} == completion["provenance"]["params"]
+
+
+def test_what_is_not_over_yet(imported):
+    """What Logfire exports of a span when it begins is no call besides that span."""
+    begun = a_span(ASK | {"logfire.span_type": "pending_span"}, spanId=OTHER, parentSpanId=SPAN)
+    assert {"prompt": 1, "completion": 1} == imported(message(begun, a_span())).actions()
+
+
+@pytest.mark.parametrize("first", [{}, {"resourceProfiles": [{}]}, {"resourceMetrics": []}])
+def test_other_messages_first(imported, first):
+    """What a file begins with need not be spans."""
+    log = imported(first, message(a_span()), {})
+    assert ([], 1) == (log.told, log.actions()["completion"])
+
+
+def test_exported_twice(imported):
+    """A span that was exported before it was over, and in another file again, is one call."""
+    begun = a_span({k: v for k, v in CHAT.items() if "output" not in k}, endTimeUnixNano="0")
+    for spans in ((begun, a_span()), (a_span(), begun)):
+        log = imported(message(spans[0]), message(spans[1]))
+        assert {"prompt": 1, "completion": 1} == log.actions()
+        (completion,) = log.of("completion")
+        assert ("Hello", 1500) == (
+            completion["content"]["text"],
+            completion["metrics"]["latency_ms"],
+        )
