@@ -20,17 +20,21 @@ class Unread:
 
     To be given to readers as `report`, also to several that read the same: each line counts once.
 
+    Args:
+        follows: Whether files are followed, where a line may have the number of an earlier one.
+
     Attributes:
         count: How many lines and files could not be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, follows: bool = False) -> None:
         self.count = 0
+        self._follows = follows
         self._known: set[tuple[str, int]] = set()
 
     def __call__(self, error: ReadError) -> None:
         """Tell of a line that is no event, or of a file that can't be read."""
-        if error.line is not None:
+        if error.line is not None and not self._follows:
             line = (error.path, error.line)
             if line in self._known:
                 return

@@ -79,7 +79,7 @@ def command(
     from ..analysis.recent import followed, recent
 
     query = wanted(given)
-    unread = Unread()
+    unread = Unread(follows=follow)
     options: dict[str, Any] = {
         "keys": keys,
         "key_store": key_store,

@@ -161,6 +161,19 @@ def test_follow(log, lines):
     assert [19, 20, 40, 41] == numbers(b"".join(seen).decode())
 
 
+def test_lines_that_are_no_events_on_the_way(log, lines):
+    """Each is told, also where it has the number that one had before the log was rotated."""
+    with following("-n", "1", log) as program:
+        program.stdout.readline()
+        for number in (40, 41):
+            os.rename(log, f"{log}.1")
+            log.write_bytes(b"torn\n" + lines(number))
+            assert [number] == numbers(program.stdout.readline().decode())
+        program.send_signal(2)
+        program.wait(30)
+        assert 2 == program.stderr.read().count(b"line 1: not an event")
+
+
 def test_log_that_comes_later(tmp_path, lines):
     """A log that is not there yet is waited for."""
     log = tmp_path / "later.jsonl"
