@@ -207,6 +207,8 @@ class _Import:
         values_in: Callable[..., Iterator[Value]] = values_of
         if file.stem.endswith(".csv"):
             values_in = csv_rows
+        else:
+            values_in, blocks = _form_of(blocks)
         first, blocks = _peeked(blocks, values_in)
         source = self._source_of(first)
         if source is not None:
@@ -281,6 +283,19 @@ class _Import:
                 data = encode(whole_event)
                 if not self._shelf.put(whole_event["timestamp"], whole_event["event_id"], data):
                     self.lost["events with an id that another event has"] += 1
+
+
+def _form_of(
+    blocks: Iterator[bytes],
+) -> tuple[Callable[..., Iterator[Value]], Iterator[bytes]]:
+    """What reads a file whose name does not say that it is CSV, and the file as it was."""
+    try:
+        first = next(blocks, b"")
+    except ReadError as error:
+        return values_of, _then([], error)
+    names = first.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0].strip(b"\r").split(b",")
+    is_table = len(names) > 1 and {each.strip(b'"') for each in names} >= {b"id"}
+    return csv_rows if is_table else values_of, itertools.chain((first,), blocks)
 
 
 def _peeked(

@@ -193,7 +193,7 @@ def events_of(
         session=session or trace_id or "unknown",
         is_named=session is not None,
         user=_first(every, "user_id"),
-        runs=[_run(each, whole_trace) for each in observed],
+        runs=[_run(each, whole_trace, lost) for each in observed],
         feedback=[_feedback(each) for each in found["score"].values()],
     )
     if whole_trace and not any(_tells(run) for run in trace.runs):
@@ -276,7 +276,7 @@ def _metadata(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run(given: dict[str, Any], trace: dict[str, Any]) -> Run:
+def _run(given: dict[str, Any], trace: dict[str, Any], lost: Counter[str]) -> Run:
     metadata = _metadata(given)
     attributes = field(metadata, "attributes")
     kind = _KINDS.get((text(given, "type") or "").upper(), "step")
@@ -288,6 +288,10 @@ def _run(given: dict[str, Any], trace: dict[str, Any]) -> Run:
     asked = call_fields(None, metadata, given.get("model_parameters"))
     request_model = asked["request_model"] or text(attributes, "gen_ai.request.model")
     is_priced = kind in ("model", "embedding")
+    more = {**_more(given, trace), "attributes": _own_attributes(attributes)}
+    if not is_priced and (tokens or cost):
+        lost["tokens and costs of what is no call of a model"] += 1
+        more |= {"tokens": tokens, "cost_usd": cost}
     return Run(
         id=str(given["id"]),
         kind=kind,
@@ -310,7 +314,7 @@ def _run(given: dict[str, Any], trace: dict[str, Any]) -> Run:
         call_id=text(metadata, "tool_call_id") or text(given.get("input"), "tool_call_id"),
         tags=items(trace, "tags") or items(given, "tags", "trace_tags"),
         metadata=_own(metadata),
-        more={**_more(given, trace), "attributes": _own_attributes(attributes)},
+        more=more,
     )
 
 

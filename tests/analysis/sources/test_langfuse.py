@@ -253,6 +253,15 @@ def test_csv(imported, tmp_path):
     assert before == imported(tmp_path / "rows.csv").path.read_bytes()
 
 
+def test_csv_by_another_name(imported, tmp_path):
+    """That a file is CSV is seen in it, where its name does not say so, as of standard input."""
+    for name in ("rows", "rows.csv"):
+        rows = "id,traceId,type,startTime,output\no1,t1,SPAN,2026-11-23T07:00:00Z,Hello\n"
+        (tmp_path / name).write_text(rows, "utf-8-sig")
+        (answer,) = imported(tmp_path / name).of("completion")
+        assert "Hello" == answer["content"]["text"]
+
+
 def test_parquet(imported, tmp_path):
     """A file of Parquet is the same as the pages of the API."""
     before = imported(OBSERVATIONS).path.read_bytes()
@@ -375,6 +384,16 @@ def test_cost(imported):
     assert {"source": "langfuse"} == answer["provenance"]["price"]
     (answer,) = imported(an_observation(costDetails={}, totalCost=0)).of("completion")
     assert "cost_usd" not in answer["metrics"]
+
+
+def test_cost_of_a_tool(imported):
+    """What a tool cost is no cost of a model: it is kept with the tool, and told."""
+    tool = an_observation(id="o2", type="TOOL", model=None, costDetails={"total": 0.01})
+    log = imported(an_observation(), tool)
+    assert not any("cost_usd" in each.get("metrics", {}) for each in log)
+    (result,) = log.of("tool_result")
+    assert 0.01 == result["extensions"]["imported"]["cost_usd"]
+    assert {"tokens and costs of what is no call of a model": 1} == log.done.lost
 
 
 def test_older_usage(imported):
