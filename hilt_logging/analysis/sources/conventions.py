@@ -18,6 +18,7 @@ from typing import Any
 from ...integrations._fields import field, items, text
 from ...integrations._providers import provider_of_url
 from .attributes import Attributes, loaded, mended
+from .langfuse import tokens_of_details
 from .runs import Feedback, Run, number, whole
 from .spoken import TURNS, body_of, tell_said
 
@@ -137,6 +138,7 @@ _TOKENS = {
 }
 _SUMS = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
 _COSTS = ("gen_ai.usage.cost", "operation.cost", "llm.cost.total")
+_PARTS_OF_COST = ("llm.cost.prompt", "llm.cost.completion")
 _USAGE = "langfuse.observation.usage_details"
 _DETAILS = "gen_ai.client.inference.operation.details"
 _MESSAGES = (
@@ -388,11 +390,11 @@ def _tokens(given: Attributes) -> dict[str, int] | None:
         return None
     counts = {name: whole(given.take(*names)) for name, names in _TOKENS.items()}
     total = next((n for n in map(whole, map(given.value, _SUMS)) if n is not None), None)
-    usage = loaded(given.take(_USAGE))
     prompt, completion = counts.pop("prompt"), counts.pop("completion")
     if prompt is None and completion is None:
-        prompt, completion = whole(field(usage, "input")), whole(field(usage, "output"))
-    if prompt is None and completion is None:
+        used = tokens_of_details(_object(given, _USAGE))
+        if used is not None:
+            return used
         if total is None:
             return None
         prompt = total
@@ -407,9 +409,14 @@ def _tokens(given: Attributes) -> dict[str, int] | None:
 
 
 def _cost(given: Attributes) -> float | None:
-    details = loaded(given.take("langfuse.observation.cost_details"))
-    told = number(given.take(*_COSTS))
-    found = number(field(details, "total")) if told is None else told
+    found = number(given.take(*_COSTS))
+    details = _object(given, "langfuse.observation.cost_details") if found is None else {}
+    if found is None:
+        found = number(details.get("total"))
+    if found is None:
+        told = details or {name: given.take(name) for name in _PARTS_OF_COST}
+        parts = [cost for each in told.values() if (cost := number(each)) is not None]
+        found = sum(parts) if parts else None
     return found if found is not None and found >= 0 else None
 
 

@@ -21,7 +21,7 @@ from .runs import Feedback, Run, Trace, events_in, moment, number, whole
 from .shelf import Piece
 
 
-__all__ = ["NAME", "events_of", "is_one", "pieces_of"]
+__all__ = ["NAME", "events_of", "is_one", "pieces_of", "tokens_of_details"]
 
 NAME = "langfuse"
 
@@ -376,7 +376,7 @@ def _tokens(given: dict[str, Any]) -> dict[str, int] | None:
     if not isinstance(details, dict) or not details:
         details = given.get("provided_usage_details")
     if isinstance(details, dict) and details:
-        return _of_details(details)
+        return tokens_of_details(details)
     told = (given.get("usage"), given)
     prompt = _counted(told, "input", "prompt_tokens", "input_tokens")
     completion = _counted(told, "output", "completion_tokens", "output_tokens")
@@ -389,9 +389,9 @@ def _counted(told: Iterable[Any], *names: str) -> int | None:
     return next((count for count in found if count is not None), None)
 
 
-def _of_details(details: dict[str, Any]) -> dict[str, int] | None:
+def tokens_of_details(details: dict[str, Any]) -> dict[str, int] | None:
     """
-    What was used, by kind: what is cached is not in `input` again, unless `total` says so.
+    Return what was used, by kind: what is cached is not in `input` again, unless `total` says so.
 
     Raw counts of OpenAI's are as OpenAI has them.
     """

@@ -214,3 +214,29 @@ def test_exported_twice(imported):
             completion["content"]["text"],
             completion["metrics"]["latency_ms"],
         )
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens", "cost"),
+    [
+        (
+            {
+                "langfuse.observation.usage_details": json.dumps(
+                    {"input": 10, "output": 4, "cache_read_input_tokens": 90}
+                ),
+                "langfuse.observation.cost_details": json.dumps({"input": 0.25, "output": 0.5}),
+            },
+            {"prompt": 100, "completion": 4, "total": 104, "cached": 90},
+            0.75,
+        ),
+        ({"llm.cost.prompt": 0.25, "llm.cost.completion": 0.5}, None, 0.75),
+        ({"llm.cost.prompt": 0.25, "llm.cost.total": 1.0}, None, 1.0),
+    ],
+)
+def test_parts_of_a_sum(imported, told, tokens, cost):
+    """What a call took and cost by kind is summed up, where no sum is told."""
+    (completion,) = imported(message(a_span(ASK | told))).of("completion")
+    assert (tokens, cost) == (
+        completion["metrics"].get("tokens"),
+        completion["metrics"]["cost_usd"],
+    )
