@@ -377,16 +377,16 @@ def _tokens(given: dict[str, Any]) -> dict[str, int] | None:
         details = given.get("provided_usage_details")
     if isinstance(details, dict) and details:
         return tokens_of_details(details)
-    told = (given.get("usage"), given)
-    prompt = _counted(told, "input", "prompt_tokens", "input_tokens")
-    completion = _counted(told, "output", "completion_tokens", "output_tokens")
-    total = _counted(told, "total", "total_tokens")
+    prompt = _counted(given, "input", "prompt_tokens", "input_tokens", "input_usage")
+    completion = _counted(given, "output", "completion_tokens", "output_tokens", "output_usage")
+    total = _counted(given, "total", "total_tokens", "total_usage")
     return _sums(prompt, completion, {}, total) if prompt or completion or total else None
 
 
-def _counted(told: Iterable[Any], *names: str) -> int | None:
-    found = (whole(field(each, name)) for each in told for name in names)
-    return next((count for count in found if count is not None), None)
+def _counted(given: dict[str, Any], short: str, *names: str) -> int | None:
+    told = given.get("usage")
+    found = [field(told, short), *(field(each, name) for each in (told, given) for name in names)]
+    return next((count for each in found if (count := whole(each)) is not None), None)
 
 
 def tokens_of_details(details: dict[str, Any]) -> dict[str, int] | None:

@@ -216,9 +216,17 @@ def _count_lost(run: dict[str, Any], lost: Counter[str]) -> None:
     attachments = run.get("attachments")
     if isinstance(attachments, dict) and attachments:
         lost["attachments"] += len(attachments)
+    for each in (items(run.get("inputs"), "messages"), items(run.get("outputs"), "generations")):
+        if len(each) > 1 and all(isinstance(row, list) and not _is_pair(row) for row in each):
+            lost["prompts and answers beside the first of a call that had several"] += len(each) - 1
     for name in ("inputs", "outputs"):
         if not run.get(name) and run.get(f"{name}_s3_urls"):
             lost["inputs and outputs that are in another place"] += 1
+
+
+def _is_pair(row: list[Any]) -> bool:
+    """Whether it is a message: a role and what was said."""
+    return len(row) == 2 and isinstance(row[0], str)
 
 
 def _is_empty(outputs: Any) -> bool:

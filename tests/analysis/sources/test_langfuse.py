@@ -432,6 +432,13 @@ def test_older_names(imported):
     assert 0.1 == answer["metrics"]["cost_usd"]
 
 
+def test_numbers_that_are_no_tokens(imported):
+    """A number that was asked or answered is no count of tokens."""
+    (answer,) = imported(an_observation(input=5, output="7")).of("completion")
+    assert {"latency_ms": 1500} == answer["metrics"]
+    assert "7" == answer["content"]["text"]
+
+
 def test_agent_that_is_a_call(imported):
     """An observation of another kind that has a model and tokens is a call, if none is within it."""
     agent = an_observation(type="AGENT", usageDetails={"input": 1, "output": 2})

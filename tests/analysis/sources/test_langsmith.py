@@ -326,6 +326,17 @@ def test_metadata_as_text(imported):
     assert {"c9"} == {each["session_id"] for each in log}
 
 
+def test_several_at_once(imported):
+    """Of several conversations in one call the first is carried over, and the others are told."""
+    asked = [[{"role": "user", "content": word}] for word in "ab"]
+    answers = {"generations": [[{"text": "A"}], [{"text": "B"}]]}
+    log = imported(a_run(inputs={"messages": asked}, outputs=answers))
+    assert ["a", "A"] == [each["content"]["text"] for each in log]
+    assert {"prompts and answers beside the first of a call that had several": 2} == log.done.lost
+    pairs = [["human", "a"], ["ai", "b"]]
+    assert {} == imported(a_run(inputs={"messages": pairs})).done.lost
+
+
 def test_own_fields_of_extra(imported):
     """What people put beside the metadata is kept."""
     extra = {"metadata": {}, "shop": "s7"}
