@@ -574,7 +574,9 @@ class _Events:
             yield self._error(run, event["event_id"])
 
     def _embedding(self, run: Run) -> Iterator[Event]:
-        asked = asked_in(run.given)
+        several = items(run.given, "texts", "documents")
+        asked = asked_in(several if all(isinstance(each, str) for each in several) else None)
+        asked = asked if asked.turns else asked_in(run.given)
         texts = [each for turn in asked.turns for each in turn["parts"] if each["type"] == "text"]
         if run.gave not in (None, {}, []):
             self._lost["outputs of embeddings"] += 1
@@ -831,7 +833,7 @@ def _documents(gave: Any) -> list[Any]:
     value = unwrapped(gave)
     if isinstance(value, dict):
         found = items(value, "documents", "output", "results", "matches")
-        value = found or [value]
+        value = found or [value["output"] if set(value) == {"output"} else value]
     rows = value if isinstance(value, list) else [] if value is None else [value]
     return [_document(unwrapped(each)) for each in rows]
 
@@ -839,7 +841,7 @@ def _documents(gave: Any) -> list[Any]:
 def _document(found: Any) -> Any:
     if isinstance(found, str):
         return {"text": found}
-    if isinstance(found, dict) and "page_content" in found:
+    if isinstance(found, dict) and field(found, "page_content") is not None:
         score = number(found.get("score"))
         return {**document(found), **({} if score is None else {"score": score})}
     return bounded(found) if isinstance(found, dict) else {"text": text_of(found)}

@@ -190,3 +190,27 @@ def test_numbers():
     assert [None] * 6 == [number(each) for each in (None, "x", True, "nan", 10**400, float("inf"))]
     assert [3, 3, 0] == [whole(3), whole("3"), whole(0.0)]
     assert [None] * 4 == [whole(each) for each in (-1, 0.5, "x", 2**60)]
+
+
+@pytest.mark.parametrize(
+    ("gave", "documents"),
+    [
+        ([{"pageContent": "x", "metadata": {"s": 1}}], [{"text": "x", "metadata": {"s": 1}}]),
+        ({"documents": [{"page_content": "x", "score": 0.5}]}, [{"text": "x", "score": 0.5}]),
+        ({"output": "x"}, [{"text": "x"}]),
+        ({"output": ["x", {"title": "y"}]}, [{"text": "x"}, {"title": "y"}]),
+        ({"answer": "x"}, [{"answer": "x"}]),
+    ],
+)
+def test_documents(gave, documents):
+    """Documents are those of LangChain in Python and in JavaScript, texts, or whatever was found."""
+    ((event,), _) = told(a_run("a", "retriever", gave=gave))
+    assert documents == event["extensions"]["documents"]
+
+
+@pytest.mark.parametrize("given", [["x", "y"], {"texts": ["x", "y"]}, {"input": ["x", "y"]}])
+def test_texts_of_an_embedding(given):
+    """The texts that were embedded are told one by one."""
+    ((event,), _) = told(a_run("a", "embedding", given=given, gave=None))
+    (message,) = event["content"]["messages"]
+    assert ["x", "y"] == [each["content"] for each in message["parts"]]
