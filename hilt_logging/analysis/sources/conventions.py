@@ -229,14 +229,15 @@ _WRITTEN = (
 
 
 def _mend(attributes: dict[str, Any], lost: Counter[str]) -> None:
-    """Read what a limit of its exporter cut in the middle."""
+    """Read what is JSON, also where a limit of its exporter cut it in the middle."""
     for name in _WRITTEN:
         value = attributes.get(name)
-        if isinstance(value, str) and isinstance(loaded(value), str):
-            found = mended(value) if value.lstrip()[:1] in ("[", "{") else None
-            if found:
-                attributes[name] = found
-                lost["attributes that end in the middle: what is there was read"] += 1
+        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+            found = loaded(value)
+            if isinstance(found, str):
+                found = mended(value)
+                lost["attributes that end in the middle: what is there was read"] += bool(found)
+            attributes[name] = found or value
 
 
 _HOW = ("gen_ai.operation.name", "llm.request.type")
