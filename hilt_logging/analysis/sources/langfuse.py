@@ -71,6 +71,8 @@ _IN_JSON = (
 """What a storage export or a file of CSV has as text."""
 _UPPER = str.maketrans({letter: f"_{letter.lower()}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
 _DEEPEST = 8
+_MOST_ROWS = 64
+"""In how many rows of a page one of Langfuse's is looked for."""
 
 
 def is_one(value: dict[str, Any]) -> bool:
@@ -83,8 +85,8 @@ def is_one(value: dict[str, Any]) -> bool:
             return any(name in value["meta"] for name in ("totalItems", "cursor", "limit"))
     else:
         rows = next((value[n] for n in ("traces", "observations", "scores") if value.get(n)), None)
-    first = rows[0] if isinstance(rows, list) and rows else None
-    return isinstance(first, dict) and _kind(first) is not None
+    found = rows[:_MOST_ROWS] if isinstance(rows, list) else []
+    return any(isinstance(row, dict) and _kind(row) is not None for row in found)
 
 
 def _is_manifest(value: dict[str, Any]) -> bool:

@@ -55,6 +55,8 @@ _JUDGED = frozenset({
     "feedback_source", "session_id", "start_time", "user_id",
 })  # fmt: skip
 _PAGES = ("runs", "items", "feedback")
+_MOST_ROWS = 64
+"""In how many rows of a page one of LangSmith's is looked for."""
 _DEEPEST = 100
 
 
@@ -65,7 +67,8 @@ def is_one(value: dict[str, Any]) -> bool:
     rows = next((value[name] for name in _PAGES if isinstance(value.get(name), list)), None)
     if rows is None or (not rows and "items" in value and "next_cursor" not in value):
         return False
-    return not rows or (isinstance(rows[0], dict) and is_one(rows[0]))
+    found = [row for row in rows[:_MOST_ROWS] if isinstance(row, dict)]
+    return not rows or any(_is_run(row) or _is_feedback(row) for row in found)
 
 
 def _is_run(value: dict[str, Any]) -> bool:
@@ -131,7 +134,9 @@ def events_of(
     for each in parts:
         found = runs if _is_run(each) else judged
         new = {name: value for name, value in each.items() if value is not None}
-        found[each["id"]] = found.get(each["id"], {}) | new
+        old = found.get(each["id"], {})
+        is_newer = "end_time" in new or "end_time" not in old
+        found[each["id"]] = old | new if is_newer else new | old
     ordered = sorted(runs.values(), key=lambda run: text(run, "dotted_order") or "")
     root = next((run for run in ordered if _parent(run) is None), None)
     every = [root, *ordered] if root else ordered

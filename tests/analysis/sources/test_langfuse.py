@@ -492,3 +492,12 @@ def test_not_langfuse(imported, tmp_path):
     log = imported(folder)
     assert 2 == log.done.faults
     assert {"It is nothing that can be imported"} == {each.reason for each in log.told}
+
+
+def test_odd_row_of_a_page(imported):
+    """A row that is something else costs none of the others on its page."""
+    log = imported({"data": [{"x": 1}, an_observation()], "meta": {}})
+    assert (2, {"objects that are no traces, observations or scores": 1}) == (
+        len(log),
+        log.done.lost,
+    )

@@ -373,8 +373,24 @@ def test_on_its_way(imported):
     assert ["prompt"] == [each["action"] for each in log]
 
 
+def test_exported_on_its_way_and_again(imported):
+    """Of a run that was exported before its end and after it the latter counts, in any order."""
+    before = a_run(end_time=None, outputs=None, status="pending", total_tokens=5)
+    after = a_run(status="success", total_tokens=9)
+    for rows in ((before, after), (after, before)):
+        (answer,) = imported(*rows).of("completion")
+        assert {"total": 9} == answer["metrics"]["tokens"]
+        assert "status" not in answer["extensions"]["imported"]
+
+
 def test_unknown_fields(imported):
     """What has no place is kept where it is small, and counted where it is not."""
     log = imported(a_run(reference_example_id="e1", notes="x" * 3000))
     assert "e1" == log.of("completion")[0]["extensions"]["imported"]["reference_example_id"]
     assert {"fields of more than 2,000 characters": 1} == log.done.lost
+
+
+def test_odd_row_of_a_page(imported):
+    """A row that is something else costs none of the others on its page."""
+    log = imported({"runs": [{"x": 1}, a_run()]})
+    assert (2, {"objects that are neither runs nor feedback": 1}) == (len(log), log.done.lost)
