@@ -17,6 +17,7 @@ from typing import Any
 
 from ...integrations._fields import field, items, text
 from ...integrations._providers import provider_of_url
+from . import vercel
 from .attributes import Attributes, loaded, mended
 from .langfuse import tokens_of_details
 from .runs import Feedback, Run, number, whole
@@ -93,12 +94,14 @@ _SESSIONS = (
     "traceloop.association.properties.chat_id",
     "langsmith.metadata.session_id",
     "langsmith.metadata.thread_id",
+    "ai.telemetry.metadata.sessionId",
     "thread.id",
 )
 _USERS = (
     "user.id",
     "enduser.id",
     "langfuse.user.id",
+    "ai.telemetry.metadata.userId",
     "traceloop.association.properties.user_id",
 )
 _TOKENS = {
@@ -107,18 +110,24 @@ _TOKENS = {
         "gen_ai.usage.prompt_tokens",
         "llm.token_count.prompt",
         "llm.usage.prompt_tokens",
+        "ai.usage.inputTokens",
+        "ai.usage.promptTokens",
+        "ai.usage.tokens",
     ),
     "completion": (
         "gen_ai.usage.output_tokens",
         "gen_ai.usage.completion_tokens",
         "llm.token_count.completion",
         "llm.usage.completion_tokens",
+        "ai.usage.outputTokens",
+        "ai.usage.completionTokens",
     ),
     "cached": (
         "gen_ai.usage.cache_read.input_tokens",
         "gen_ai.usage.cache_read_input_tokens",
         "gen_ai.usage.details.cache_read_tokens",
         "llm.token_count.prompt_details.cache_read",
+        "ai.usage.cachedInputTokens",
     ),
     "cache_write": (
         "gen_ai.usage.cache_creation.input_tokens",
@@ -130,6 +139,7 @@ _TOKENS = {
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
         "llm.usage.reasoning_tokens",
+        "ai.usage.reasoningTokens",
         "gen_ai.usage.details.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
     ),
@@ -252,6 +262,7 @@ def _kind(given: Attributes, span: Span) -> str | None:
     if (named or "").lower() in _KINDS:
         given.take(*_WHAT)
     known = _OPERATIONS.get(operation.lower()) or _KINDS.get((named or "").lower())
+    known = vercel.KINDS.get(given.text("ai.operationId") or "") or known
     if known is not None:
         return known
     if given.has("gen_ai.tool.name", "gen_ai.tool.call.id"):
@@ -266,7 +277,9 @@ def _kind(given: Attributes, span: Span) -> str | None:
 
 def _name(given: Attributes, kind: str) -> str | None:
     if kind == "tool":
-        return given.text("gen_ai.tool.name", "tool.name", "traceloop.entity.name")
+        return given.text(
+            "gen_ai.tool.name", "tool.name", "ai.toolCall.name", "traceloop.entity.name"
+        )
     if kind == "step":
         return given.text("traceloop.entity.name")
     return None
@@ -315,8 +328,14 @@ _ASKED_FOR = (
     "llm.request.model",
     "llm.request.model_name",
     "langfuse.observation.model.name",
+    "ai.model.id",
 )
-_SERVED = ("gen_ai.response.model", "llm.response.model", "llm.response.model_name")
+_SERVED = (
+    "gen_ai.response.model",
+    "llm.response.model",
+    "llm.response.model_name",
+    "ai.response.model",
+)
 
 
 def _tags(told: Any) -> list[Any]:
@@ -325,7 +344,9 @@ def _tags(told: Any) -> list[Any]:
 
 
 def _provider(given: Attributes) -> str | None:
-    told = given.text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+    told = given.text(
+        "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"
+    )
     address = given.peek("server.address", "gen_ai.openai.api_base")
     if told is None:
         return None
@@ -368,6 +389,7 @@ _REASONS = (
     "llm.finish_reason",
     "llm.response.finish_reason",
     "llm.response.stop_reason",
+    "ai.response.finishReason",
 )
 
 
@@ -387,7 +409,8 @@ def _finish_reason(given: Attributes) -> str | None:
 
 
 def _tokens(given: Attributes) -> dict[str, int] | None:
-    if not given.has(*_TOKENS["prompt"], *_TOKENS["completion"], *_SUMS, _USAGE):
+    told = (*_TOKENS["prompt"], *_TOKENS["completion"], *_SUMS, _USAGE)
+    if all(given.value(name) is None for name in told):
         return None
     counts = {name: whole(given.take(*names)) for name, names in _TOKENS.items()}
     total = next((n for n in map(whole, map(given.value, _SUMS)) if n is not None), None)
@@ -424,6 +447,7 @@ def _cost(given: Attributes) -> float | None:
 def _metadata(given: Attributes) -> dict[str, Any]:
     found = _object(given, "metadata")
     for prefix in (
+        "ai.telemetry.metadata.",
         "traceloop.association.properties.",
         "langfuse.trace.metadata.",
         "langfuse.observation.metadata.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...integrations._fields import decoded, field, items, text
+from . import vercel
 from .attributes import Attributes, loaded, rows_of
 from .runs import Run
 
@@ -39,9 +40,13 @@ def tell_said(run: Run, given: Attributes, span: Span) -> None:
         run.given = asked if asked else into
         run.gave = _choices(answered) if answered else out
     elif run.kind == "tool":
-        run.given = _either(given, "gen_ai.tool.call.arguments", "tool_arguments", other=into)
-        run.gave = _either(given, "gen_ai.tool.call.result", "tool_response", other=out)
-        run.call_id = given.text("gen_ai.tool.call.id", "tool_call.id", "tool.id")
+        run.given = _either(
+            given, "gen_ai.tool.call.arguments", "tool_arguments", "ai.toolCall.args", other=into
+        )
+        run.gave = _either(
+            given, "gen_ai.tool.call.result", "tool_response", "ai.toolCall.result", other=out
+        )
+        run.call_id = given.text("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id")
         if run.given is None:
             run.given = loaded(given.take("tool.parameters"))
     elif run.kind in ("retriever", "reranker"):
@@ -51,8 +56,10 @@ def tell_said(run: Run, given: Attributes, span: Span) -> None:
         run.given = _embedded(given) or _asked(given, span) or into
         run.gave = None if given.has("embedding.embeddings.") else out
     else:
-        run.given = _either(given, "gen_ai.input.messages", other=into)
-        run.gave = _either(given, "gen_ai.output.messages", "final_result", other=out)
+        run.given = _either(given, "gen_ai.input.messages", "ai.prompt", other=into)
+        run.gave = _either(
+            given, "gen_ai.output.messages", "final_result", "ai.response.text", other=out
+        )
 
 
 def _value(given: Attributes, side: str) -> Any:
@@ -97,7 +104,8 @@ def _asked(given: Attributes, span: Span) -> list[Any]:
     elif texts:
         found = [field(field(each, "prompt"), "text") or "" for each in texts]
     else:
-        found = _of_events(span, given) or _any_turns(told, loaded(given.take("gen_ai.prompt")))
+        found = _of_events(span, given) or vercel.asked(given)
+        found = found or _any_turns(told, loaded(given.take("gen_ai.prompt")))
     return [*_system(loaded(given.take(_INSTRUCTIONS))), *found] if found else []
 
 
@@ -143,7 +151,7 @@ def _answered(given: Attributes, span: Span) -> Any:
         said = [field(field(each, "completion"), "text") or "" for each in texts]
         return [{"role": "assistant", "content": each} for each in said]
     choices = [each for each in map(_choice, _told_by_events(span, given)) if each is not None]
-    return choices or told or loaded(given.take("gen_ai.completion"))
+    return choices or told or vercel.answered(given) or loaded(given.take("gen_ai.completion"))
 
 
 def _with_media(message: Any) -> Any:

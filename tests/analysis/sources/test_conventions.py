@@ -39,6 +39,7 @@ MARK, NUMBER = "a mark", 7_654_321
         "llm.invocation_parameters",
         "llm.request.model_name",
         "llm.token_count.prompt_details.cache_input",
+        "llm.token_count.prompt_details.cache_read",
         "logfire.tags",
         "metadata",
         "metadata.shop",
