@@ -45,9 +45,33 @@ def load(name):
     return [json.loads(line) for line in text.split("\n") if line]
 
 
+A_RUN = {
+    "id": "r", "trace_id": "r", "run_type": "LLM", "start_time": "2026-11-23T07:00:00Z",
+    "status": "SUCCESS", "metadata": {"thread_id": "x"}, "parent_run_ids": ["a", "b"],
+    "prompt_tokens": 2, "prompt_token_details": {"raw": {"cache_read": 1}}, "prompt_cost": 1,
+    "inputs_s3_urls": {"a": 1}, "feedback_stats": {"k": {"n": 1, "avg": 1}}, "extra": {"x": 1},
+}  # fmt: skip
+OTHER_RUNS = [
+    {"items": [A_RUN], "next_cursor": None},
+    {**A_RUN, "id": "s", "child_runs": [{**A_RUN, "id": "t", "trace_id": None}]},
+    {**A_RUN, "id": "u", "run_type": "EMBEDDING", "inputs": {"texts": ["a"]}},
+    {**A_RUN, "id": "v", "run_type": "RETRIEVER", "outputs": {"output": "x"}},
+]
+A_TRACE = {
+    "id": "t1", "timestamp": "2026-11-23T07:00:00Z", "tags": [], "public": False, "input": "a",
+    "output": "b", "latency": 2, "totalCost": 0.5, "usage": {"promptTokens": 1, "unit": "TOKENS"},
+    "metadata": {"k": 1, "attributes": {"a": 1}}, "comments": ["x"], "projectId": "p",
+}  # fmt: skip
+OTHER_OBJECTS = [
+    A_TRACE,
+    {"data": [A_TRACE, 1, None], "meta": {"page": 1}},
+    {"exportSource": "x", "files": [1]},
+    {"id": "c", "name": "k", "value": 1, "dataType": "NUMERIC", "timestamp": "2026-11-23T07:00:05Z"}
+    | {"subject": {"kind": "observation", "id": "o1", "traceId": "t1"}},
+]
 EXPORTS = {
-    "langfuse": load("langfuse_observations.json") + load("langfuse_scores.json"),
-    "langsmith": load("langsmith_runs.jsonl") + load("langsmith_feedback.jsonl"),
+    "langfuse": load("langfuse_observations.json") + load("langfuse_scores.json") + OTHER_OBJECTS,
+    "langsmith": load("langsmith_runs.jsonl") + load("langsmith_feedback.jsonl") + OTHER_RUNS,
 }
 
 
