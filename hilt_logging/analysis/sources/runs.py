@@ -232,11 +232,14 @@ def _told_apart(runs: list[Run]) -> None:
     by_id = {run.id: run for run in runs}
     models = [run for run in runs if run.kind == "model"]
     within: dict[str, list[Run]] = {}
+    own = {run.id: (bool(run.tokens), run.cost_usd is not None) for run in models}
     for run in models:
         around = itertools.takewhile(lambda each: each.kind != "tool", _around(run, by_id))
-        outer = [each for each in around if each.kind == "model"]
+        calls = [each for each in around if each.id in own]
+        outer = [each for each in calls if each.kind == "model"]
         if outer and not run.has_content():
-            _stands_for(run, [outer[0]])
+            between = calls[: calls.index(outer[0]) + 1]
+            _add_to(outer[0], run, [own[each.id] for each in between])
             continue
         for each in outer:
             within.setdefault(each.id, []).append(run)
@@ -249,6 +252,17 @@ def _told_apart(runs: list[Run]) -> None:
         root = min((each for each in roots if each.has_content()), key=_began, default=None)
         if root is not None:
             root.kind = "exchange"
+
+
+def _add_to(call: Run, run: Run, told: list[tuple[bool, bool]]) -> None:
+    """Let a run around another be the call that this is, with what several within it took."""
+    if run.tokens and not any(has_tokens for has_tokens, _ in told):
+        sums = Counter(call.tokens or {})
+        sums.update(run.tokens)
+        call.tokens = dict(sums)
+    if run.cost_usd is not None and not any(has_cost for _, has_cost in told):
+        call.cost_usd = (call.cost_usd or 0.0) + run.cost_usd
+    run.kind, run.tokens, run.cost_usd = "step", None, None
 
 
 def _stands_for(run: Run, others: list[Run]) -> None:

@@ -241,3 +241,17 @@ def test_parts_of_a_sum(imported, told, tokens, cost):
         completion["metrics"].get("tokens"),
         completion["metrics"]["cost_usd"],
     )
+
+
+def test_attempts_within_a_call(imported):
+    """What several calls of an SDK within that of a framework took is summed up, if it tells no sum."""
+    used = {name: value for name, value in CHAT.items() if "usage" in name}
+    words = {name: value for name, value in CHAT.items() if name not in used}
+    first = a_span(ASK | used, spanId="0" * 15 + "1", parentSpanId=SPAN)
+    second = a_span(ASK | used, spanId="0" * 15 + "2", parentSpanId=SPAN)
+    again = a_span(ASK | used, spanId="0" * 15 + "3", parentSpanId="0" * 15 + "2")
+    for outer, total in ((words, 20), (CHAT, 10)):
+        for spans in ((first, second, again), (again, second, first)):
+            log = imported(message(*spans, a_span(outer)))
+            told = [each["metrics"] for each in log if "tokens" in each.get("metrics", {})]
+            assert [total] == [each["tokens"]["total"] for each in told]
