@@ -255,3 +255,38 @@ def test_attempts_within_a_call(imported):
             log = imported(message(*spans, a_span(outer)))
             told = [each["metrics"] for each in log if "tokens" in each.get("metrics", {})]
             assert [total] == [each["tokens"]["total"] for each in told]
+
+
+def test_media_and_documents_of_openinference(imported):
+    """Audio in a message is a reference to it, and where a document is from stays with it."""
+    heard = "llm.input_messages.0.message.contents.0.message_content."
+    spoken = {
+        "openinference.span.kind": "LLM",
+        "llm.input_messages.0.message.role": "user",
+        heard + "type": "audio",
+        heard + "audio.audio.url": "https://media.example/a.wav",
+        heard + "audio.audio.mime_type": "audio/wav",
+    }
+    found = {
+        "retrieval.documents.0.document.content": "Tea is free.",
+        "retrieval.documents.0.document.url": "https://docs.example/tea",
+    }
+    log = imported(message(a_span(spoken), a_span(SEARCH | found, spanId=OTHER)))
+    (medium,) = log.of("prompt")[0]["content"]["media"]
+    assert "https://media.example/a.wav" in json.dumps(medium)
+    (document,) = log.of("retrieval")[0]["extensions"]["documents"]
+    assert ("Tea is free.", "https://docs.example/tea") == (
+        document["text"],
+        document["metadata"]["url"],
+    )
+
+
+def test_fields_of_a_resource(imported):
+    """The environment and the version of a service are told with its calls."""
+    told = {"deployment.environment.name": "live", "service.version": "7", "host.name": "a"}
+    spans = [{"scope": {}, "spans": [a_span()]}]
+    attributes = [{"key": name, "value": {"stringValue": value}} for name, value in told.items()]
+    resource = {"attributes": attributes}
+    log = imported({"resourceSpans": [{"resource": resource, "scopeSpans": spans}]})
+    kept = log.of("completion")[0]["extensions"]["imported"]
+    assert ("live", "7") == (kept["deployment.environment.name"], kept["service.version"])
