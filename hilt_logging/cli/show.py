@@ -262,10 +262,6 @@ def _show(found: Conversation, full: bool) -> None:
 def _head(entry: Entry, has_results: bool) -> str:
     """What stands above an entry; nothing in its text can look like it, for that is indented."""
     metrics, outcome = entry.metrics, entry.outcome
-    tokens = metrics.get("tokens")
-    usage = ""
-    if type(tokens) is dict and ("prompt" in tokens or "completion" in tokens):
-        usage = f"{tokens.get('prompt', 0)}+{tokens.get('completion', 0)} tokens"
     tool = entry.tool or {}
     is_only_results = (
         has_results
@@ -277,9 +273,9 @@ def _head(entry: Entry, has_results: bool) -> str:
     name = {"prompt": entry.by, "completion": "assistant", "unfinished": "unfinished answer"}
     words = [
         f"[{entry.number}] {_time(entry.timestamp)} {name.get(entry.kind, entry.kind)}",
-        str(tool.get("name", "")) if tool else "",
+        str(tool.get("name", "")) if tool else entry.by if entry.kind == "system" else "",
         _model(entry) if entry.kind in ("completion", "embedding", "rerank") else "",
-        usage,
+        _usage(metrics.get("tokens")),
         _cost(metrics.get("cost_usd")),
         f"{metrics['latency_ms']} ms" if "latency_ms" in metrics else "",
         outcome if outcome not in (None, "completed", "retried") else "",
@@ -290,6 +286,14 @@ def _head(entry: Entry, has_results: bool) -> str:
         words_for(entry.hidden) if entry.hidden else "",
     ]
     return _joined([word for word in words if word])
+
+
+def _usage(tokens: Any) -> str:
+    if type(tokens) is not dict:
+        return ""
+    if "prompt" in tokens or "completion" in tokens:
+        return f"{tokens.get('prompt', 0)}+{tokens.get('completion', 0)} tokens"
+    return f"{tokens['total']} tokens" if "total" in tokens else ""
 
 
 def _model(entry: Entry) -> str:

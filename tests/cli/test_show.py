@@ -273,3 +273,14 @@ def test_nobody_reads(unheard, log):
     """Where what reads the output ends early, the program does, too, without a word."""
     done = unheard("show", "conv-1", log)
     assert (141, "") == (done.returncode, done.stderr)
+
+
+def test_steps_and_sums(hilt_log, an_event, tmp_path):
+    """A step is told by who made it; tokens of which only the sum is known are told as that."""
+    step = an_event(session_id="s", action="system", actor={"type": "system", "id": "LangGraph"})
+    answer = an_event(session_id="s", action="completion", metrics={"tokens": {"total": 18}})
+    path = tmp_path / "app.jsonl"
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in (step, answer)))
+    out = hilt_log("show", "s", path).out
+    assert "system · LangGraph\n" in out
+    assert " · 18 tokens\n" in out.split("[2]")[1]
