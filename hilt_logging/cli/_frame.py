@@ -174,7 +174,14 @@ def _ended(failed: int, unread: int = UNREAD) -> Iterator[None]:
     except KeyboardInterrupt:
         raise Exit(INTERRUPTED) from None
     except Exception as error:
+        if _is_interrupt(error):
+            raise Exit(INTERRUPTED) from None
         raise Exit(_told(error, failed, unread)) from None
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """Whether it is Ctrl-C, as DuckDB tells it."""
+    return type(error) is RuntimeError and str(error) == "Query interrupted"
 
 
 def _told(error: Exception, failed: int, unread: int) -> int:
