@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -129,28 +125,3 @@ def test_keys(hilt_log, written, tmp_path):
     assert 0o600 == (tmp_path / "out.csv").stat().st_mode & 0o777
     assert 2 == hilt_log(*asked, *key, "--engine", "spark").code
     assert 2 == hilt_log(*asked, "--key", tmp_path / "gone.jwk").code
-
-
-# a program that a shell starts in the background would inherit that Ctrl-C means nothing
-PROGRAM = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from hilt_logging.cli import main
-sys.exit(main())
-"""
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs Linux's /proc")
-def test_interrupted(log):
-    """Ctrl-C amid a query ends the program with 130, without a word."""
-    query = "select count(*) from range(1000000) a, range(1000000) b, range(1000) c"
-    command = [sys.executable, "-c", PROGRAM, "sql", query, str(log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
-        until = time.monotonic() + 60
-        while len(os.listdir(f"/proc/{program.pid}/task")) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        program.send_signal(2)
-        told = program.communicate(timeout=60)
-    assert (130, b"") == (program.returncode, told[0])
-    assert b"Traceback" not in told[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 
 from statistics import mean
@@ -413,3 +414,17 @@ def test_periods_of_hilt_python(hilt_log, old, period):
         } == {name: each[name] for name in ("events", "tokens", "cost_usd", "avg_latency_ms")}
     alone = hilt_log("stats", path, "--json", "--period", period).json
     assert sorted(wanted) == [group["key"][0] for group in alone["groups"]]
+
+
+def test_interrupted(hilt_log, monkeypatch, tmp_path):
+    """Ctrl-C, which DuckDB tells as an error, ends the program with 130, without a word."""
+
+    def interrupted(*args, **options):
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr(
+        importlib.import_module("hilt_logging.analysis.stats"), "tallied", interrupted
+    )
+    (tmp_path / "a.jsonl").touch()
+    done = hilt_log("stats", tmp_path / "a.jsonl")
+    assert (130, "", "") == (done.code, done.out, done.err)
