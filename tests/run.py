@@ -104,7 +104,10 @@ def main(arguments: list[str]) -> int:
     wheel = build()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda env: prepare(env, wheel), envs))
-        jobs = [job for env in envs for job in jobs_of(env, wheel, pytest_arguments, is_traced)]
+        longest_first = sorted(envs, key=lambda env: (env.minor != FULL, not env.is_newest))
+        jobs = [
+            job for env in longest_first for job in jobs_of(env, wheel, pytest_arguments, is_traced)
+        ]
         report = [line for lines in pool.map(lambda job: job(), jobs) for line in lines]
     print("\n---- summary", f"({time.monotonic() - began:.0f} s)")
     for _, line in report:
