@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 
 from ..errors import HILTError
 from ..storage.compression import compress
+from ..storage.descriptors import sync_folder
 from ..storage.exclusion import claim, unclaim
 
 
@@ -30,7 +31,6 @@ __all__ = [
     "name_of_next",
     "publish",
     "put_away",
-    "sync_folder",
 ]
 
 _STAMP = re.compile(r"(\d{8}T\d{6})\.(\d{9})Z")
@@ -204,15 +204,6 @@ def clear(folder: str) -> None:
 def kept_in(log: str) -> str:
     """Return the folder for the files that were replaced in a log."""
     return f"{log}.erased"
-
-
-def sync_folder(path: str) -> None:
-    """Bring the names in a folder to the disk."""
-    fd = os.open(path or ".", os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _ending(path: str) -> str:

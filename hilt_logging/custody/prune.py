@@ -19,9 +19,10 @@ from ..io.files import LogFile, files_of
 from ..schema import is_timestamp
 from ..snapshot import clean_text
 from ..storage.chaining import summary_of
+from ..storage.descriptors import sync_folder
 from ._live import keys_of, state
 from ._reading import Progress, Reading
-from ._swapping import BusyError, alone_with, check_own, clear, sync_folder
+from ._swapping import BusyError, alone_with, check_own, clear
 
 
 __all__ = ["PruneReport", "Pruned", "prune"]

@@ -26,7 +26,7 @@ import msgspec
 
 from .._ids import timestamp
 from ..errors import ConfigurationError, HILTError
-from ..storage.exclusion import above_stdio
+from ..storage.descriptors import above_stdio, inode_of, sync_folder
 
 
 __all__ = ["Erasure", "KeyStore", "KeyStoreError", "SQLiteKeyStore", "SubjectKey", "open_store"]
@@ -495,7 +495,7 @@ class SQLiteKeyStore:
             flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
             self._fd = above_stdio(os.open(self.path, flags))  # a pipe would wait for a writer
             found = os.fstat(self._fd)
-            self._inode = _inode(found)
+            self._inode = inode_of(found)
             if not stat.S_ISREG(found.st_mode):
                 raise KeyStoreError(self.path, "it is no regular file")
             self._db = sqlite3.connect(
@@ -544,7 +544,8 @@ class SQLiteKeyStore:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
-        _sync_folder(os.path.dirname(self.path))
+        if os.name == "posix":
+            sync_folder(os.path.dirname(self.path))
 
     def _head(self) -> bytes:
         """Part of the file's header, which each change of the file changes; another if in doubt."""
@@ -564,7 +565,7 @@ class SQLiteKeyStore:
             there, ours = os.stat(self.path), os.fstat(self._fd)
         except OSError:
             return False
-        return _inode(there) == _inode(ours) == self._inode
+        return inode_of(there) == inode_of(ours) == self._inode
 
     def _forget(self) -> None:
         """Close what is open, but not what somebody else closed: its number may be another file's."""
@@ -573,7 +574,7 @@ class SQLiteKeyStore:
         fd, self._fd = self._fd, -1
         self._known, self._look_at = _NOTHING, float("-inf")
         try:
-            is_ours = _inode(os.fstat(fd)) == self._inode
+            is_ours = inode_of(os.fstat(fd)) == self._inode
         except OSError:
             is_ours = False
         if is_ours:
@@ -607,10 +608,6 @@ def _next(head: bytes) -> bytes:
     return head[:-4] + (count % 2**32).to_bytes(4, "big")
 
 
-def _inode(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
-
-
 def _read(fd: int, size: int, offset: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(fd, size, offset)
@@ -641,16 +638,6 @@ def _overwrite(path: str) -> None:
         os.fsync(fd)
         if size > _LARGE_JOURNAL:
             os.ftruncate(fd, 0)
-    finally:
-        os.close(fd)
-
-
-def _sync_folder(path: str) -> None:
-    if os.name != "posix":
-        return
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import ConfigurationError
+from ..storage.descriptors import sync_folder
 from .chain import Seal, sha256, with_seal, without_seal
 from .jwk import from_base64, name_of, to_base64
 
@@ -332,11 +333,7 @@ def _former(path: str) -> int | None:
 def _overwrite(path: str, fd: int) -> None:
     """Have no key left in a file that another one has replaced, once that is found by its name."""
     if os.name == "posix":
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(os.path.dirname(path))
     os.pwrite(fd, b" " * 2 * _SLOT, 0)
     _fdatasync(fd)
 

@@ -40,8 +40,16 @@ from weakref import WeakSet
 
 from .._diagnostics import Troubles, to_stderr
 from .._ids import Key
-from .descriptors import end_of, is_glued, last_byte, position
-from .exclusion import HELD, Exclusion, above_stdio, register
+from .descriptors import (
+    above_stdio,
+    end_of,
+    inode_of,
+    is_glued,
+    last_byte,
+    position,
+    sync_folder,
+)
+from .exclusion import HELD, Exclusion, register
 from .linking import conclude, write_linked, write_quickly
 from .notices import line_of_notice
 from .options import Evidence, FileOptions
@@ -467,7 +475,9 @@ class Appender:
                 return end
             # others wrote, or somebody has put another file in the descriptor's place
             is_whole = (
-                end > known and last_byte(fd, end) == b"\n" and _inode(os.fstat(fd)) == self._inode
+                end > known
+                and last_byte(fd, end) == b"\n"
+                and inode_of(os.fstat(fd)) == self._inode
             )
             return end if is_whole else -1
         except OSError:  # somebody closed all descriptors, as a daemon does
@@ -775,7 +785,7 @@ class Appender:
             self._drop()
             raise
         self._drop()
-        self._fd, self._inode, self._inherited = fresh, _inode(os.fstat(fresh)), False
+        self._fd, self._inode, self._inherited = fresh, inode_of(os.fstat(fresh)), False
         self._end, self._room = -1, -1
         self._period, self._overdue = float("-inf"), False
         return fresh
@@ -795,7 +805,7 @@ class Appender:
 
     def _is_current(self, fd: int) -> bool:
         try:
-            return _inode(os.stat(self.path)) == _inode(os.fstat(fd)) == self._inode
+            return inode_of(os.stat(self.path)) == inode_of(os.fstat(fd)) == self._inode
         except OSError:
             return False
 
@@ -805,7 +815,7 @@ class Appender:
             found = os.fstat(fd)
         except OSError:
             return None
-        return found if _inode(found) == self._inode and found.st_nlink >= links else None
+        return found if inode_of(found) == self._inode and found.st_nlink >= links else None
 
     def _opened(self) -> int:
         try:
@@ -816,22 +826,11 @@ class Appender:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             fd = self._open_once()
         if self._sync_every:
-            self._sync_folder()
+            try:
+                sync_folder(os.path.dirname(self.path))
+            except OSError as error:
+                self._count_trouble(error)
         return fd
-
-    def _sync_folder(self) -> None:
-        """Bring the names in the folder to the disk: after a file was made or renamed."""
-        try:
-            folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
-        except OSError as error:
-            return self._count_trouble(error)
-        try:
-            os.fsync(folder)
-        except OSError as error:
-            self._count_trouble(error)
-        finally:
-            os.close(folder)
-        return None
 
     def _open_once(self) -> int:
         """Open and register; anew if it was renamed and claimed in between."""
@@ -844,7 +843,7 @@ class Appender:
 
     def _is_named(self, fd: int) -> bool:
         try:
-            return _inode(os.stat(self.path)) == _inode(os.fstat(fd))
+            return inode_of(os.stat(self.path)) == inode_of(os.fstat(fd))
         except FileNotFoundError:
             return False
 
@@ -862,10 +861,6 @@ class Appender:
             os.close(fd)
             raise IsADirectoryError(errno.EISDIR, "Is a directory", self.path)
         return fd
-
-
-def _inode(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
 
 
 def cause_of(error: OSError) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from ..errors import MissingDependencyError
+from .descriptors import sync_folder
 
 
 __all__ = ["DamagedError", "compress", "decompressed", "require"]
@@ -89,7 +90,7 @@ def compress(fd: int, part: str, final: str, kind: str, until: float) -> None:
         if os.path.lexists(part):
             os.unlink(part)
         raise
-    _sync_folder(os.path.dirname(final))
+    sync_folder(os.path.dirname(final))
 
 
 def _private(path: str, flags: int) -> int:
@@ -103,14 +104,6 @@ def _copy(fd: int, target: Any, until: float) -> None:
             raise GivenUpError
         target.write(chunk)
         offset += len(chunk)
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def decompressed(file: IO[bytes], kind: str, size: int = _CHUNK) -> Iterator[bytes]:

@@ -1,5 +1,5 @@
 """
-Where a file ends and what stands there, asked through its descriptor.
+What is asked of files and folders through their descriptors, and done with these.
 """
 
 from __future__ import annotations
@@ -7,7 +7,21 @@ from __future__ import annotations
 import os
 
 
-__all__ = ["end_of", "is_glued", "last_byte", "position"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+__all__ = [
+    "above_stdio",
+    "end_of",
+    "inode_of",
+    "is_glued",
+    "last_byte",
+    "position",
+    "sync_folder",
+]
 
 
 def position(fd: int) -> int:
@@ -40,3 +54,32 @@ def last_byte(fd: int, end: int) -> bytes:
         return os.pread(fd, 1, end - 1)
     os.lseek(fd, end - 1, os.SEEK_SET)
     return os.read(fd, 1)
+
+
+def inode_of(found: os.stat_result) -> tuple[int, int]:
+    """Return what stays the same of a file while it is renamed: its device and its number there."""
+    return found.st_dev, found.st_ino
+
+
+def above_stdio(fd: int) -> int:
+    """Move a descriptor away from 0, 1 and 2, to which others print whatever these are."""
+    if fd > 2 or fcntl is None:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(path: str) -> None:
+    """
+    Bring the names in a folder to the disk: after a file was made, renamed or replaced.
+
+    Raises:
+        OSError: if that can't be done, as on Windows.
+    """
+    fd = os.open(path or ".", os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -14,6 +14,8 @@ import time
 
 from collections import Counter
 
+from .descriptors import above_stdio, inode_of
+
 
 try:
     import fcntl
@@ -21,7 +23,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-__all__ = ["HELD", "Exclusion", "above_stdio", "claim", "register", "unclaim"]
+__all__ = ["HELD", "Exclusion", "claim", "register", "unclaim"]
 
 HELD = "held by another process"
 """Why the lock is not to be had now, where it could be at other times."""
@@ -116,7 +118,7 @@ class Exclusion:
         if self._fd is None:
             return
         try:
-            there = _inode(os.stat(self.path))
+            there = inode_of(os.stat(self.path))
         except OSError:
             there = None
         if there != self._inode or not self._is_ours(self._fd):
@@ -130,14 +132,14 @@ class Exclusion:
 
     def _is_ours(self, fd: int) -> bool:
         try:
-            return _inode(os.fstat(fd)) == self._inode
+            return inode_of(os.fstat(fd)) == self._inode
         except OSError:  # somebody closed all descriptors, as a daemon does
             return False
 
     def _opened(self) -> int:
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._permissions)
         fd = above_stdio(fd)
-        self._inode = _inode(os.fstat(fd))
+        self._inode = inode_of(os.fstat(fd))
         return fd
 
 
@@ -172,17 +174,3 @@ def claim(fd: int) -> bool:
 def unclaim(fd: int) -> None:
     """Give a claim up, also where a forked child has inherited the descriptor."""
     fcntl.flock(fd, fcntl.LOCK_UN)
-
-
-def above_stdio(fd: int) -> int:
-    """Move a descriptor away from 0, 1 and 2, to which others print whatever these are."""
-    if fd > 2 or fcntl is None:
-        return fd
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(fd)
-
-
-def _inode(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino

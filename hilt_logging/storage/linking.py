@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .descriptors import end_of, is_glued, position
+from .descriptors import end_of, inode_of, is_glued, position
 from .room import reserve
 
 
@@ -326,8 +326,7 @@ def _end(file: Appender, links: Links) -> int:
 def _end_if_current(file: Appender, fd: int) -> int:
     try:
         found = os.stat(file.path)
-        is_ours = (found.st_dev, found.st_ino) == file._inode
-        if is_ours and os.lseek(fd, 0, os.SEEK_END) == found.st_size:
+        if inode_of(found) == file._inode and os.lseek(fd, 0, os.SEEK_END) == found.st_size:
             return found.st_size
     except OSError:  # it was taken away, or somebody closed all descriptors, as a daemon does
         pass

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .._diagnostics import Troubles, to_stderr
 from ..safeguards.sealing import Bond, SealFile, SealKey, UnfitError
+from .descriptors import inode_of, sync_folder
 
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ class Seals:
         try:
             _fdatasync(fd)
             found = os.fstat(fd)
-            if (found.st_dev, found.st_ino) != self._synced:
-                self._sync_folder()
-                self._synced = found.st_dev, found.st_ino
+            if inode_of(found) != self._synced:
+                sync_folder(os.path.dirname(self.path))
+                self._synced = inode_of(found)
             self.file.move_on(key.next(), bond)
         except (OSError, UnfitError) as error:
             self._count(error)
@@ -161,14 +162,6 @@ class Seals:
                 self.file.move_on(now, bond)
         except (OSError, UnfitError) as error:
             self._count(error)
-
-    def _sync_folder(self) -> None:
-        """Bring the name of a new file to the disk, too."""
-        folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _count(self, error: Exception) -> None:
         self.troubles.count(f"{type(error).__name__} of the key that seals", self.file.path)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from .compression import GivenUpError, compress
+from .descriptors import inode_of
 from .exclusion import claim, unclaim
 from .options import FileOptions
 from .rotation import ENDINGS, Files, Rotated, stamp_of
@@ -159,8 +160,7 @@ class Upkeep:
             if not claim(fd):
                 return False
             try:
-                there, ours = os.stat(found.path), os.fstat(fd)
-                if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                if inode_of(os.stat(found.path)) == inode_of(os.fstat(fd)):
                     act(fd)
             finally:
                 unclaim(fd)
