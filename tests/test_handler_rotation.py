@@ -24,6 +24,7 @@ from hilt_logging import HILTFileHandler, Session, emit
 from hilt_logging.errors import ConfigurationError, MissingDependencyError
 from hilt_logging.storage import appender as appender_module
 from hilt_logging.storage import compression, rotation, upkeep
+from hilt_logging.storage.exclusion import register
 
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
@@ -490,7 +491,7 @@ class TestRetention:
         write("a", "b")
         (aside,) = tmp_path.glob("app.jsonl.*")
         with open(aside, "ab") as writing:
-            assert appender_module.register(writing.fileno())
+            assert register(writing.fileno())
             write("c", "d")
             handler.close()
             assert aside.exists()
@@ -806,7 +807,7 @@ class TestTrouble:
         """If no new file can be opened after the rename, the renamed one takes the events."""
         handler = attached(max_bytes=LINE)
         write("a" * LINE)
-        monkeypatch.setattr(handler._appender, "_open_any", fails)
+        monkeypatch.setattr(appender_module, "opened", fails)
         write("b" * LINE, "c")
         assert not path.exists()
         monkeypatch.undo()

@@ -40,18 +40,11 @@ from weakref import WeakSet
 
 from .._diagnostics import Troubles, to_stderr
 from .._ids import Key
-from .descriptors import (
-    above_stdio,
-    end_of,
-    inode_of,
-    is_glued,
-    last_byte,
-    position,
-    sync_folder,
-)
-from .exclusion import HELD, Exclusion, register
+from .descriptors import end_of, inode_of, is_glued, last_byte, position, sync_folder
+from .exclusion import HELD, Exclusion
 from .linking import conclude, write_linked, write_quickly
 from .notices import line_of_notice
+from .opening import opened
 from .options import Evidence, FileOptions
 from .room import load, reserve
 from .rotation import Files, move_aside, stamp_of
@@ -75,8 +68,6 @@ _WITHOUT_READER_S = 10.0
 _FAILURES_IN_A_ROW = 3
 _PAUSE_S = 0.5
 _ROTATE_AGAIN_S = 1.0
-_OPENINGS = 20
-_FLAGS = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 
@@ -818,48 +809,12 @@ class Appender:
         return found if inode_of(found) == self._inode and found.st_nlink >= links else None
 
     def _opened(self) -> int:
-        try:
-            fd = self._open_once()
-        except FileNotFoundError:
-            if not self.create_dirs:
-                raise
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            fd = self._open_once()
+        fd = opened(self.path, self.permissions, self.create_dirs)
         if self._sync_every:
             try:
                 sync_folder(os.path.dirname(self.path))
             except OSError as error:
                 self._count_trouble(error)
-        return fd
-
-    def _open_once(self) -> int:
-        """Open and register; anew if it was renamed and claimed in between."""
-        for _ in range(_OPENINGS):
-            fd = self._open_any()
-            if not stat.S_ISREG(os.fstat(fd).st_mode) or (register(fd) and self._is_named(fd)):
-                return fd
-            os.close(fd)
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), self.path)
-
-    def _is_named(self, fd: int) -> bool:
-        try:
-            return inode_of(os.stat(self.path)) == inode_of(os.fstat(fd))
-        except FileNotFoundError:
-            return False
-
-    def _open_any(self) -> int:
-        try:
-            fd = os.open(self.path, os.O_RDWR | _FLAGS, self.permissions)
-        except PermissionError:  # write permission alone is enough to append
-            waits_not = getattr(os, "O_NONBLOCK", 0)  # for a reader, where it is a pipe
-            fd = os.open(self.path, os.O_WRONLY | waits_not | _FLAGS, self.permissions)
-        fd = above_stdio(fd)
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISFIFO(mode):
-            os.set_blocking(fd, False)
-        if stat.S_ISDIR(mode):
-            os.close(fd)
-            raise IsADirectoryError(errno.EISDIR, "Is a directory", self.path)
         return fd
 
 
