@@ -46,7 +46,7 @@ from .linking import conclude, write_linked, write_quickly
 from .notices import line_of_notice
 from .opening import opened
 from .options import Evidence, FileOptions
-from .room import load, reserve
+from .room import reserve
 from .rotation import Files, move_aside, stamp_of
 from .upkeep import Upkeep
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .chaining import Links
 
 
-__all__ = ["Appender", "NotSyncedError", "acquire", "cause_of", "release"]
+__all__ = ["Appender", "NotSyncedError", "cause_of"]
 
 _FOLLOW_EVERY_S = 0.1
 _REMEMBERED = 32
@@ -824,55 +824,9 @@ def cause_of(error: OSError) -> str:
 
 
 _appenders: WeakSet[Appender] = WeakSet()
-_shared: dict[str, Appender] = {}
-_sharing = threading.Lock()
-
-
-def acquire(
-    path: str, permissions: int, create_dirs: bool, options: FileOptions | None = None
-) -> Appender:
-    """
-    Return the one appender of a file in this process; `release` it as often as it is acquired.
-
-    Args:
-        path: The file; made absolute and free of links.
-        permissions: Mode bits for a file that is created.
-        create_dirs: Create missing directories.
-        options: How it is rotated and followed; None by somebody who leaves that to others.
-
-    Raises:
-        ValueError: if the file is in use here with other options.
-    """
-    load()
-    real = os.path.realpath(path)
-    with _sharing:
-        found = _shared.get(real)
-        if found is None:
-            found = _shared[real] = Appender(real, permissions, create_dirs, options)
-        elif (found.permissions, found.create_dirs) != (permissions, create_dirs) or (
-            options is not None and found.options not in (None, options)
-        ):
-            raise ValueError("is in use in this process with other options")
-        elif found.options is None:
-            found.adopt(options)
-        found.users += 1
-    return found
-
-
-def release(appender: Appender) -> None:
-    """Give up one use of an appender; the last one closes the file."""
-    with _sharing:
-        appender.users -= 1
-        if appender.users > 0:
-            return
-        if _shared.get(appender.path) is appender:
-            del _shared[appender.path]
-    appender.close()
 
 
 def _after_fork_in_child() -> None:
-    global _sharing
-    _sharing = threading.Lock()
     for appender in list(_appenders):
         appender._begin_anew()
 

@@ -25,7 +25,7 @@ from hilt_logging.custody.verify import verify
 from hilt_logging.errors import ConfigurationError, ReadError, RecordingError
 from hilt_logging.io.files import files_of, open_lines
 from hilt_logging.safeguards import chain, jwk
-from hilt_logging.storage import appender as appenders
+from hilt_logging.storage import sharing
 from hilt_logging.storage.compression import decompressed
 
 
@@ -504,8 +504,8 @@ handler = hilt_logging.HILTFileHandler(sys.argv[1])
 import os
 pid = os.fork()
 if pid == 0:
-    import hilt_logging.storage.appender as appenders
-    appenders._shared.clear()
+    import hilt_logging.storage.sharing as sharing
+    sharing._shared.clear()
     report = rewrite(sys.argv[1], sys.argv[2], wait_s=0.1)
     print(report.events, [(each.events, each.reason) for each in report.untouched])
     sys.stdout.flush()
@@ -778,7 +778,7 @@ def test_any_moment(log, written, monkeypatch, act, evidence, keep_old):
         if code == 0:
             break
         faulty.at = -1
-        appenders._shared.clear()
+        sharing._shared.clear()
         report = rewrite(log, NAME, keep_old=keep_old, wait_s=0)
         assert [] == report.untouched, at
         assert ids == [json.loads(each)["event_id"] for each in _said(_lines(log))], at

@@ -26,8 +26,8 @@ from hilt_logging._ids import timestamp
 from hilt_logging.custody import _seals, prune, rewrite, verify
 from hilt_logging.custody._findings import Findings, Place
 from hilt_logging.safeguards import chain, jwk, sealing
-from hilt_logging.storage import appender as appenders
 from hilt_logging.storage import sealing as storing
+from hilt_logging.storage import sharing
 from hilt_logging.storage.notices import line_of_notice
 from hilt_logging.storage.tails import SealRanges
 
@@ -1021,7 +1021,7 @@ def test_line_of_a_seal(log):
     notice = json.loads(log.lines[0])["extensions"]["notice"]
     assert notice["seal_key"] == integrity["seal"].split(".")[0] == log.present().name
     assert json.loads(log.first.read_bytes())["k"] not in repr(log.verify())
-    assert appenders._shared == {}
+    assert sharing._shared == {}
 
 
 def test_seals_that_are_gone_before_a_line_that_is_accused():

@@ -10,7 +10,8 @@ import pytest
 from hilt_logging import HILTFileHandler, emit
 from hilt_logging._ids import Key
 from hilt_logging.events import prompt
-from hilt_logging.storage.appender import NotSyncedError, acquire, release
+from hilt_logging.storage.appender import NotSyncedError
+from hilt_logging.storage.sharing import acquire, release
 
 
 LINES = [b"a" * 5, b"b" * 9, b"c", b"d" * 7]

@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
-from hilt_logging.storage import appender as module
-from hilt_logging.storage.appender import acquire, cause_of, release
+from hilt_logging.storage import sharing
+from hilt_logging.storage.appender import cause_of
+from hilt_logging.storage.sharing import acquire, release
 
 
 @pytest.fixture
@@ -293,7 +294,7 @@ def test_fork_while_the_lock_is_held(opened, forked, tmp_path):
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with appender._lock, module._sharing:
+        with appender._lock, sharing._sharing:
             held.set()
             done.wait(60)
 

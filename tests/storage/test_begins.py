@@ -28,8 +28,8 @@ import pytest
 
 from hilt_logging import custody
 from hilt_logging.safeguards.chain import ZEROS, link_of, sha256, spanning
-from hilt_logging.storage.appender import acquire, release
 from hilt_logging.storage.options import Evidence, FileOptions
+from hilt_logging.storage.sharing import acquire, release
 
 
 pytestmark = [

@@ -17,9 +17,9 @@ import pytest
 from hilt_logging import custody
 from hilt_logging.safeguards.chain import link_of
 from hilt_logging.storage import exclusion
-from hilt_logging.storage.appender import acquire, release
 from hilt_logging.storage.chaining import Links, is_chained, misfit, summary_of
 from hilt_logging.storage.options import Evidence, FileOptions
+from hilt_logging.storage.sharing import acquire, release
 
 
 pytestmark = [

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hilt_logging.storage.appender import acquire, release
 from hilt_logging.storage.exclusion import claim, register, unclaim
 from hilt_logging.storage.options import FileOptions, Period
 from hilt_logging.storage.rotation import Files, move_aside, stamp_of
+from hilt_logging.storage.sharing import acquire, release
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from hilt_logging.safeguards import sealing
 from hilt_logging.safeguards.chain import link_of
 from hilt_logging.storage import sealing as storing
-from hilt_logging.storage.appender import acquire, release
 from hilt_logging.storage.options import Evidence, FileOptions
 from hilt_logging.storage.sealing import Seals
+from hilt_logging.storage.sharing import acquire, release
 
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
