@@ -42,11 +42,12 @@ from hilt_logging import (
 )
 from hilt_logging.config import check_config, set_privacy
 from hilt_logging.io.reader import read
+from hilt_logging.safeguards.sealing import UnfitError
 
 
 CANARY = "canary-7f3a@secret.example"
 PERSON = "person-5c1d"
-own, everywhere, keys = {}, False, None
+own, everywhere, keys, seals = {}, False, None, []
 told = {}
 
 
@@ -113,7 +114,10 @@ def log_otherwise(handler):
 
 
 def file(name="a.jsonl", **options):
-    return HILTFileHandler(name, **{**own, **options})
+    options = {**own, **options}
+    if options.get("evidence") == "sealed":
+        options["seal_key"] = seals.pop()  # each log has a key of its own
+    return HILTFileHandler(name, **options)
 
 
 def full(**options):
@@ -174,6 +178,17 @@ def without_store():
     return handler
 
 
+def without_seal():
+    """The key that seals is damaged while events come."""
+    handler = file()
+    key = handler.evidence.seal_key
+    with bind(session_id="s", user_id="x"):
+        emit(events.prompt("Hi"))
+        handler.rotate()
+    os.truncate(key, 300)
+    return handler
+
+
 HANDLERS = {
     "file": lambda: file(max_bytes=6000, compress="gzip"),
     "full": full,
@@ -202,6 +217,12 @@ def folder(name, make_handler):
     for part in ("_rules", "_sealing"):
         tell("reprs", repr(getattr(handler.formatter, part, None)))
     tell("reprs", repr(getattr(handler, "evidence", None)), getattr(handler, "stats", dict)())
+    if seal := getattr(getattr(handler, "evidence", None), "seal", None):
+        tell("reprs", repr(seal), vars(seal))
+        with contextlib.suppress(UnfitError):
+            for key in seal.read():
+                tell("reprs", repr(key), str(key))
+                attempt(pickle.dumps, key)
     logger.removeHandler(handler)
     handler.close()
     os.chdir("..")
@@ -229,6 +250,9 @@ def handlers():
             if os.path.isdir(name):
                 os.rmdir(name)
             os.rename(f"{name}.aside", name)
+    if own.get("evidence") == "sealed":
+        with folder("without seal", without_seal):
+            attempt(say)
     if everywhere:
         os.mkdir("session")
         with Session("session/session.jsonl") as session:
@@ -257,13 +281,15 @@ def reading(damaged):
                 raised(line.failure)
             if not line.was_encrypted or line.failure is not None:
                 attempt(lambda line=line: line.event and None)
-    verdict = attempt(custody.verify, [damaged], public_keys=[keys["signing.pub"]])
-    tell("reports", verdict)
+    for sealed in ([], keys["first"]):
+        keys_given = {"public_keys": [keys["signing.pub"]], "seal_keys": sealed}
+        tell("reports", attempt(custody.verify, [damaged], **keys_given))
 
 
-def changing(log):
+def changing(log, seal=None):
     """Everything that changes logs."""
     signed = {"sign_key": keys["signing"]} if own.get("sign_key") else {}
+    signed |= {"seal_key": seal} if seal else {}
     if own.get("key_store"):
         store, report = own["key_store"], None
         report = attempt(custody.erase, PERSON, key_store=store, log=log, by="me", **signed)
@@ -276,11 +302,12 @@ def changing(log):
     tell("reports", attempt(custody.prune, log, timedelta(0), **signed))
 
 
-def commands(log, damaged):
+def commands(log, damaged, seal=None):
     """The same from the shell, in this process."""
     from hilt_logging.cli import main
 
     signing = ["--sign-key", keys["signing"]] if own.get("sign_key") else []
+    signing += ["--seal-key", seal] if seal else []
     lines = [
         ["verify", damaged],
         ["verify", "--json", damaged, "--public-key", keys["signing.pub"]],
@@ -296,12 +323,39 @@ def commands(log, damaged):
     if own.get("key_store"):
         lines.append(["erase", "--subject", "nobody", "--key-store", own["key_store"], damaged])
         lines.append(["decrypt", damaged, "--key-store", own["key_store"], "-o", "no2.jsonl"])
+    if seal:
+        lines += sealed_commands(log, damaged, seal)
     for line in lines:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([str(each) for each in line])
         tell("commands", line[0], code, out.getvalue(), err.getvalue())
     crashed(main, damaged)
+
+
+def sealed_commands(log, damaged, seal):
+    """Those that take a key that seals, with right ones and with damaged ones."""
+    given = [each for key in keys["first"] for each in ("--seal-key", key)]
+    aside = Path(keys["first"][0]).parent
+    bad = aside / "bad.jwk", aside / "bad.seal"
+    for path, changed in zip(bad, (_flipped(keys["first"][0]), _flipped(seal)), strict=True):
+        path.write_bytes(changed)
+        path.chmod(0o600)
+    return [
+        ["verify", log, *given, "--seal-key", seal],
+        ["verify", "--json", damaged, *given],
+        *(["verify", log, "--seal-key", each] for each in (*bad, damaged, keys["signing"])),
+        *(["prune", log, "--older-than", "1d", "--seal-key", each] for each in (*bad, *given[1:2])),
+        ["keygen", "--seal", seal.removesuffix(".seal")],
+        ["keygen", "--seal", "made", "-o", "first.jwk"],
+        ["keygen", "--seal", "made", "--force", "-o", "first.jwk"],
+    ]
+
+
+def _flipped(path):
+    data = bytearray(Path(path).read_bytes())
+    data[len(data.rstrip()) - 40] ^= 1
+    return bytes(data)
 
 
 def crashed(main, damaged):
@@ -350,6 +404,7 @@ def custodians():
     """A log, and all that is done with its files."""
     os.mkdir("custody")
     handler = file("custody/log.jsonl")
+    seal = handler.evidence.seal_key if own.get("evidence") == "sealed" else None
     logging.getLogger("hilt").addHandler(handler)
     say()
     handler.rotate()
@@ -363,10 +418,10 @@ def custodians():
     cut.write_bytes(gzip.compress(log.read_bytes())[:-20])
     for path in (log, damaged, cut):
         reading(path)
-    commands(log, damaged)
-    changing(log)
+    commands(log, damaged, seal)
+    changing(log, seal)
     if not own.get("key_store"):
-        changing(damaged)
+        changing(damaged, seal)
 
 
 # the integrations
@@ -507,9 +562,9 @@ def integrations(url, items):
 
 def play(job):
     """Do one job in this process, which is a fork."""
-    global own, everywhere, keys
+    global own, everywhere, keys, seals
     warnings.simplefilter("always")
-    mode, everywhere, keys = job["mode"], job["everywhere"], job["keys"]
+    mode, everywhere, keys, seals = job["mode"], job["everywhere"], job["keys"], job["seals"]
     if mode.pop("broken", False):
         mode["redact"] = [broken]
     if everywhere:

@@ -7,6 +7,7 @@ With `pytest -s` the table of what was found where is printed.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import importlib.util
@@ -14,6 +15,7 @@ import json
 import os
 import select
 import shutil
+import stat
 import subprocess
 import sys
 import zlib
@@ -41,6 +43,7 @@ PLACES = (
     "lock",
     "chain",
     "key store",
+    "seal key",
     "opened",
     "other files",
     "stdout",
@@ -56,7 +59,7 @@ PLACES = (
 
 OPENED = "no2.jsonl"  # what `hilt-log decrypt` makes with the key store alone
 EVIDENCE = {"evidence": True, "sign_key": "signing", "checkpoint_every": 5}
-SEALED = {
+ENCRYPTED = {
     "encrypted": {"encrypt_to": "auditor.pub"},
     "encrypted, pseudonyms": {"encrypt_to": "auditor.pub", "privacy_key": KEY},
     "erasable": {"erasable_by": "user_id", "key_store": "keys.db"},
@@ -72,9 +75,10 @@ MODES = {
     "kept fields": {"fields": ["provenance.provider"]},
     "a broken detector": {"broken": True},
     "none, linked": {"content": "none", **EVIDENCE},
-    "encrypted": SEALED["encrypted"],
-    "erasable": SEALED["erasable"],
-    **{f"{name}, linked": {**mode, **EVIDENCE} for name, mode in SEALED.items()},
+    "encrypted": ENCRYPTED["encrypted"],
+    "erasable": ENCRYPTED["erasable"],
+    **{f"{name}, linked": {**mode, **EVIDENCE} for name, mode in ENCRYPTED.items()},
+    "both, sealed": {**ENCRYPTED["both"], **EVIDENCE, "evidence": "sealed"},
 }
 
 
@@ -215,6 +219,8 @@ def _place(path):
             return place
     if name.startswith("keys.db"):
         return "key store"
+    if name.endswith(".seal"):
+        return "seal key"
     return "rotated" if ".jsonl.20" in name else "other files"
 
 
@@ -235,6 +241,68 @@ def _looked(folder):
         yield place, place, text.encode()
 
 
+class Seals:
+    """
+    The keys of some sealed logs, and all that can be told of them.
+
+    Args:
+        folder: Where the files are that have the keys of now.
+        aside: Where the first keys are put, which is searched by nobody.
+        mode: The options of the logs; without seals there are no keys.
+    """
+
+    def __init__(self, folder, aside, mode):
+        from hilt_logging.safeguards import sealing
+
+        self.load = sealing.load
+        folder.mkdir()
+        self.first = {}
+        for number in range(20 if mode.get("evidence") == "sealed" else 0):
+            key = sealing.generate()
+            state = str(folder / f"{number}.seal")
+            sealing.write_new(state, key)
+            self.first[state] = aside / f"{number}.first.jwk"
+            self.first[state].write_bytes(key.text())
+
+    def used(self):
+        """The files of keys that sealed something, and the first key and that of now of each."""
+        for state, first in self.first.items():
+            if os.path.getsize(state) < 1024:  # it was damaged by the test
+                yield state, self.load("first", first), None
+                continue
+            now = self.load("now", state)
+            if now.number:
+                yield state, self.load("first", first), now
+
+    def secrets(self):
+        """For each file of a key: those that are nowhere, and those that only this file may have."""
+        for state, first, now in self.used():
+            fields = json.loads(self.first[state].read_bytes())
+            numbers = [first.key.at(number, 0) for number in range(now.number if now else 1)]
+            minutes = [first.key.at(0, minute) for minute in range(now.minute if now else 0)]
+            past = [fields["k"], *(key.secrets()[0] for key in numbers)]
+            past += [key.secrets()[1] for key in minutes]
+            yield state, _forms(past), _forms(now.secrets() if now else first.key.secrets()[1:])
+
+
+def _forms(secrets):
+    """Keys as they may be written: base64url, hexadecimal, bytes."""
+    for secret in secrets:
+        data = base64.urlsafe_b64decode(secret + "=")
+        yield from (secret.encode(), base64.b64encode(data)[:-1], data.hex().encode(), data)
+
+
+def _leaked(folder, seals):
+    """Where keys that seal are, and must not be."""
+    looked = list(_looked(folder))
+    for state, past, present in seals.secrets():
+        past, present = set(past), set(present)
+        for name, _, data in looked:
+            own = folder / name == Path(state)
+            if any(each in data for each in (past if own else past | present)):
+                yield name, Path(state).name
+
+
 def _options(mode, keys, folder):
     """The options of a mode with the paths of its files."""
     paths = {"key_store": str(folder / "keys.db")}
@@ -245,13 +313,20 @@ def _options(mode, keys, folder):
 
 def _run(playing, provider, keys, folder, mode, everywhere=False):
     url, items = provider
-    mode = _options(mode, keys, folder)
+    seals = Seals(folder / "seals", Path(keys["auditor"]).parent, mode)
     ended = playing(
-        mode=mode, everywhere=everywhere, keys=keys, url=url, items=items, folder=str(folder)
+        mode=_options(mode, keys, folder),
+        everywhere=everywhere,
+        keys={**keys, "first": list(map(str, seals.first.values()))},
+        seals=list(seals.first),
+        url=url,
+        items=items,
+        folder=str(folder),
     )
     failed = folder / "failed"
     assert "ended" == ended
     assert not failed.exists(), failed.read_text()
+    return seals
 
 
 def _found(folder, secrets, row):
@@ -281,13 +356,17 @@ BOTH = [pytest.param(mode, False, id=name) for name, mode in MODES.items()] + [
 
 @pytest.mark.parametrize(("mode", "everywhere"), BOTH)
 def test_nothing_gets_out(playing, provider, keys, tmp_path, table, request, mode, everywhere):
-    """The word is in no file, on no stream and in no error, repr, report or pickle."""
-    _run(playing, provider, keys, tmp_path, mode, everywhere)
+    """The word is in no file, on no stream and in no error, repr, report or pickle; nor are keys."""
+    seals = _run(playing, provider, keys, tmp_path, mode, everywhere)
     row = table.setdefault(request.node.callspec.id, {})
     found = _found(tmp_path, _secrets(mode, keys), row)
     opened = found.pop(OPENED, None)
     assert ("erasable_by" in mode and "encrypt_to" not in mode) == (opened is not None)
     assert {} == found
+    used = list(seals.used())
+    assert (len(used) > 5) == (mode.get("evidence") == "sealed")
+    assert {0o600} >= {stat.S_IMODE(os.stat(state).st_mode) for state, *_ in used}
+    assert [] == list(_leaked(tmp_path, seals))
 
 
 @pytest.mark.parametrize("everywhere", [False, True], ids=["full", "full, everywhere"])
@@ -298,6 +377,28 @@ def test_it_would_be_found(playing, provider, keys, tmp_path, table, request, ev
     places = {"log", "rotated", "stdout", *(["pickles", "stderr"] if everywhere else [])}
     assert places <= {name if name in PLACES else _place(Path(name)) for name in found}
     assert {"sdks/a.jsonl", "wrapped/a.jsonl"} <= found.keys()
+
+
+@pytest.mark.parametrize("at", ["notes", "seals/0.seal"])
+def test_a_key_would_be_found(tmp_path, at):
+    """Keys that seal are found in any file and in any form; those of now not in their own file."""
+    from hilt_logging.safeguards import sealing
+
+    (aside := tmp_path / "aside").mkdir()
+    (folder := tmp_path / "folder").mkdir()
+    (folder / "told.json").write_text("{}")
+    seals = Seals(folder / "seals", aside, {"evidence": "sealed"})
+    state, first = next(iter(seals.first)), seals.load("first", aside / "0.first.jwk")
+    sealing.SealFile(state).move_on(first.key.next().next(), sealing.Bond())
+    assert [] == list(_leaked(folder, seals))
+    ((_, past, present),) = seals.secrets()
+    past, present = list(past), list(present)
+    assert 3 * 4 == len(past)
+    for key in [*past, *(present if at == "notes" else ())]:
+        with open(folder / at, "ab") as file:
+            file.write(key)
+        assert [(at, "0.seal")] == list(_leaked(folder, seals))
+        os.truncate(folder / at, os.path.getsize(folder / at) - len(key))
 
 
 SHORT, KILL, STALL, SHORT_STALL, SHORT_STOP, STOP = -1, -2, -3, -4, -5, -6
@@ -389,13 +490,18 @@ def test_nothing_gets_out_when_the_system_fails(faulty, keys, tmp_path, table, r
     """Whatever call fails, whoever dies or is stopped: the word is in no file and on no stream."""
     row = table.setdefault(f"{request.node.callspec.id}; faults", {})
     options = _options(mode, keys, tmp_path)
+    seals = Seals(tmp_path / "seals", Path(keys["auditor"]).parent, mode)
+    states = list(seals.first)
     events = 0
     for number, fault in enumerate(FAULTS):
         (folder := tmp_path / str(number)).mkdir()
         scenario = {"path": str(folder / "a.jsonl"), "text": CANARY, "events": 8, **fault}
+        if states:
+            options["seal_key"] = states[number]
         answer, said = faulty(**scenario, **options)
         (folder / "stderr").write_bytes(said)
         events += sum(len(writer["ids"]) for writer in answer["writers"])
     (tmp_path / "told.json").write_text("{}")
     assert events > 100
     assert {} == _found(tmp_path, _secrets(mode, keys), row)
+    assert [] == list(_leaked(tmp_path, seals))
