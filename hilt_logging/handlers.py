@@ -20,7 +20,8 @@ from .errors import ConfigurationError, RecordingError, reject_unknown
 from .filters import passed
 from .formatters import HILTFormatter
 from .records import HILTRecord, event_of, key_of
-from .storage.appender import Appender, NotSyncedError, cause_of
+from .storage.appender import Appender
+from .storage.errors import NotSyncedError, cause_of
 from .storage.linking import ends_linked
 from .storage.notices import line_of_notice
 from .storage.options import Evidence, FileOptions, evidence_options, file_options

@@ -16,8 +16,9 @@ from ..io.files import LogFile, files_of, open_blocks, open_lines
 from ..safeguards.chain import link_of
 from ..safeguards.jwk import JWK, load_private
 from ..safeguards.sealing import SealFile, open_file
-from ..storage.appender import Appender, cause_of
+from ..storage.appender import Appender
 from ..storage.chaining import is_chained
+from ..storage.errors import cause_of
 from ..storage.options import Evidence
 from ..storage.sharing import acquire, release
 

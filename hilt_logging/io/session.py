@@ -19,7 +19,8 @@ from ..events import Event
 from ..formatters import HILTFormatter
 from ..handlers import LINK_ROOM, UTF_8, absolute, open_shared
 from ..records import id_of, key_of, make
-from ..storage.appender import Appender, cause_of
+from ..storage.appender import Appender
+from ..storage.errors import cause_of
 from ..storage.sharing import release
 from . import reader
 

@@ -40,7 +40,9 @@ from weakref import WeakSet
 
 from .._diagnostics import Troubles, to_stderr
 from .._ids import Key
+from .batches import write_some
 from .descriptors import end_of, inode_of, is_glued, last_byte, position, sync_folder
+from .errors import NotSyncedError, PausedError, cause_of
 from .exclusion import HELD, Exclusion
 from .linking import conclude, write_linked, write_quickly
 from .notices import line_of_notice
@@ -55,11 +57,10 @@ if TYPE_CHECKING:
     from .chaining import Links
 
 
-__all__ = ["Appender", "NotSyncedError", "cause_of"]
+__all__ = ["Appender"]
 
 _FOLLOW_EVERY_S = 0.1
 _REMEMBERED = 32
-_MOST_AT_ONCE = 128 * 1024
 _LOOKS = 20
 _LOOK_EVERY_S = 0.001
 _AGAIN = 3
@@ -70,19 +71,6 @@ _PAUSE_S = 0.5
 _ROTATE_AGAIN_S = 1.0
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)
-
-
-class NotSyncedError(OSError):
-    """
-    A line that is in the file, but perhaps not on the disk.
-
-    The kernel may have thrown away what it could not write, and says so only once: what is asked
-    again succeeds, and means nothing.
-    """
-
-
-class _PausedError(OSError):
-    """A line that was not tried: some before it failed, a moment ago, for the reason that it says."""
 
 
 class Appender:
@@ -301,7 +289,7 @@ class Appender:
                 return results
             try:
                 while fresh:
-                    for number, error in self.write_some(fresh).items():
+                    for number, error in write_some(self, fresh).items():
                         results[number] = error
                         if not isinstance(error, NotSyncedError):
                             self._forget(lines[number][1])
@@ -311,85 +299,6 @@ class Appender:
                 while self._joined:
                     self._write_joined(*self._joined.popleft())
         return results
-
-    def write_some(self, waiting: deque[tuple[int, bytes]]) -> dict[int, OSError]:
-        """Write the first line that waits, and what else goes with it; return which failed."""
-        batch, size = [waiting.popleft()], 0
-        while waiting and size + len(waiting[0][1]) <= _MOST_AT_ONCE:
-            batch.append(waiting.popleft())
-            size += len(batch[-1][1])
-        failed: dict[int, OSError] = {}
-        again = batch if len(batch) == 1 else self._write_at_once(batch, failed)
-        for number, line in again:
-            try:
-                self._write(line)
-            except OSError as error:
-                failed[number] = error
-        return failed
-
-    def _write_at_once(
-        self, batch: list[tuple[int, bytes]], failed: dict[int, OSError]
-    ) -> list[tuple[int, bytes]]:
-        """Write lines in one, the short way; return those that are still to be written."""
-        if self.links is not None:
-            return self._link_at_once(self.links, batch, failed)
-        data = b"".join(line for _, line in batch)
-        self._writing = True
-        try:
-            end, fd = self._end, self._fd
-            if end < 0 or fd is None or time.monotonic() >= self._look_at:
-                return batch
-            end = self._whole_end(fd, end)
-            if not 0 <= end <= self._room - len(data):
-                return batch
-            self._end = -1
-            written = os.write(fd, data)
-            here = position(fd)
-            again = (
-                batch[:1] if self._is_first_glued(fd, here - written, end, batch, written) else []
-            )
-            if written == len(data) and here > 0:
-                self._end = here
-                done = len(batch)
-            else:
-                done = self._finish_last(fd, batch, here, written, failed)
-            if self._sync_every:
-                self._sync(done)
-        except NotSyncedError as error:
-            failed.update((number, error) for number, _ in batch[:done])
-        except OSError:
-            return batch  # one by one each gets its own error
-        finally:
-            self._writing = False
-        return again + batch[done:]
-
-    def _is_first_glued(
-        self, fd: int, begin: int, end: int, batch: list[tuple[int, bytes]], written: int
-    ) -> bool:
-        return begin != end and is_glued(fd, begin, batch[0][1][:written])
-
-    def _finish_last(
-        self,
-        fd: int,
-        batch: list[tuple[int, bytes]],
-        here: int,
-        written: int,
-        failed: dict[int, OSError],
-    ) -> int:
-        """Complete the line at which a write ended early; return how many are done with."""
-        done = 0
-        while done < len(batch) and written >= len(batch[done][1]):
-            written -= len(batch[done][1])
-            done += 1
-        if written == 0 or done == len(batch):
-            return done
-        number, line = batch[done]
-        try:
-            self._finish(fd, line, here - written, written)
-        except OSError as error:
-            self._count_failure(error)
-            failed[number] = error
-        return done + 1
 
     def _came_before(self, key: object) -> bool:
         """Whether the key came lately; from now on it did. In steps that a signal may interrupt."""
@@ -450,7 +359,7 @@ class Appender:
             self._failures = 0
             if self._sync_every:
                 self._sync()
-        except (NotSyncedError, _PausedError):
+        except (NotSyncedError, PausedError):
             raise
         except OSError as error:
             self._count_failure(error)
@@ -494,7 +403,7 @@ class Appender:
 
     def _write_carefully(self, data: bytes) -> None:
         if time.monotonic() < self._retry_at:
-            raise _PausedError(self._reason, os.strerror(self._reason))
+            raise PausedError(self._reason, os.strerror(self._reason))
         if self.links is not None:
             for error in write_linked(self, self.links, [data[:-1]]).values():
                 raise error
@@ -524,28 +433,6 @@ class Appender:
             self._end = self._completed(fd, data, end, self._put(fd, data))
         finally:
             self._exclusion.give()
-
-    def _link_at_once(
-        self, links: Links, batch: list[tuple[int, bytes]], failed: dict[int, OSError]
-    ) -> list[tuple[int, bytes]]:
-        """Write lines with their links in one; return those that are still to be written."""
-        if time.monotonic() < self._retry_at:
-            return batch
-        self._writing = True
-        try:
-            errors = write_linked(self, links, [line[:-1] for _, line in batch])
-            for index, error in errors.items():
-                self._count_failure(error)
-                failed[batch[index][0]] = error
-            if self._sync_every:
-                self._sync(len(batch) - len(errors))
-        except NotSyncedError as error:
-            failed.update((number, error) for number, _ in batch if number not in failed)
-        except OSError:
-            return batch  # one by one each gets its own error
-        finally:
-            self._writing = False
-        return []
 
     def _put_notice(self, **notices: Any) -> bool:
         """Write a notice alone; return whether that could be done. Not from within a write."""
@@ -816,11 +703,6 @@ class Appender:
             except OSError as error:
                 self._count_trouble(error)
         return fd
-
-
-def cause_of(error: OSError) -> str:
-    """Return the name of an errno, e.g. `ENOSPC`, else of the error's class."""
-    return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 
 _appenders: WeakSet[Appender] = WeakSet()

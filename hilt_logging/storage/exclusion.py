@@ -8,13 +8,13 @@ fork excludes nobody.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
 from collections import Counter
 
 from .descriptors import above_stdio, inode_of
+from .errors import cause_of
 
 
 try:
@@ -74,7 +74,7 @@ class Exclusion:
             return self._waited(self._fd, now + _WAIT_S)
         except OSError as error:
             self.forget()
-            self._do_without(errno.errorcode.get(error.errno or 0, type(error).__name__))
+            self._do_without(cause_of(error))
             return False
 
     def take_at_once(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hilt_logging import HILTFileHandler, emit
 from hilt_logging._ids import Key
 from hilt_logging.events import prompt
-from hilt_logging.storage.appender import NotSyncedError
+from hilt_logging.storage.errors import NotSyncedError
 from hilt_logging.storage.sharing import acquire, release
 
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from hilt_logging.storage import sharing
-from hilt_logging.storage.appender import cause_of
+from hilt_logging.storage.errors import cause_of
 from hilt_logging.storage.sharing import acquire, release
 
 
