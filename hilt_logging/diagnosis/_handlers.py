@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
+from .._logfile import absolute
 from ..config import EXTRAS_PACKAGES
 from ..errors import HILTError
-from ..handlers import BackgroundHandler, HILTFileHandler, absolute
+from ..handlers import BackgroundHandler, HILTFileHandler
 from ._findings import Destination, Writes
 from ._parts import Filter, Formatter, Parts, no_list, no_such, section
 from ._places import look_at_files

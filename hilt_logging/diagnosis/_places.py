@@ -11,8 +11,9 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._logfile import mode_bits
 from ..errors import ConfigurationError
-from ..handlers import HILTFileHandler, mode_bits
+from ..handlers import HILTFileHandler
 from ._findings import Problems
 
 

@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._logfile import check_log
 from ..errors import HILTError
-from ..handlers import check_log
 from ..storage.options import FileOptions, evidence_options
 from ._files import Configuration
 from ._findings import Problems

@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 
 from .. import _checkpoints
 from .._diagnostics import Troubles, to_stderr
+from .._logfile import LINK_ROOM, UTF_8, absolute, open_shared
 from ..emit import hand_over
 from ..errors import ConfigurationError, RecordingError, SessionError
 from ..events import Event
 from ..formatters import HILTFormatter
-from ..handlers import LINK_ROOM, UTF_8, absolute, open_shared
 from ..records import id_of, key_of, make
 from ..storage.appender import Appender
 from ..storage.errors import cause_of
