@@ -6,24 +6,36 @@ from __future__ import annotations
 
 import re
 
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 __all__ = [
     "STDIN",
     "age",
     "as_json",
+    "completed",
+    "engine",
     "force",
     "paths",
     "seal_key",
     "shared_key_file",
     "shared_sign_key",
     "sign_key",
+    "tz",
 ]
 
 STDIN = "/dev/stdin"
+_ENGINES = ("auto", "python", "duckdb", "spark")  # of `stats`, for which a shell would wait
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 force = click.option("--force", is_flag=True, help="Take the place of files that are there.")
@@ -52,6 +64,36 @@ seal_key = click.option(
 shared_sign_key = click.option(
     "--shared-sign-key", is_flag=True, help="Take a signing key that others can read, too."
 )
+
+
+def completed(names: Iterable[str], begun: str, before: str = "") -> list[CompletionItem]:
+    """Return the names that begin in a way, each behind what stands before it already."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(f"{before}{name}") for name in names if name.startswith(begun)]
+
+
+engine = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="ENGINE",
+    shell_complete=lambda ctx, param, begun: completed(_ENGINES, begun),
+    help="What counts: python, duckdb, spark or spark:MASTER; auto is DuckDB for large logs, where it is"
+    " installed.",
+)
+
+
+def tz(of: str) -> Callable[[F], F]:
+    """Return the option for the time zone of something."""
+    return click.option(
+        "--tz",
+        default="UTC",
+        show_default=True,
+        metavar="ZONE",
+        help=f"The time zone of {of}, as Europe/Berlin.",
+    )
+
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from click.shell_completion import CompletionItem
-
 from . import _options
 from ._filters import conditions, filters
 from ._frame import DONE, UNREAD, Command
@@ -21,6 +19,8 @@ from ._unread import Unread
 
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..analysis.compare import Change, Comparison, GroupChange, Period, Rate
 
 
@@ -45,13 +45,7 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
 def _names(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
     from ..analysis.compare import BY
 
-    return [CompletionItem(name) for name in BY if name.startswith(begun)]
-
-
-def _engines(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
-    from ..analysis.stats import ENGINES
-
-    return [CompletionItem(name) for name in ENGINES if name.startswith(begun)]
+    return _options.completed(BY, begun)
 
 
 @click.command(
@@ -92,13 +86,7 @@ def _engines(ctx: click.Context, param: click.Parameter, begun: str) -> list[Com
     help="Show what changed most by model, provider, user, session, action or tool; or each day against"
     " the one of the same number.",
 )
-@click.option(
-    "--tz",
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="The time zone of periods, as Europe/Berlin.",
-)
+@_options.tz("periods")
 @click.option(
     "--top",
     type=click.IntRange(0),
@@ -108,15 +96,7 @@ def _engines(ctx: click.Context, param: click.Parameter, begun: str) -> list[Com
     help="Show N groups; --json prints all.",
 )
 @filters
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="ENGINE",
-    shell_complete=_engines,
-    help="What counts: python, duckdb, spark or spark:MASTER; auto is DuckDB for large logs, where it is"
-    " installed.",
-)
+@_options.engine
 @_options.as_json
 def command(
     paths: tuple[str, ...],

@@ -56,13 +56,7 @@ _ENGINES = ("auto", "python", "duckdb")
     help="The new file, which only you can read; - is standard output, when all is done.",
 )
 @click.option("--title", metavar="TEXT", help="What stands above the report.")
-@click.option(
-    "--tz",
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="The time zone of all times, as Europe/Berlin.",
-)
+@_options.tz("all times")
 @click.option(
     "--top",
     type=click.IntRange(1, 50),

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import datetime
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-
-from click.shell_completion import CompletionItem
 
 from . import _options
 from ._filters import conditions, filters
@@ -24,6 +22,8 @@ from ._unread import Unread
 
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..analysis.stats import Busy, Call, Figures, Group, Spread, Stats
 
 
@@ -49,11 +49,7 @@ def _completed(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     from ..analysis._figures import GROUPINGS
 
     before, comma, begun = incomplete.rpartition(",")
-    return _begun(GROUPINGS, begun, f"{before}{comma}")
-
-
-def _begun(names: Iterable[str], begun: str, before: str = "") -> list[CompletionItem]:
-    return [CompletionItem(f"{before}{name}") for name in names if name.startswith(begun)]
+    return _options.completed(GROUPINGS, begun, f"{before}{comma}")
 
 
 @click.command(
@@ -86,13 +82,7 @@ def _begun(names: Iterable[str], begun: str, before: str = "") -> list[Completio
     type=click.Choice(tuple(PERIODS)),
     help="The same as --by day, week or month; with --json also as hilt-python prints it.",
 )
-@click.option(
-    "--tz",
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="The time zone of days and hours, as Europe/Berlin.",
-)
+@_options.tz("days and hours")
 @click.option(
     "--top",
     type=click.IntRange(0),
@@ -102,15 +92,7 @@ def _begun(names: Iterable[str], begun: str, before: str = "") -> list[Completio
     help="Show N of the busiest users and sessions, slowest and dearest calls, and of each list.",
 )
 @filters
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="ENGINE",
-    shell_complete=lambda ctx, param, begun: _begun(("auto", "python", "duckdb", "spark"), begun),
-    help="What counts: python, duckdb, spark or spark:MASTER; auto is DuckDB for large logs, where it is"
-    " installed.",
-)
+@_options.engine
 @_options.as_json
 def command(
     paths: tuple[str, ...],

@@ -9,6 +9,7 @@ import pytest
 
 from click.shell_completion import ShellComplete
 
+from hilt_logging.analysis.stats import ENGINES
 from hilt_logging.cli._frame import PROGRAM, commands
 from hilt_logging.events import encode
 
@@ -329,4 +330,5 @@ def test_completion():
         return [each.value for each in shell.get_completions(["compare", option], incomplete)]
 
     assert ["session"] == completed("--by", "se")
+    assert list(ENGINES) == completed("--engine", "")
     assert ["duckdb"] == completed("--engine", "d")
