@@ -12,7 +12,6 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 from ._answers import Answer, Failure, Prompt
 from ._anthropic import NO_PRICE, MessageEvents, answer_of, params_of, prompt_of
@@ -60,11 +59,13 @@ _PLATFORMS = {
 
 
 def _provider_of(client: Any) -> str:
-    url, known = client.base_url, _providers.get(client)
-    if known is None or known[0] is not url:  # it may be changed
-        known = url, _platform_of(type(client)) or provider_of_url(url) or "anthropic"
-        _providers[client] = known
-    return known[1]
+    url, cls = client.base_url, type(client)
+    known = _providers.get((id(url), cls))
+    if known is None or known[0] is not url:
+        known = url, _platform_of(cls) or provider_of_url(url) or "anthropic"
+        _providers.put((id(url), cls), known)
+    name: str = known[1]
+    return name
 
 
 def _platform_of(client: type) -> str | None:
@@ -72,8 +73,8 @@ def _platform_of(client: type) -> str | None:
     return next((_PLATFORMS[name] for name in names if name in _PLATFORMS), None)
 
 
-_providers: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
-"""The URLs of clients, and who answers there."""
+_providers = Latest(100)
+"""The URLs of clients, and who answers there, by their ids and the clients' classes."""
 
 
 class _Message(Asked):

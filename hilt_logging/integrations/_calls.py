@@ -48,6 +48,7 @@ __all__ = [
     "referring",
     "result_ids",
     "safely",
+    "unreadable",
 ]
 
 P = ParamSpec("P")
@@ -62,8 +63,13 @@ def safely(translate: Callable[[S], T], source: S, otherwise: T) -> T:
     try:
         return translate(source)
     except Exception as error:
-        _troubles.count(type(error).__name__, getattr(translate, "__module__", __name__))
+        unreadable(error, translate)
         return otherwise
+
+
+def unreadable(error: Exception, translate: Callable[..., Any]) -> None:
+    """Count and tell that a thing of the SDK could not be read."""
+    _troubles.count(type(error).__name__, getattr(translate, "__module__", __name__))
 
 
 class Recorder:
@@ -371,7 +377,10 @@ class Call:
     ) -> None:
         token, self._token = self._token, None
         if token is not None:
-            _in_progress.reset(token)
+            try:
+                _in_progress.reset(token)
+            except ValueError:  # a coroutine that is closed in another context than it ran in
+                pass
         self.request = None
         if exc is not None:
             self.broke(exc)

@@ -174,6 +174,8 @@ def _part(block: Any) -> dict[str, Any]:
         return part("text", content=text(block, "text") or "")
     if kind == "refusal":
         return part("refusal", content=text(block, "refusal") or "")
+    if kind == "thinking":  # as Mistral has it
+        return part("reasoning", content=_joined_text(field(block, "thinking")))
     if kind in ("image_url", "input_image"):
         url = field(block, "image_url")
         return reference(
@@ -189,7 +191,11 @@ def _part(block: Any) -> dict[str, Any]:
         file = field(block, "file") or block
         data = text(file, "file_data")
         return reference("file", uri=data or text(file, "file_url"), file_id=text(file, "file_id"))
-    return part(kind or "unknown")
+    return part(kind or "unknown", content=text(block, "text"))
+
+
+def _joined_text(content: Any) -> str:
+    return "".join(each.get("content", "") for each in _parts(content))
 
 
 def _new_results(turns: list[Any]) -> list[ToolResult]:
@@ -211,7 +217,7 @@ _MODELS_ITEMS = ("function_call", "custom_tool_call", "reasoning")
 
 def _result(turn: Any) -> ToolResult | None:
     if text(turn, "role") in ("tool", "function"):
-        said = "".join(each.get("content", "") for each in _parts(field(turn, "content")))
+        said = _joined_text(field(turn, "content"))
         return ToolResult(text(turn, "name"), text(turn, "tool_call_id"), said)
     if text(turn, "type") in ("function_call_output", "custom_tool_call_output"):
         return ToolResult(None, text(turn, "call_id"), field(turn, "output"))
@@ -454,6 +460,7 @@ class _ChoiceSoFar:
         self.transcript: list[str] = []
         self.sound: list[bytes] = []
         self.calls: dict[int, dict[str, Any]] = {}
+        self.places: dict[int, int] = {}
         self.finish_reason: str | None = None
 
     def add(self, choice: Any) -> str:
@@ -461,6 +468,12 @@ class _ChoiceSoFar:
         self.finish_reason = text(choice, "finish_reason") or self.finish_reason
         delta = field(choice, "delta")
         said = text(delta, "content") or text(choice, "text") or ""
+        for each in items(delta, "content"):  # parts, as Mistral has them
+            one = _part(each)
+            if one["type"] == "text":
+                said += one["content"]
+            elif one["type"] == "reasoning":
+                self.reasoning.append(one["content"])
         self.content.append(said)
         self.reasoning.append(text(delta, "reasoning_content", "reasoning") or "")
         self.refusal.append(text(delta, "refusal") or "")
@@ -470,12 +483,30 @@ class _ChoiceSoFar:
             self.transcript.append(text(audio, "transcript") or "")
             self.sound.append(base64.b64decode(text(audio, "data") or ""))
         for position, call in enumerate(items(delta, "tool_calls")):
-            at = count(call, "index")
-            self._add_call(position if at is None else at, call)
+            self._add_call(self._place_of(call, position), call)
         older = field(delta, "function_call")
         if older is not None:
             self._add_call(0, {"function": older})
         return said
+
+    def _place_of(self, call: Any, position: int) -> int:
+        """Which call a piece belongs to: some servers tell no index, or the same for all calls."""
+        index = count(call, "index")
+        told = ~position if index is None else index
+        place = self.places.get(told)
+        if place is None or self._begins(call, self.calls[place], index):
+            is_free = told >= 0 and told not in self.calls
+            self.places[told] = place = told if is_free else max(self.calls, default=-1) + 1
+        return place
+
+    @staticmethod
+    def _begins(call: Any, known: dict[str, Any], index: int | None) -> bool:
+        """Whether a piece is the first one of another call."""
+        call_id, name = text(call, "id"), text(field(call, "function", "custom"), "name")
+        if not name:
+            return False
+        is_other = bool(call_id and known["id"] and call_id != known["id"])
+        return is_other or (index is None and call_id == known["id"] is None)
 
     def _add_call(self, index: int, call: Any) -> None:
         known = self.calls.setdefault(index, {"id": None, "name": "", "arguments": []})
@@ -528,14 +559,16 @@ class ChatChunks:
             try:
                 (choice,) = chunk.choices
                 delta = choice.delta
+                said = delta.content
                 if (
-                    delta.__pydantic_fields_set__ <= _TEXT_ALONE
+                    type(said) is str
+                    and delta.__pydantic_fields_set__ <= _TEXT_ALONE
                     and not delta.__pydantic_extra__
                     and choice.finish_reason is None
                     and choice.index == 0
                     and chunk.usage is None
                 ):
-                    take(delta.content or "")
+                    take(said)
                     continue
             except (AttributeError, ValueError, TypeError):
                 pass  # of another form, or without a choice

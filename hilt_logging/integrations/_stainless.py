@@ -199,7 +199,16 @@ def _json_of(response: Any) -> Any:
     try:
         return json.loads(response.content)
     except ValueError:  # no JSON: the SDK gives the caller the text
-        return response.text
+        return _text_of(response)
+
+
+def _text_of(response: Any) -> str:
+    """What `text` of a response would give, which forbids the caller to set another encoding."""
+    content: bytes = response.content
+    try:
+        return content.decode(response.encoding or "utf-8", "replace")
+    except LookupError:
+        return content.decode("utf-8", "replace")
 
 
 class _Unread:
@@ -241,7 +250,8 @@ def _body_of(response: Any) -> Any:
     """What a response says that was read at once: JSON, or the pieces of a stream."""
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         return _json_of(response)
-    data = [line[5:].strip() for line in response.text.splitlines() if line.startswith("data:")]
+    lines = _text_of(response).splitlines()
+    data = [line[5:].strip() for line in lines if line.startswith("data:")]
     return [json.loads(each) for each in data if each.startswith("{")]
 
 
@@ -317,15 +327,16 @@ def _retried(target: Target, client: Any, response: Any) -> None:
     """Record an attempt that is made again: a response, or the exception that is being handled."""
     call, error = in_progress(), sys.exception()
     if call is not None and target.settings(client) is not None:
-        call.retried(safely(_attempt_failure, (client, error, response), Failure("unknown")))
+        known = (target.name, client, error, response)
+        call.retried(safely(_attempt_failure, known, Failure("unknown")))
 
 
 _OWN = ("APIError", "RetryableError")
 
 
-def _attempt_failure(known: tuple[Any, BaseException | None, Any]) -> Failure:
+def _attempt_failure(known: tuple[str, Any, BaseException | None, Any]) -> Failure:
     """What failed, under the name that the SDK gives it where it is not tried again."""
-    client, error, response = known
+    package, client, error, response = known
     if response is None:
         response = getattr(error, "response", None)  # of older versions' HTTP client
     if response is None:
@@ -336,7 +347,13 @@ def _attempt_failure(known: tuple[Any, BaseException | None, Any]) -> Failure:
         return failure
     body = _json_of(response) if hasattr(response, "_content") else None
     words = f"Error code: {response.status_code}" + (f" - {body}" if body else "")
-    return failure_of(client._make_status_error(words, body=body or None, response=response))
+    # the SDK's own: what an application put in its place is not for us to call
+    make = next(
+        vars(cls)["_make_status_error"]
+        for cls in type(client).__mro__
+        if "_make_status_error" in vars(cls) and cls.__module__.partition(".")[0] == package
+    )
+    return failure_of(make(client, words, body=body or None, response=response))
 
 
 def _parsing(inner: Callable[..., Any]) -> Callable[..., Any]:

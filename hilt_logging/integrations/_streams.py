@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol, Self
 
 from ._answers import Answer
-from ._calls import Call, safely
+from ._calls import Call, safely, unreadable
 
 
 __all__ = ["Pieces", "QuickPieces", "Watched", "WatchedAsync", "watch"]
@@ -76,7 +76,8 @@ class _Watch:
         self._count += 1
         try:
             said = self._add(piece)
-        except Exception:  # a piece of a form that nobody has seen: the rest may still be read
+        except Exception as error:  # of a form that nobody has seen: the rest may still be read
+            unreadable(error, self._add)
             return
         if said:
             if self._first_ms is None:
@@ -97,8 +98,8 @@ class _Watch:
         for piece in kept:
             try:
                 self._add(piece)
-            except Exception:  # noqa: S112 -- as above
-                continue
+            except Exception as error:
+                unreadable(error, self._add)
 
     def _ended(self, error: BaseException | None = None) -> None:
         """Record the end; never raises."""
@@ -264,21 +265,27 @@ def watch(stream: Any, call: Call, pieces: Pieces, request_id: str | None = None
 
 def _tell_of_close(stream: Any, watched: Watched | WatchedAsync) -> None:
     """Let an SDK's stream tell when it is closed: by `close()`, and at the end of its `with`."""
-    close = type(stream).close
+    cls: Any = type(stream)
+    close = cls.close
     # the stream is not held by what it holds: it must go as soon as nobody has it
-    known = weakref.ref(stream)
+    known, state = weakref.ref(stream), vars(stream).copy()
+
+    def held() -> Any:
+        found = known()
+        if found is None:  # it is gone, and somebody has its `close`, or a copy of it
+            found = cls.__new__(cls)
+            vars(found).update(state)
+        return found
 
     async def close_async() -> None:
         try:
-            if (held := known()) is not None:
-                await close(held)
+            await close(held())
         finally:
             watched.left()
 
     def close_sync() -> None:
         try:
-            if (held := known()) is not None:
-                close(held)
+            close(held())
         finally:
             watched.left()
 

@@ -565,6 +565,17 @@ class TestEnds:
         assert ["prompt", "completion"] == actions(collected)
         assert "closed_early" == outcome(collected)
 
+    @pytest.mark.parametrize("of", [lambda stream: stream, copy.copy])
+    def test_close_of_a_stream_that_is_gone(self, of, provider, collected):
+        """Whoever has only its `close`, or that of a copy, closes the response all the same."""
+        stream = ask(client_of(provider, STREAM), stream=True)
+        response, close = stream.response, of(stream).close
+        del stream
+        gc.collect()
+        close()
+        assert response.is_closed
+        assert "abandoned" == outcome(collected)
+
     def test_generator_of_the_callers(self, provider, collected):
         """A generator around the stream that is closed."""
 
@@ -1638,3 +1649,17 @@ class TestHostile:
             assert foreign is SyncAPIClient.request
         finally:
             SyncAPIClient.request = standing.__wrapped__
+
+
+def test_a_client_that_cannot_be_hashed(collected):
+    """What an application makes of a client, or of how it compares, is not asked."""
+
+    class Client(anthropic.Anthropic):
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise ZeroDivisionError
+
+    with replying(message("yes"), made=Client, api_key="k") as client:
+        ask(client)
+    assert ["prompt", "completion"] == actions(collected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextvars
 import copy
 import gc
 import hashlib
@@ -846,6 +847,37 @@ class TestPieces:
         assert ["0a 0b 0c ", "1a 1b 1c "] == said
         assert "stop" == completion["extensions"]["finish_reason"]
 
+    def test_content_in_parts(self, collected):
+        """Text that comes in parts, as Mistral's, is text, and thinking is a part of its own."""
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": "let me "}]}
+        said = {"type": "text", "text": "see"}
+        pieces = [delta(content="I "), delta(content=[thought]), delta(content=[said])]
+        completion, _ = self.events_of(collected, *pieces, delta(content="."), delta(0, "stop"))
+        assert "I see." == completion["content"]["text"]
+        parts = completion["content"]["messages"][0]["parts"]
+        assert {"type": "reasoning", "content": "let me "} in parts
+
+    def test_a_piece_of_no_form(self, collected):
+        """A piece that nobody can read does not take the others with it."""
+        odd = [{"choices": None}, delta(content=5), {"choices": [{"index": 0, "delta": None}]}]
+        pieces = [delta(content="a"), *odd, delta(content="b"), *odd, delta(content="c")]
+        completion, _ = self.events_of(collected, *pieces, delta(0, "stop"))
+        assert "abc" == completion["content"]["text"]
+
+    @pytest.mark.parametrize("index", [{}, {"index": 0}])
+    def test_calls_without_an_index_of_their_own(self, index, collected):
+        """Tools that a server asks for one after the other are not taken for one."""
+
+        def piece(name, call_id, arguments):
+            told = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
+            return delta(tool_calls=[{**index, "id": call_id, "function": told}])
+
+        pieces = [piece("f", "1", '{"x": '), piece(None, None, "1}"), piece("g", "2", "{}")]
+        _, tools = self.events_of(collected, *pieces, delta(0, "tool_calls"))
+        assert [("f", "1", {"x": 1}), ("g", "2", {})] == [
+            (tool["name"], tool["call_id"], tool["arguments"]) for tool in tools
+        ]
+
     def test_reasoning(self, collected):
         """What other servers call reasoning is a part of its own, wherever it comes."""
         pieces = [delta(role="assistant", reasoning_content="Let me "), delta(content="Yes")]
@@ -1086,3 +1118,63 @@ class TestHostile:
             assert ask(client_of(provider, TEXT)).choices
         finally:
             logging.getLogger("hilt").removeHandler(handler)
+
+
+class TestNothingIsTouched:
+    """What the application does with a call beside reading it."""
+
+    def test_the_encoding_of_a_raw_response(self):
+        """An answer that is no JSON may still be told another encoding."""
+
+        def respond(request: Any) -> Any:
+            return httpx2.Response(200, content="h\xe9".encode("latin-1"))
+
+        http = httpx2.Client(transport=httpx2.MockTransport(respond))
+        with openai.OpenAI(api_key="k", http_client=http) as client:
+            raw = ask(client.with_raw_response)
+        raw.http_response.encoding = "latin-1"
+        assert "h\xe9" == raw.http_response.text
+
+    def test_a_coroutine_that_is_closed_elsewhere(self, collected):
+        """A call that is closed in another context than it ran in ends as without us, on record."""
+
+        class Paused:
+            def __await__(self):
+                yield
+
+        async def respond(request: Any) -> Any:
+            await Paused()
+
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
+        client = openai.AsyncOpenAI(api_key="k", http_client=http, max_retries=0)
+
+        async def call():
+            return await ask(client)
+
+        async def left():
+            pending = call()
+            contextvars.copy_context().run(pending.send, None)
+            pending.close()
+            await http.aclose()
+
+        asyncio.run(left())
+        assert ["prompt", "system"] == actions(collected)
+
+    def test_a_client_that_makes_its_own_exceptions(self, collected):
+        """What an application puts into a client is called as often as without us."""
+        made, answers = [], [httpx2.Response(429, json={}), httpx2.Response(200, json=COMPLETION)]
+
+        class Client(openai.OpenAI):
+            def _make_status_error(self, *args, **kwargs):
+                made.append(args)
+                return super()._make_status_error(*args, **kwargs)
+
+            def _calculate_retry_timeout(self, *args):
+                return 0.0
+
+        transport = httpx2.MockTransport(lambda request: answers.pop(0))
+        with Client(api_key="k", http_client=httpx2.Client(transport=transport)) as client:
+            ask(client)
+        assert [] == made
+        retried = collected.of("system")[0]["extensions"]
+        assert ("retried", "RateLimitError") == (retried["outcome"], retried["error"]["type"])
