@@ -71,6 +71,14 @@ class Attributes:
         """Return the first of several that is there, as a text."""
         return _as_text(self.take(*names))
 
+    def object(self, name: str) -> dict[str, Any]:
+        """Return one that holds an object; one that does not stays among the others."""
+        told = loaded(self._own.get(name))
+        if not isinstance(told, dict):
+            return {}
+        self._taken.add(name)
+        return dict(told)
+
     def under(self, prefix: str, fields: tuple[str, ...] = ()) -> list[Any]:
         """
         Return the rows that stand under a prefix, each with a number of its own.

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...integrations._fields import field, items, text
-from ...integrations._providers import provider_of_url
 from . import vercel
 from .attributes import Attributes, loaded, mended
-from .langfuse import tokens_of_details
-from .runs import Feedback, Run, number, whole
+from .providers import provider_of
+from .runs import Feedback, Run
 from .spoken import TURNS, body_of, tell_said
+from .usage import cost_of, tokens_of
+from .values import number
 
 
 __all__ = ["feedback_of", "is_message_event", "run_of", "session_of", "user_of"]
@@ -62,28 +63,6 @@ _KINDS = {
     "unknown": "step",
     "workflow": "step",
 }
-_PROVIDERS = {
-    "amazon_bedrock": "bedrock",
-    "aws": "bedrock",
-    "aws.bedrock": "bedrock",
-    "az.ai.inference": "azure",
-    "az.ai.openai": "azure",
-    "azure.ai.inference": "azure",
-    "azure.ai.openai": "azure",
-    "gcp.gemini": "gemini",
-    "gcp.gen_ai": "gemini",
-    "gcp.vertex_ai": "vertex",
-    "google": "gemini",
-    "google-gla": "gemini",
-    "google-vertex": "vertex",
-    "mistral_ai": "mistral",
-    "mistralai": "mistral",
-    "moonshot_ai": "moonshotai",
-    "vertex_ai": "vertex",
-    "vertexai": "vertex",
-    "x_ai": "x-ai",
-    "xai": "x-ai",
-}
 _SESSIONS = (
     "gen_ai.conversation.id",
     "session.id",
@@ -104,52 +83,6 @@ _USERS = (
     "ai.telemetry.metadata.userId",
     "traceloop.association.properties.user_id",
 )
-_TOKENS = {
-    "prompt": (
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.prompt_tokens",
-        "llm.token_count.prompt",
-        "llm.usage.prompt_tokens",
-        "ai.usage.inputTokens",
-        "ai.usage.promptTokens",
-        "ai.usage.tokens",
-    ),
-    "completion": (
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",
-        "llm.token_count.completion",
-        "llm.usage.completion_tokens",
-        "ai.usage.outputTokens",
-        "ai.usage.completionTokens",
-    ),
-    "cached": (
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_read_input_tokens",
-        "gen_ai.usage.details.cache_read_tokens",
-        "llm.token_count.prompt_details.cache_read",
-        "ai.usage.cachedInputTokens",
-    ),
-    "cache_write": (
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-        "gen_ai.usage.details.cache_write_tokens",
-        "llm.token_count.prompt_details.cache_write",
-    ),
-    "reasoning": (
-        "gen_ai.usage.reasoning.output_tokens",
-        "gen_ai.usage.reasoning_tokens",
-        "llm.usage.reasoning_tokens",
-        "ai.usage.reasoningTokens",
-        "gen_ai.usage.details.reasoning_tokens",
-        "llm.token_count.completion_details.reasoning",
-    ),
-    "audio_prompt": ("llm.token_count.prompt_details.audio",),
-    "audio_completion": ("llm.token_count.completion_details.audio",),
-}
-_SUMS = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
-_COSTS = ("gen_ai.usage.cost", "operation.cost", "llm.cost.total")
-_PARTS_OF_COST = ("llm.cost.prompt", "llm.cost.completion")
-_USAGE = "langfuse.observation.usage_details"
 _DETAILS = "gen_ai.client.inference.operation.details"
 _MESSAGES = (
     *TURNS,
@@ -297,7 +230,7 @@ def _first(given: Attributes, span: Span, moment: _Moment) -> datetime.datetime 
 
 def _fill(run: Run, given: Attributes, span: Span) -> None:
     given.take(*_SESSIONS, *_USERS)
-    run.provider = _provider(given)
+    run.provider = provider_of(given)
     is_call = run.kind in ("model", "embedding")
     if is_call:
         run.params = _params(given)
@@ -312,7 +245,7 @@ def _fill(run: Run, given: Attributes, span: Span) -> None:
         run.finish_reason = _finish_reason(given)
     if is_call or run.kind == "step":  # of which it counts only where no call is on record
         told_of = given if is_call else Attributes(span["attributes"])
-        run.tokens, run.cost_usd = _tokens(told_of), _cost(told_of)
+        run.tokens, run.cost_usd = tokens_of(told_of), cost_of(told_of)
     tell_said(run, given, span)
     _failed(run, given, span)
     run.metadata = _metadata(given)
@@ -343,22 +276,6 @@ def _tags(told: Any) -> list[Any]:
     return found if isinstance(found, list) else [] if found is None else [found]
 
 
-def _provider(given: Attributes) -> str | None:
-    told = given.text(
-        "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"
-    )
-    address = given.peek("server.address", "gen_ai.openai.api_base")
-    if told is None:
-        return None
-    found = _PROVIDERS.get(told.lower(), told.lower())
-    if (
-        found == "openai" and address is not None
-    ):  # as every server that speaks its language is called
-        url = address if "://" in address else f"https://{address}"
-        return provider_of_url(url) or found
-    return found
-
-
 _PARAMS = "gen_ai.request."
 _NO_PARAMS = (
     "messages", "input", "tools", "functions", "stream", "stream_options", "instructions", "system",
@@ -373,7 +290,7 @@ def _params(given: Attributes) -> dict[str, Any]:
         "embedding.invocation_parameters",
         "langfuse.observation.model.parameters",
     ):
-        params |= _object(given, name)
+        params |= given.object(name)
     for name, value in list(given.others().items()):
         short = name.removeprefix(_PARAMS)
         if name.startswith(_PARAMS) and short not in ("model", *_NO_PARAMS):
@@ -393,59 +310,14 @@ _REASONS = (
 )
 
 
-def _object(given: Attributes, name: str) -> dict[str, Any]:
-    """Return an attribute that holds an object; one that does not stays among the others."""
-    told = loaded(given.value(name))
-    if not isinstance(told, dict):
-        return {}
-    given.take(name)
-    return dict(told)
-
-
 def _finish_reason(given: Attributes) -> str | None:
     told = given.take(*_REASONS)
     first = told[0] if isinstance(told, list) and told else told
     return first if isinstance(first, str) and first else None
 
 
-def _tokens(given: Attributes) -> dict[str, int] | None:
-    told = (*_TOKENS["prompt"], *_TOKENS["completion"], *_SUMS, _USAGE)
-    if all(given.value(name) is None for name in told):
-        return None
-    counts = {name: whole(given.take(*names)) for name, names in _TOKENS.items()}
-    total = next((n for n in map(whole, map(given.value, _SUMS)) if n is not None), None)
-    prompt, completion = counts.pop("prompt"), counts.pop("completion")
-    if prompt is None and completion is None:
-        used = tokens_of_details(_object(given, _USAGE))
-        if used is not None:
-            return used
-        if total is None:
-            return None
-        prompt = total
-    prompt, completion = prompt or 0, completion or 0
-    apart = (counts["cached"] or 0) + (counts["cache_write"] or 0)
-    if apart > prompt or total == prompt + completion + apart:  # Anthropic counts them apart
-        prompt += apart
-    sums = {"prompt": prompt, "completion": completion, "total": prompt + completion}
-    if total == sums["total"]:
-        given.take(*_SUMS)
-    return sums | {name: count for name, count in counts.items() if count}
-
-
-def _cost(given: Attributes) -> float | None:
-    found = number(given.take(*_COSTS))
-    details = _object(given, "langfuse.observation.cost_details") if found is None else {}
-    if found is None:
-        found = number(details.get("total"))
-    if found is None:
-        told = details or {name: given.take(name) for name in _PARTS_OF_COST}
-        parts = [cost for each in told.values() if (cost := number(each)) is not None]
-        found = sum(parts) if parts else None
-    return found if found is not None and found >= 0 else None
-
-
 def _metadata(given: Attributes) -> dict[str, Any]:
-    found = _object(given, "metadata")
+    found = given.object("metadata")
     for prefix in (
         "ai.telemetry.metadata.",
         "traceloop.association.properties.",

@@ -13,15 +13,17 @@ from typing import Any
 
 import msgspec
 
-from ...integrations import _openai
 from ...integrations._conversations import Conversations
 from ...integrations._fields import decoded, field, items, text
 from ...integrations._langchain import call_fields, own_metadata
-from .runs import Feedback, Run, Trace, events_in, moment, number, whole
+from .run_events import events_in
+from .runs import Feedback, Run, Trace
 from .shelf import Piece
+from .usage import sums_of, tokens_of_details
+from .values import moment, named, number, sortable, whole
 
 
-__all__ = ["NAME", "events_of", "is_one", "pieces_of", "tokens_of_details"]
+__all__ = ["NAME", "events_of", "is_one", "pieces_of"]
 
 NAME = "langfuse"
 
@@ -96,7 +98,7 @@ def _is_manifest(value: dict[str, Any]) -> bool:
 
 def _kind(value: dict[str, Any]) -> str | None:
     """Whether it is a trace, an observation or a score; None where it is nothing of it."""
-    if not _said(value, "id"):
+    if not named(value, "id"):
         return None
     kind = text(value, "type") or ""
     if kind.upper() in _KINDS and field(value, "start_time"):
@@ -117,7 +119,7 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
     if kind in (None, "trace"):
         rows += [each for name in ("observations", "scores") for each in _rows(value, name)]
         rows += [value["trace"]] if kind is None and isinstance(value.get("trace"), dict) else []
-    session = None if kind is not None or "data" in value else _said(value, "id")
+    session = None if kind is not None or "data" in value else named(value, "id")
     for row in rows if depth < _DEEPEST else ():
         more = {"sessionId": session} if session and "traces" in value else {}
         if isinstance(row, dict) and is_one(row):
@@ -132,10 +134,10 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
             plain = {name: each for name, each in plain.items() if name not in _NO_OBJECTS}
         if kind == "score":
             plain = _subject(plain) | plain
-        trace_id = value["id"] if kind == "trace" else _said(plain, "trace_id")
+        trace_id = value["id"] if kind == "trace" else named(plain, "trace_id")
         when = moment(field(value, "start_time", "timestamp")) if kind != "score" else None
         yield Piece(
-            str(trace_id or f"session {_said(plain, 'session_id') or value['id']}"),
+            str(trace_id or f"session {named(plain, 'session_id') or value['id']}"),
             {**plain, "": kind},
             at="" if when is None else when.isoformat(),
         )
@@ -144,11 +146,11 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
 def _subject(score: dict[str, Any]) -> dict[str, Any]:
     """What is judged, as the third version of the API says it."""
     subject = score.get("subject")
-    kind, named = text(subject, "kind"), _said(subject, "id")
+    kind, subject_id = text(subject, "kind"), named(subject, "id")
     if kind == "experiment":
-        return {"dataset_run_id": named}
-    told = {f"{kind}_id": named} if kind in ("trace", "observation", "session") else {}
-    return {"trace_id": _said(subject, "trace_id"), **told}
+        return {"dataset_run_id": subject_id}
+    told = {f"{kind}_id": subject_id} if kind in ("trace", "observation", "session") else {}
+    return {"trace_id": named(subject, "trace_id"), **told}
 
 
 def _rows(value: dict[str, Any], name: str) -> list[Any]:
@@ -166,11 +168,6 @@ def _plain(name: str, value: Any) -> Any:
     return None if value == "" else value
 
 
-def _said(source: Any, name: str) -> str | None:
-    value = field(source, name)
-    return str(value) if type(value) in (str, int) and value != "" else None
-
-
 def events_of(
     parts: list[dict[str, Any]], lost: Counter[str], known: Conversations
 ) -> Iterable[Any]:
@@ -180,14 +177,14 @@ def events_of(
         rows, key = found[each.pop("")], str(each["id"])
         new = {name: value for name, value in each.items() if value is not None}
         old = rows.get(key, {})
-        if len({_said(row, "project_id") for row in (old, new)} - {None}) > 1:
+        if len({named(row, "project_id") for row in (old, new)} - {None}) > 1:
             lost["objects with an id that another project has, too"] += 1
-        newer = _sortable(old.get("updated_at")) <= _sortable(new.get("updated_at"))
+        newer = sortable(old.get("updated_at")) <= sortable(new.get("updated_at"))
         rows[key] = old | new if newer else new | old
     whole_trace = next(iter(found["trace"].values()), {})
     observed = list(found["observation"].values())
     every = [whole_trace, *observed, *found["score"].values()]
-    trace_id = _said(whole_trace, "id") or _first(every, "trace_id")
+    trace_id = named(whole_trace, "id") or _first(every, "trace_id")
     session = _first(every, "session_id")
     trace = Trace(
         source=NAME,
@@ -205,13 +202,8 @@ def events_of(
     return events_in(trace, lost, known)
 
 
-def _sortable(value: Any) -> str:
-    when = moment(value)
-    return "" if when is None else when.isoformat()
-
-
 def _first(rows: list[dict[str, Any]], name: str) -> str | None:
-    return next((said for each in rows if (said := _said(each, name))), None)
+    return next((said for each in rows if (said := named(each, name))), None)
 
 
 def _tells(run: Run) -> bool:
@@ -247,7 +239,7 @@ def _about_trace(given: dict[str, Any]) -> Run:
     return Run(
         id=str(given["id"]),
         kind="trace",
-        name=_said(given, "name") or "trace",
+        name=named(given, "name") or "trace",
         began=began,
         ended=None if began is None or took is None else _after(began, took),
         given=given.get("input"),
@@ -283,7 +275,7 @@ def _run(given: dict[str, Any], trace: dict[str, Any], lost: Counter[str]) -> Ru
     attributes = field(metadata, "attributes")
     kind = _KINDS.get((text(given, "type") or "").upper(), "step")
     tokens, cost = _tokens(given), _cost(given)
-    model = _said(given, "provided_model_name") or _said(given, "model")
+    model = named(given, "provided_model_name") or named(given, "model")
     if kind == "step" and model and tokens:
         kind = "model"
     failed = text(given, "level") == "ERROR"
@@ -297,11 +289,11 @@ def _run(given: dict[str, Any], trace: dict[str, Any], lost: Counter[str]) -> Ru
     return Run(
         id=str(given["id"]),
         kind=kind,
-        name=_said(given, "name") or kind,
+        name=named(given, "name") or kind,
         began=moment(given.get("start_time")),
         ended=moment(given.get("end_time")),
         first=moment(given.get("completion_start_time")),
-        parent=_said(given, "parent_observation_id"),
+        parent=named(given, "parent_observation_id"),
         given=given.get("input"),
         gave=given.get("output"),
         error=(text(given, "status_message") or "error") if failed else None,
@@ -382,58 +374,13 @@ def _tokens(given: dict[str, Any]) -> dict[str, int] | None:
     prompt = _counted(given, "input", "prompt_tokens", "input_tokens", "input_usage")
     completion = _counted(given, "output", "completion_tokens", "output_tokens", "output_usage")
     total = _counted(given, "total", "total_tokens", "total_usage")
-    return _sums(prompt, completion, {}, total) if prompt or completion or total else None
+    return sums_of(prompt, completion, {}, total) if prompt or completion or total else None
 
 
 def _counted(given: dict[str, Any], short: str, *names: str) -> int | None:
     told = given.get("usage")
     found = [field(told, short), *(field(each, name) for each in (told, given) for name in names)]
     return next((count for each in found if (count := whole(each)) is not None), None)
-
-
-def tokens_of_details(details: dict[str, Any]) -> dict[str, int] | None:
-    """
-    Return what was used, by kind: what is cached is not in `input` again, unless `total` says so.
-
-    Raw counts of OpenAI's are as OpenAI has them.
-    """
-    if "prompt_tokens" in details:
-        return _openai.tokens_of(details)
-    counts = {name: found for name, each in details.items() if (found := whole(each)) is not None}
-    written = sum(n for name, n in counts.items() if "ephemeral" in name)
-    into = {name: n for name, n in counts.items() if _is_into(name) and "ephemeral" not in name}
-    out = {name: n for name, n in counts.items() if name.startswith(("output", "completion"))}
-    wrote = sum(n for name, n in into.items() if "cache_creation" in name or "write" in name)
-    parts = {
-        "cached": sum(n for name, n in into.items() if "cache" in name) - wrote,
-        "cache_write": max(wrote, written),
-        "cache_write_1h": sum(n for name, n in counts.items() if "1h" in name),
-        "reasoning": sum(n for name, n in out.items() if "reason" in name or "think" in name),
-        "audio_prompt": sum(n for name, n in into.items() if "audio" in name),
-        "audio_completion": sum(n for name, n in out.items() if "audio" in name),
-    }
-    prompt, completion = counts.get("input"), counts.get("output")
-    total = counts.get("total")
-    if total is None or (prompt or 0) + (completion or 0) != total:
-        prompt = sum(into.values()) + max(written - wrote, 0) if into or written else None
-        completion = sum(out.values()) if out else None
-    if prompt is None and completion is None and not total:
-        return None
-    return _sums(prompt, completion, parts, total)
-
-
-def _is_into(name: str) -> bool:
-    return name.startswith(("input", "prompt", "cache"))
-
-
-def _sums(
-    prompt: int | None, completion: int | None, parts: dict[str, int], total: int | None
-) -> dict[str, int]:
-    if not prompt and not completion and total:
-        return {"total": total}  # which of them went in is not known
-    given, said = prompt or 0, completion or 0
-    tokens = {"prompt": given, "completion": said, "total": given + said}
-    return tokens | {name: count for name, count in parts.items() if count > 0}
 
 
 def _cost(given: dict[str, Any]) -> float | None:
@@ -459,11 +406,11 @@ def _feedback(given: dict[str, Any]) -> Feedback:
         id=str(given["id"]),
         name=text(given, "name") or "score",
         at=moment(field(given, "timestamp", "created_at")),
-        run=_said(given, "observation_id"),
+        run=named(given, "observation_id"),
         score=None if is_word else float(value) if isinstance(value, bool) else number(value),
         value=said,
         comment=text(given, "comment"),
-        person=_said(given, "author_user_id"),
+        person=named(given, "author_user_id"),
         is_automatic=source == "EVAL",
         more={
             "source": source,

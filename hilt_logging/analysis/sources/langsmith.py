@@ -12,8 +12,10 @@ from ...integrations._conversations import Conversations
 from ...integrations._fields import decoded, field, items, text
 from ...integrations._langchain import call_fields, named_session
 from .messages import tokens_in
-from .runs import Feedback, Run, Trace, events_in, moment, number, whole
+from .run_events import events_in
+from .runs import Feedback, Run, Trace
 from .shelf import Piece
+from .values import moment, named, number, sortable, whole
 
 
 __all__ = ["NAME", "events_of", "is_one", "pieces_of"]
@@ -80,8 +82,8 @@ def _is_run(value: dict[str, Any]) -> bool:
 
 
 def _is_feedback(value: dict[str, Any]) -> bool:
-    named = isinstance(value.get("key"), str) and isinstance(value.get("id"), str)
-    return named and "run_id" in value and any(n in value for n in ("score", "value", "comment"))
+    is_named = isinstance(value.get("key"), str) and isinstance(value.get("id"), str)
+    return is_named and "run_id" in value and any(n in value for n in ("score", "value", "comment"))
 
 
 def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iterator[Piece]:
@@ -96,7 +98,7 @@ def pieces_of(value: dict[str, Any], lost: Counter[str], depth: int = 0) -> Iter
     own = {name: each for name, each in value.items() if name != "child_runs"}
     if _is_run(value):
         whole_run = {name: _plain(name, each) for name, each in own.items()}
-        yield Piece(_trace_of(value), whole_run, at=_sortable(value.get("start_time")))
+        yield Piece(_trace_of(value), whole_run, at=sortable(value.get("start_time")))
     elif _is_feedback(value):
         yield Piece(str(value.get("trace_id") or value.get("run_id") or value["id"]), own)
 
@@ -111,11 +113,6 @@ def _within(outer: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     return decoded(value) if name in _IN_JSON else value
-
-
-def _sortable(value: Any) -> str:
-    when = moment(value)
-    return "" if when is None else when.isoformat()
 
 
 def _trace_of(run: dict[str, Any]) -> str:
@@ -148,7 +145,7 @@ def events_of(
         id=trace_id,
         session=session or trace_id or "unknown",
         is_named=session is not None,
-        user=next(filter(None, (_said(_metadata(run), "user_id") for run in every)), None),
+        user=next(filter(None, (named(_metadata(run), "user_id") for run in every)), None),
         runs=[_run(run, lost) for run in ordered],
         feedback=[_feedback(each) for each in judged.values()],
     )
@@ -162,8 +159,8 @@ def _parent(run: dict[str, Any]) -> str | None:
     """The run around it, which some exports tell only among all those around it."""
     around = [each for each in items(run, "parent_run_ids") if isinstance(each, str)]
     orders = (text(run, "dotted_order") or "").split(".")
-    named = orders[-2].rpartition("Z")[2] if len(orders) > 1 else None
-    return text(run, "parent_run_id") or (around[-1] if around else named) or None
+    by_order = orders[-2].rpartition("Z")[2] if len(orders) > 1 else None
+    return text(run, "parent_run_id") or (around[-1] if around else by_order) or None
 
 
 def _metadata(run: dict[str, Any]) -> dict[str, Any]:
@@ -173,11 +170,6 @@ def _metadata(run: dict[str, Any]) -> dict[str, Any]:
 
 def _session(run: dict[str, Any]) -> str | None:
     return named_session(_metadata(run)) or text(run, "thread_id")
-
-
-def _said(source: Any, name: str) -> str | None:
-    value = field(source, name)
-    return str(value) if type(value) in (str, int) and value != "" else None
 
 
 def _run(run: dict[str, Any], lost: Counter[str]) -> Run:
@@ -332,7 +324,7 @@ def _feedback(given: dict[str, Any]) -> Feedback:
         score=float(score) if isinstance(score, bool) else number(score),
         value=given.get("value"),
         comment=text(given, "comment"),
-        person=_said(source, "user_id") or _said(given, "user_id"),
+        person=named(source, "user_id") or named(given, "user_id"),
         is_automatic=kind in ("model", "auto_eval"),
         more={
             "source": kind,

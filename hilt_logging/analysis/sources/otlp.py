@@ -18,8 +18,10 @@ from ...integrations._conversations import Conversations
 from ...integrations._fields import field, items, text
 from .conventions import feedback_of, is_message_event, run_of, session_of, user_of
 from .messages import asked_in
-from .runs import Feedback, Run, Trace, events_in, whole
+from .run_events import events_in
+from .runs import EPOCH, Feedback, Run, Trace
 from .shelf import Piece
+from .values import whole
 
 
 __all__ = ["NAME", "events_of", "is_one", "pieces_of"]
@@ -30,7 +32,6 @@ _RESOURCES = ("resource_spans", "resource_logs", "resource_metrics", "resource_p
 _ENVELOPES = ("trace", "result")
 _SCOPES = ("scope_spans", "instrumentation_library_spans", "scope_logs")
 _LAST = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
-_EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _DEEPEST = 50
 _MOST_PARENTS = 500
 _LENGTH = 16
@@ -214,7 +215,7 @@ def _nanoseconds(value: Any) -> int | None:
 def _moment(nanoseconds: int | None) -> datetime.datetime | None:
     if nanoseconds is None:
         return None
-    return _EPOCH + datetime.timedelta(microseconds=nanoseconds // 1000)
+    return EPOCH + datetime.timedelta(microseconds=nanoseconds // 1000)
 
 
 def _attributes(source: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections import Counter
 
 import pytest
 
-from hilt_logging.analysis.sources.runs import Run, Trace, events_in, moment, number, whole
+from hilt_logging.analysis.sources.run_events import events_in
+from hilt_logging.analysis.sources.runs import Run, Trace
 from hilt_logging.integrations._conversations import Conversations
 from hilt_logging.schema import validate_event
 
@@ -87,9 +88,9 @@ def test_deeper():
 def test_many_open_calls(monkeypatch):
     """A run of a tool is compared with so many calls at most, and not with those that have a result."""
     compared = []
-    monkeypatch.setattr("hilt_logging.analysis.sources.runs._MOST_OPEN", 2)
+    monkeypatch.setattr("hilt_logging.analysis.sources.tool_calls._MOST_OPEN", 2)
     monkeypatch.setattr(
-        "hilt_logging.analysis.sources.runs._are_of",
+        "hilt_logging.analysis.sources.tool_calls._are_of",
         lambda given, asked: compared.append(asked) or given == asked,
     )
 
@@ -153,43 +154,10 @@ def test_not_understood(monkeypatch):
     def refuse(value):
         raise TypeError
 
-    monkeypatch.setattr("hilt_logging.analysis.sources.runs._documents", refuse)
+    monkeypatch.setattr("hilt_logging.analysis.sources.run_events.documents_in", refuse)
     events, lost = told(a_run("a", "retriever"), a_run("b"))
     assert {"b"} == {each["provenance"]["run_id"] for each in events}
     assert {"runs that can't be understood": 1} == lost
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "2026-11-23T07:00:00Z",
-        "2026-11-23T07:00:00.000000",
-        "2026-11-23 07:00:00.000",
-        "2026-11-23T08:00:00+01:00",
-        1795417200,
-        1795417200.0,
-        1795417200000,
-        1795417200000000,
-        1795417200000000000,
-    ],
-)
-def test_moment(value):
-    """A time is the same in each way of writing it; without an offset it is UTC."""
-    assert START == moment(value)
-
-
-@pytest.mark.parametrize("value", [None, "", "soon", True, [], {}, 1e308, float("nan"), 10**400])
-def test_no_moment(value):
-    """What is no time is none."""
-    assert None is moment(value)
-
-
-def test_numbers():
-    """Numbers may be written as texts; what is not finite, or no number, is none."""
-    assert [0.5, 0.5, 2.0] == [number(0.5), number("0.5"), number(2)]
-    assert [None] * 6 == [number(each) for each in (None, "x", True, "nan", 10**400, float("inf"))]
-    assert [3, 3, 0] == [whole(3), whole("3"), whole(0.0)]
-    assert [None] * 4 == [whole(each) for each in (-1, 0.5, "x", 2**60)]
 
 
 @pytest.mark.parametrize(
