@@ -29,6 +29,7 @@ from .schema import (
     PART_FIELDS,
     Count,
     TextHash,
+    is_readable_time,
     is_timestamp,
     is_valid,
     not_one_of,
@@ -358,13 +359,25 @@ def to_timestamp(value: object) -> str:
     return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds'):0>26}Z"
 
 
+def read_time(text: str) -> str:
+    """
+    Return the time that a line has as we write it: every engine reads the same ones.
+
+    Raises:
+        InvalidEventError: if it is none of RFC 3339; one without an offset counts as UTC.
+    """
+    if not is_readable_time(text):
+        raise InvalidEventError("Invalid timestamp. Must be RFC 3339")
+    return to_timestamp(text.upper())
+
+
 def upgrade(data: dict[str, Any]) -> dict[str, Any]:
     """Return a dict of hilt-python or of an older format as an event of ours, as far as it is one."""
     data.setdefault("hilt_version", HILT_VERSION)
     when = data.get("timestamp")
     if type(when) is str and not is_timestamp(when):
         try:
-            data["timestamp"] = to_timestamp(when)
+            data["timestamp"] = read_time(when)
         except InvalidEventError:
             pass  # stays as it was, for whoever checks it
     metrics: Any = data.get("metrics")

@@ -43,6 +43,12 @@ _TIMESTAMP = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)[.][0-9]{6}Z$(?!\n)"
 )
+# a time of RFC 3339, and one without an offset: what a line may have that others wrote
+READABLE_TIME = (
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.]\d+)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?"
+)
+is_readable_time = re.compile(READABLE_TIME, re.ASCII).fullmatch
 _is_timestamp = re.compile(_TIMESTAMP, re.ASCII).search
 _LINE = _TIMESTAMP.removeprefix("^").removesuffix(r"$(?!\n)").replace("(", "(?:")
 _are_timestamps = re.compile(rf"(?:{_LINE}\n)*", re.ASCII).fullmatch

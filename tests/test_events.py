@@ -295,6 +295,27 @@ class TestTimestamp:
             Event(actor=ALICE, action="prompt", timestamp=wrong)
 
     @pytest.mark.parametrize(
+        "wrong",
+        [
+            "2026-01-02",
+            "20260102T030405Z",
+            "2026-W01-1T03:04:05Z",
+            "2026-01-02T03:04Z",
+            "2026-01-02T24:00:00Z",
+            "2026-01-02T03:04:05,5Z",
+            "2026-01-02T03:04:05+05",
+            "2026-01-02T03:04:05+05:60",
+            "2026-01-02T03:04:05+05:30:15",
+            "2026-01-02T03:04:05 +05:30",
+            "2026-01-02T03:04:05+24:00",
+        ],
+    )
+    def test_of_a_line(self, an_event, wrong):
+        """What RFC 3339 does not have is no time of a line, whatever Python takes for one."""
+        with pytest.raises(InvalidEventError, match="timestamp"):
+            Event.from_json(json.dumps(an_event(timestamp=wrong)))
+
+    @pytest.mark.parametrize(
         ("now_ns", "written"),
         [
             (0, "1970-01-01T00:00:00.000000Z"),

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidEventError, ReadError
-from ..events import to_timestamp
+from ..events import read_time
 from ..io._decoding import BLOCK
 from ..io._selection import Selection
 from ..io.files import LONGEST, LogFile, open_blocks
@@ -29,7 +29,7 @@ from .tables import COLUMNS
 __all__ = ["converted", "events_of", "takes"]
 
 _MARKS = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":", 19: ".", 26: "Z"}
-_is_time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII).match
+_is_time = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d", re.ASCII).match
 _decode = msgspec.json.Decoder(Event).decode
 _GET = {column.name: column.get for column in COLUMNS}
 
@@ -111,7 +111,7 @@ def _are_ours(times: list[str]) -> bool:
 def _ours(when: str) -> str:
     """A time as we write it; empty where it is none, as the second 60 or a 30th of February."""
     try:
-        return to_timestamp(when)
+        return read_time(when)
     except InvalidEventError:
         return ""
 

@@ -10,10 +10,10 @@ import msgspec
 
 from msgspec import UNSET, UnsetType
 
+from ..schema import is_timestamp
+
 
 __all__ = ["Said", "said_in"]
-
-_TIMESTAMP_SIZE = 27
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -78,4 +78,4 @@ def said_in(line: bytes) -> Said | None:
             line.decode()  # what is passed over is not looked at
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    return said if len(said.timestamp) == _TIMESTAMP_SIZE and said.timestamp[-1] == "Z" else None
+    return said if is_timestamp(said.timestamp) else None

@@ -21,13 +21,12 @@ from ..errors import ReadError
 from ..io._decoding import codec_of, decoded_line, reporter
 from ..io.files import LONGEST, LogFile
 from ..io.reader import scan
+from ..schema import is_timestamp
 from ._finding import files_meant, sources
 from ._index import lines_after, places_in
 
 
 __all__ = ["Latest", "Session", "latest_sessions", "sessions"]
-
-_TIMESTAMP_SIZE = 27
 
 Path = str | os.PathLike[str]
 
@@ -258,7 +257,7 @@ class _Indexed:
                 self._add(path, event, [line.offset])
 
     def _add(self, path: str, event: _Short, offsets: Sequence[int]) -> None:
-        if len(event.timestamp) != _TIMESTAMP_SIZE or event.timestamp[-1] != "Z":
+        if not is_timestamp(event.timestamp):
             raise _UnknownError
         found = self._found.get(event.session_id)
         if found is None:

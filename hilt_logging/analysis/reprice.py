@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigurationError, InvalidEventError
-from ..events import encode, to_timestamp
+from ..events import encode, read_time
 from ..integrations._pricing import Cost, PriceList
 from ..io.reader import Faults
 from ..safeguards.chain import without_integrity
@@ -193,7 +193,7 @@ def _is_special(event: Event) -> bool:
 
 def _date(event: Event) -> datetime.date | None:
     with contextlib.suppress(InvalidEventError, ValueError):
-        return datetime.date.fromisoformat(to_timestamp(event["timestamp"])[:10])
+        return datetime.date.fromisoformat(read_time(event["timestamp"])[:10])
     return None
 
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import InvalidEventError
-from ..events import encode, to_timestamp
-from ..schema import ACTIONS, ACTOR_TYPES, HILT_VERSION
+from ..events import encode, read_time
+from ..schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, READABLE_TIME
 
 
 __all__ = [
@@ -97,12 +97,16 @@ STRUCTURE: dict[str, Any] = {
 """The fields that the columns are made of, with the types in which they are read."""
 
 _MAP = STRUCTURE["metrics"]["tokens"]
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+_TIME = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d"
 _PLACE = re.compile(_TIME, re.ASCII)
-# null for a second of 60, which is a time that the format allows; a Z is passed over, and read sooner
-_READ = (
-    "CAST(CASE WHEN timestamp LIKE '%Z' THEN try_cast(timestamp AS TIMESTAMP) "
-    "ELSE try_cast(timestamp AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END AS TIMESTAMP)"
+_PLAIN = READABLE_TIME.replace("[Tt ]", "T").partition("(?:[Zz]")[0] + "Z?"
+_LOCAL = r"replace(regexp_replace(upper(timestamp), '(Z|[+-]\d\d:\d\d)$', ''), 'T', ' ')"
+_SIGN, _HOURS, _MINUTES = (
+    f"substr(right(timestamp, 6), {each})" for each in ("1, 1", "2, 2", "5, 2")
+)
+_OFFSET = (
+    f"CASE WHEN {_SIGN} IN ('+', '-') THEN CAST(concat({_SIGN}, {_HOURS}) AS INTEGER) * 60 "
+    f"+ CAST(concat({_SIGN}, {_MINUTES}) AS INTEGER) ELSE 0 END"
 )
 _FIRST, _LAST = (
     f"CAST('{each}' AS TIMESTAMP)" for each in ("0001-01-01", "9999-12-31 23:59:59.999999")
@@ -114,7 +118,13 @@ def in_calendar(time: str) -> str:
     return f"CASE WHEN {time} BETWEEN {_FIRST} AND {_LAST} THEN {time} END"
 
 
-_UTC = in_calendar(_READ)
+_IN_UTC = in_calendar(f"(try_cast({_LOCAL} AS TIMESTAMP) - ({_OFFSET}) * INTERVAL 1 MINUTE)")
+# null for a second of 60, which is a time that the format allows, and for a 30th of February
+_UTC = (
+    f"CASE WHEN timestamp LIKE '0000%' THEN NULL "
+    rf"WHEN regexp_matches(timestamp, '^{_PLAIN}\z') THEN try_cast(timestamp AS TIMESTAMP) "
+    rf"WHEN regexp_matches(timestamp, '^{READABLE_TIME}\z') THEN {_IN_UTC} END"
+)
 
 
 def _one_of(field: str, values: Iterable[str]) -> str:
@@ -185,7 +195,7 @@ def _float(text: str) -> float | None:
 
 def _when(value: Any) -> datetime.datetime | None:
     try:
-        return datetime.datetime.fromisoformat(to_timestamp(value)[:-1])
+        return datetime.datetime.fromisoformat(read_time(value)[:-1])
     except InvalidEventError:
         return None
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ..errors import ConfigurationError, InvalidEventError
-from ..events import to_timestamp
+from ..events import read_time, to_timestamp
 
 
 __all__ = ["Selection", "selection_of"]
@@ -97,7 +97,7 @@ class Selection:
         if self._is_timed:
             when = getattr(fields, self._timestamp)
             if len(when) != 27 or when[26] != "Z":
-                when = to_timestamp(when)
+                when = read_time(when)
             if not self._since <= when < self._until:
                 return False
         for places, allowed in self._places:

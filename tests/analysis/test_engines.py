@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import gzip
 import importlib.util
 import json
@@ -14,10 +15,11 @@ import sys
 import msgspec
 import pytest
 
-from hilt_logging.analysis import compare, convert, query
+from hilt_logging.analysis import compare, convert, query, tables
 from hilt_logging.analysis.stats import stats, tallied
 from hilt_logging.errors import ConfigurationError, MissingDependencyError, ReadError
-from hilt_logging.events import encode
+from hilt_logging.events import encode, to_timestamp
+from hilt_logging.io.reader import read
 
 
 pytest.importorskip("duckdb")
@@ -52,6 +54,23 @@ TIMES = (
     "2026-01-02T03:04:05+05:30",
     "2026-01-02T03:04:05",
     "2026-12-31T23:59:60.000000Z",  # a time of the format, and none of any engine
+    "2026-01-02T24:00:00.000000Z",  # these are times of one engine or another, and not of ours
+    "2026-01-02T03:04:05,5Z",
+    "2026-01-02T03:04:05.Z",
+    "2026-01-02T03:04:05.123 Z",
+    "2026-01-02T03:04:05.123456Z\n",
+    "2026-01-02T03:04:05 +05:30",
+    "2026-01-02T03:04:05+24:00",
+    "2026-01-02T03:04:05+05:60",
+    "2026-01-02T03:04:05+05",
+    "2026-01-02T03:04:05+05:30:15",
+    "2026-01-02T03:04:05 Europe/Berlin",
+    "2026-01-02T03:04:05.5-16:30",  # and these are
+    "2026-01-02T03:04:05-00:30",
+    "2026-01-02T03:04:05+23:59",
+    "2026-01-02t03:04:05.123456789012z",
+    "2026-01-02 03:04:05.5",
+    "0001-01-01T23:59:59.9999999+23:59",
 )
 GROUPINGS = (
     ("day", "model"),
@@ -253,6 +272,30 @@ SPANS = (
     ("before", "2025-12-31T23:30:00.000000Z", "2026-03-29T01:00:00.000000Z"),
     ("after", "2026-10-25T00:30:00.000000Z", "2026-10-25T01:30:00.000001Z"),
 )
+
+
+def test_times(tmp_path, an_event):
+    """Whoever reads a time reads the same one, or none: statistics, SQL, and each column by itself."""
+    events = [an_event(event_id=str(n), timestamp=time) for n, time in enumerate(TIMES)]
+    path = tmp_path / "app.jsonl"
+    path.write_bytes(b"".join(encode(each) + b"\n" for each in events))
+    [get] = [each.get for each in tables.COLUMNS if each.name == "timestamp"]
+    expected = {each["event_id"]: get(each) for each in events}
+    with query("SELECT event_id, timestamp FROM events", path) as found:
+        assert expected == dict(found)
+    for engine in ("python", "duckdb"):
+        for each, when in zip(events, expected.values(), strict=True):
+            (tmp_path / "one.jsonl").write_bytes(encode(each) + b"\n")
+            first = stats(tmp_path / "one.jsonl", engine=engine).first
+            assert first == (when and to_timestamp(when))
+    errors = []
+    readable = {
+        each.event_id: datetime.datetime.fromisoformat(each.timestamp[:-1])
+        for each in read(path, errors="skip", report=errors.append)
+        if each.timestamp[:4] != "0000" and each.timestamp[17:19] != "60"
+    }
+    assert {name: when for name, when in expected.items() if when is not None} == readable
+    assert 14 == len(errors)
 
 
 @pytest.mark.parametrize(

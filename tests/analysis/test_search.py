@@ -138,6 +138,7 @@ def test_said(an_event, action, kind):
         {"actor": {"type": "cat", "id": "x"}},
         {"session_id": ""},
         {"timestamp": "2026-01-02"},
+        {"timestamp": "2026-01-02T24:00:00.000000Z"},
         {"hilt_version": "2"},
         {"content": {"text": 5}},
         {"content": None},
