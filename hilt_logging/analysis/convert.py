@@ -146,6 +146,9 @@ def _format(to: str | None, output: str | None) -> str:
     kind = to
     if kind is None and output is not None:
         kind = _NAMED.get(os.path.splitext(output)[1])
+    if kind is None and output is not None:
+        allowed = f"Must end with one of: {', '.join(_NAMED)}, or set to"
+        raise ConfigurationError("output", os.fspath(output), allowed)
     if kind not in FORMATS:
         raise ConfigurationError("to", to, f"Must be one of: {', '.join(FORMATS)}")
     return kind
@@ -167,7 +170,9 @@ def _columns(format: str, columns: Iterable[str] | None) -> tuple[str, ...] | No
 def _beside(paths: list[Any], format: str, partition: bool) -> str:
     only = os.fspath(paths[0]) if len(paths) == 1 else ""
     if not os.path.isfile(only) or only.startswith("/dev/"):
-        raise ConfigurationError("output", None, "Give one: it is not one file that is converted")
+        raise ConfigurationError(
+            "output", None, "Name the new file: it is not one that is converted"
+        )
     stem = only.removesuffix(".gz").removesuffix(".zst")
     made = os.path.splitext(stem)[0] + _ENDINGS[format]
     if os.path.realpath(made) == os.path.realpath(only):

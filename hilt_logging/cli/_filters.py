@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from ..events import ACTIONS
+from . import _options
 from ._output import counted, say
 
 
@@ -31,7 +33,14 @@ def _fields(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 
 _FILTERS = (
-    click.option("--action", "actions", multiple=True, metavar="NAME", help="Only this action."),
+    click.option(
+        "--action",
+        "actions",
+        multiple=True,
+        type=click.Choice(ACTIONS),
+        metavar="NAME",
+        help="Only this action.",
+    ),
     click.option(
         "--model", "models", multiple=True, metavar="NAME", help="Only this model, asked or served."
     ),
@@ -45,8 +54,8 @@ _FILTERS = (
         metavar="NAME=VALUE",
         help="Only events in which this field has this value, as extensions.tool.name=weather.",
     ),
-    click.option("--since", metavar="TIME", help="Only events of this time or later, in UTC."),
-    click.option("--until", metavar="TIME", help="Only events before this time, in UTC."),
+    _options.since("events"),
+    _options.until("events"),
 )
 _KEYS = (
     click.option(

@@ -58,6 +58,7 @@ EXIT_CODES = {
     WRONG_USAGE: "Wrong usage, or a key or file that does not fit.",
     UNREAD: "Some of the input could not be read; the rest was.",
 }
+_NOT_GIVEN = re.compile(r"^Invalid (-\S+): None[.] ")
 _OPTION = re.compile(r"(^Invalid |, or set )(\w+)")
 
 
@@ -205,7 +206,8 @@ def _as_typed(message: str) -> str:
         for option in each.opts
         for name in (each.name, option.lstrip("-").replace("-", "_"))
     }
-    return _OPTION.sub(lambda found: found[1] + typed.get(found[2], found[2]), message)
+    told = _OPTION.sub(lambda found: found[1] + typed.get(found[2], found[2]), message)
+    return _NOT_GIVEN.sub(r"Missing \1. ", told)
 
 
 def _say_no_more() -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 import re
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ..errors import InvalidEventError
+from ..events import to_timestamp
 
 
 if TYPE_CHECKING:
@@ -29,7 +32,9 @@ __all__ = [
     "shared_key_file",
     "shared_sign_key",
     "sign_key",
+    "since",
     "tz",
+    "until",
 ]
 
 STDIN = "/dev/stdin"
@@ -100,10 +105,46 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 def age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
     """Return a time span that is written as 90m, 12h, 180d or 26w."""
+    span = _span(value)
+    if span is None:
+        raise click.BadParameter("must be a number with m, h, d or w after it, as 180d", ctx, param)
+    return span
+
+
+def since(what: str) -> Callable[[F], F]:
+    """Return the option for the time from which on something counts."""
+    told = f"Only {what} of this time or later, in UTC, or of the last 90m, 12h, 7d."
+    return click.option("--since", callback=_time, metavar="TIME", help=told)
+
+
+def until(what: str) -> Callable[[F], F]:
+    """Return the option for the time from which on nothing counts any more."""
+    told = f"Only {what} before this time, in UTC, or longer ago than 90m, 12h, 7d."
+    return click.option("--until", callback=_time, metavar="TIME", help=told)
+
+
+def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return a time as it was typed, and for a time span the time that is so long ago."""
+    if value is None:
+        return None
+    try:
+        span = _span(value)
+        if span is not None:
+            return to_timestamp(datetime.now(timezone.utc) - span)
+        to_timestamp(value)
+    except (InvalidEventError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is no time: write 2026-01-31, 2026-01-31T12:00:00Z, or how long ago, as 90m,"
+            " 12h, 7d or 2w",
+            ctx,
+            param,
+        ) from None
+    return value
+
+
+def _span(value: str) -> timedelta | None:
     found = re.fullmatch(r"([0-9]{1,9})([mhdw])", value)
     try:
-        if found:
-            return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
     except OverflowError:
-        pass
-    raise click.BadParameter("must be a number with m, h, d or w after it, as 180d", ctx, param)
+        return None

@@ -5,6 +5,7 @@ Tables on the screen, and how numbers are shown in them.
 from __future__ import annotations
 
 import itertools
+import math
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ __all__ = ["NOTHING", "Tables", "ms", "number", "share", "short", "usd"]
 
 NOTHING = "-"
 _MOST_USD = 10**15  # that is written with all digits
+_DECIMALS, _MOST_DECIMALS = 4, 10
 _WIDE = 10_000
 _LEAST_TEXT = 6
 _BETWEEN = 2
@@ -48,7 +50,12 @@ def usd(value: float | None) -> str:
         return f"-{usd(-value)}"
     if value >= _MOST_USD:  # its digits would take the room of all other columns
         return f"${value:.3g}"
-    return f"${value:,.2f}" if value >= 1 or not value else f"${value:.4f}"
+    if value >= 1 or not value:
+        return f"${value:,.2f}"
+    digits = 1 - math.floor(math.log10(value))  # to the second one that is not 0
+    if digits <= _DECIMALS:
+        return f"${value:.{_DECIMALS}f}"
+    return f"${value:.2g}" if digits > _MOST_DECIMALS else f"${value:.{digits}f}"
 
 
 def short(value: int | None) -> str:

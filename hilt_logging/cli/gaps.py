@@ -37,8 +37,8 @@ _MOST_SHOWN = 20
     },
 )
 @_options.paths
-@click.option("--since", metavar="TIME", help="Only what is of this time or later, in UTC.")
-@click.option("--until", metavar="TIME", help="Only what is before this time, in UTC.")
+@_options.since("what is")
+@_options.until("what is")
 @click.option(
     "--all", "is_all", is_flag=True, help=f"Show more than the last {_MOST_SHOWN} of each."
 )

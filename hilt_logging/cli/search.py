@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from ._unread import Unread
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..analysis.search import Hit, Place
 
 
@@ -101,19 +104,18 @@ def command(
         shared_key_file=shared_key_file,
         report=unread,
     )
-    number, is_terminal = 0, sys.stdout.isatty()
-    for hit in hits:
-        number += 1
-        if count:
-            continue
-        if as_json:
-            sys.stdout.write(f"{printable(_encode(_told(hit, context)).decode())}\n")
-        else:
-            if context and number > 1:
-                say("--", dim=True)
-            _show(hit, is_terminal)
     if count:
+        number = sum(1 for _ in hits)
         json_line({"count": number}) if as_json else say(f"{number}")
+    elif as_json:
+        for hit in hits:
+            sys.stdout.write(f"{printable(_encode(_told(hit, context)).decode())}\n")
+    elif context:
+        _show_with_context(hits)
+    else:
+        is_terminal = sys.stdout.isatty()
+        for hit in hits:
+            _show(hit, is_terminal)
     unread.tell()
     return UNREAD if unread.count else DONE
 
@@ -128,9 +130,43 @@ def _told(hit: Hit, context: int) -> dict[str, Any]:
     return {**told, "before": hit.before, "after": hit.after} if context else told
 
 
-def _show(hit: Hit, is_terminal: bool) -> None:
-    for event in hit.before:
+def _show_with_context(hits: Iterable[Hit]) -> None:
+    """Show hits with what was said around them, each event once where that overlaps."""
+    is_terminal = sys.stdout.isatty()
+    session_id: str | None = None
+    shown: set[str] = set()
+    held: list[dict[str, Any]] = []  # after the last hit, as long as it may belong to the next
+    for hit in hits:
+        near = {_id(each) for each in (*hit.before, hit.event)}
+        if hit.session_id == session_id and not near.isdisjoint(shown.union(map(_id, held))):
+            held = _up_to(near, held)
+            _show_around(held)
+        else:
+            _show_around(held)
+            if session_id is not None:
+                say("--", dim=True)
+            shown = set()
+        _show_around(each for each in hit.before if _id(each) not in shown)
+        _show(hit, is_terminal)
+        shown |= near.union(map(_id, held))
+        session_id, held = hit.session_id, hit.after
+    _show_around(held)
+
+
+def _up_to(ids: set[str], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(itertools.takewhile(lambda each: _id(each) not in ids, events))
+
+
+def _id(event: dict[str, Any]) -> str:
+    return str(event["event_id"])
+
+
+def _show_around(events: Iterable[dict[str, Any]]) -> None:
+    for event in events:
         say(f"  {_line(event)}", dim=True)
+
+
+def _show(hit: Hit, is_terminal: bool) -> None:
     head = f"{_time(hit.timestamp)}  {hit.session_id}  {hit.action}"
     places = hit.places
     if places:
@@ -139,8 +175,6 @@ def _show(hit: Hit, is_terminal: bool) -> None:
         _print(head, _cut(place), f"  (+{more} fields)" if more else "", is_terminal)
     else:
         _print(head, (f"  {_text(hit.event)}", "", ""), "", is_terminal)
-    for event in hit.after:
-        say(f"  {_line(event)}", dim=True)
 
 
 def _print(head: str, around: tuple[str, str, str], tail: str, is_terminal: bool) -> None:
@@ -182,6 +216,6 @@ def _text(event: dict[str, Any]) -> str:
 
     content = event.get("content")
     text = content.get("text") if type(content) is dict else None
-    if type(text) is not str:
+    if type(text) is not str or not text:
         return summary(event)
     return _flat(text[: 2 * _AROUND]) + ("…" if len(text) > 2 * _AROUND else "")

@@ -60,8 +60,8 @@ _COLOURS = {
 @click.argument("words", nargs=-1, required=True, type=click.Path(), metavar="[SESSION] PATHS...")
 @click.option("--last", is_flag=True, help="The session with the latest event.")
 @click.option("--user", metavar="ID", help="Only sessions of this user.")
-@click.option("--since", metavar="TIME", help="Only sessions with events of this time or later.")
-@click.option("--until", metavar="TIME", help="Only sessions with events before this time.")
+@_options.since("sessions with events")
+@_options.until("sessions with events")
 @click.option(
     "-n",
     "number",
@@ -280,7 +280,7 @@ def _head(entry: Entry, has_results: bool) -> str:
         f"{metrics['latency_ms']} ms" if "latency_ms" in metrics else "",
         outcome if outcome not in (None, "completed", "retried") else "",
         f"to [{entry.reply_to}]" if entry.reply_to not in (None, entry.number - 1) else "",
-        f"{entry.repeats:,} messages as above" if entry.repeats else "",
+        f"{counted(entry.repeats, 'message')} as above" if entry.repeats else "",
         "with the results above" if is_only_results else "",
         f"redacted: {', '.join(entry.redacted)}" if entry.redacted else "",
         words_for(entry.hidden) if entry.hidden else "",

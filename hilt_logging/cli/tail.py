@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import sys
 
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ import click
 from . import _options
 from ._filters import filters, keys, wanted
 from ._frame import DONE, UNREAD, Command
-from ._output import json_line, printable
+from ._output import json_line, printable, say
 from ._unread import Unread
 
 
@@ -88,6 +90,7 @@ def command(
     }
     show = _shown(content, as_json)
     if follow:
+        _tell_waiting(paths)
         for event in followed(paths, query, number, **options):
             show(event)
             sys.stdout.flush()
@@ -96,6 +99,13 @@ def command(
             show(event)
     unread.tell()
     return UNREAD if unread.count else DONE
+
+
+def _tell_waiting(paths: tuple[str, ...]) -> None:
+    """Tell of what is not there yet, which may be a wrong name."""
+    for path in paths:
+        if not os.path.lexists(path) and not glob.has_magic(path):
+            say(f"{path} is not there: waiting for it", err=True, fg="yellow")
 
 
 def _shown(content: bool, as_json: bool) -> Callable[[dict[str, Any]], None]:

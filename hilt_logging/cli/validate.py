@@ -86,7 +86,7 @@ def _show(found: Validation, verbose: bool) -> None:
 
 
 def _told(line: InvalidLine, verbose: bool) -> list[str]:
-    place = f"{line.file}, line {line.line:,}: "
+    place = f"{line.file}, line {line.line}: "
     if not verbose or not line.faults:
         return [place + line.reason]
     return [f"{place}{fault}" for fault in line.faults]

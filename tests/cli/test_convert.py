@@ -70,6 +70,19 @@ def test_wrong_usage(hilt_log, log, arguments):
     assert "Error" in done.err
 
 
+def test_format_that_is_not_known(hilt_log, log):
+    """The error names what was typed, and what may be."""
+    told = hilt_log("convert", log, "-o", "x.xls").err
+    assert "Invalid --output: 'x.xls'. Must end with one of: .csv, .parquet, .db" in told
+    assert ", or set --to\n" in told
+
+
+def test_several_files_without_an_output(hilt_log, log, tmp_path):
+    """Of several files there is no name to take for the new one."""
+    told = hilt_log("convert", log, log, "--to", "csv").err
+    assert told.startswith("Error: Missing --output. Name the new file")
+
+
 def test_force(hilt_log, log, tmp_path):
     """A file that is there is replaced with --force alone."""
     (tmp_path / "a.csv").write_text("old")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 
 import pytest
 
-from hilt_logging.events import encode
+from hilt_logging.events import encode, to_timestamp
 from hilt_logging.safeguards import jwk
+
+
+HOUR = datetime.timedelta(hours=1)
 
 
 @pytest.fixture
@@ -98,3 +102,51 @@ def test_output_that_is_no_text(in_shell, in_terminal, log):
     assert 2 == in_shell("convert", log, "-o", "-").returncode
     done = in_shell("convert", log, "--to", "parquet", "--partition", "-o", "-")
     assert (2, "") == (done.returncode, done.stdout)
+
+
+@pytest.fixture
+def hours(tmp_path, an_event):
+    """A log of events that are 1, 30 and 400 hours old."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    path = tmp_path / "hours.jsonl"
+    path.write_bytes(
+        b"".join(
+            encode(an_event(event_id=f"e{age}", timestamp=to_timestamp(now - age * HOUR))) + b"\n"
+            for age in (400, 30, 1)
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--since", "90m"], ["e1"]),
+        (["--since", "2d"], ["e30", "e1"]),
+        (["--until", "12h"], ["e400", "e30"]),
+        (["--since", "3w", "--until", "1w"], ["e400"]),
+        (["--since", "2000-01-01"], ["e400", "e30", "e1"]),
+    ],
+)
+def test_how_long_ago(hilt_log, hours, words, expected):
+    """A time can be told by how long ago it is."""
+    done = hilt_log("search", "", hours, "--json", *words)
+    found = [json.loads(line)["event"]["event_id"] for line in done.out.splitlines()]
+    assert (expected, "", 0) == (found, done.err, done.code)
+
+
+@pytest.mark.parametrize("command", ["compare", "gaps", "show", "stats", "tail"])
+@pytest.mark.parametrize("value", ["yesterday", "2x", "999999999w", "2026-13-01"])
+def test_time_that_is_none(hilt_log, hours, command, value):
+    """The error says how times are written."""
+    done = hilt_log(command, hours, "--since", value)
+    assert (2, "") == (done.code, done.out)
+    assert f"{value!r} is no time: write 2026-01-31" in done.err
+    assert "90m" in done.err
+
+
+def test_action_that_is_none(hilt_log, hours):
+    """An action with a typing error finds nothing, and would say that nothing happened."""
+    done = hilt_log("stats", hours, "--action", "prompts")
+    assert (2, "") == (done.code, done.out)
+    assert "'prompt', 'completion'" in done.err

@@ -90,6 +90,38 @@ def test_context(hilt_log, log):
     assert ["e2"] == [event["event_id"] for event in told["after"]]
 
 
+def test_contexts_that_overlap(hilt_log, tmp_path, an_event):
+    """What stands around several events is shown once, in order; others stand apart."""
+    path = tmp_path / "app.jsonl"
+    path.write_bytes(
+        b"".join(
+            encode(
+                an_event(
+                    event_id=f"e{number}",
+                    timestamp=f"2026-01-02T03:04:{number:02}.000000Z",
+                    session_id=f"conv-{number // 10}",
+                    content={"text": "moon" if number in (2, 3, 6, 8, 11) else str(number)},
+                )
+            )
+            + b"\n"
+            for number in range(12)
+        )
+    )
+    lines = hilt_log("search", "moon", path, "-C", "2").out.splitlines()
+    assert ["0", "1", "moon", "moon", "4", "5", "moon", "7", "moon", "9", "--", "10", "moon"] == [
+        line.split()[-1] for line in lines
+    ]
+    assert [2, 3, 6, 8] == [at for at, line in enumerate(lines) if "conv-0" in line]
+
+
+def test_answer_without_a_text(hilt_log, tmp_path, an_event):
+    """An event that says nothing is told by its summary."""
+    path = tmp_path / "app.jsonl"
+    event = an_event(action="completion", content={"text": ""})
+    path.write_bytes(encode(event) + b"\n")
+    assert "completion  completion " in hilt_log("search", "", path).out
+
+
 def test_json(hilt_log, log):
     """Each event is a line of JSON, with the places at which the text is."""
     first, _ = map(json.loads, hilt_log("search", "moon", log, "--json").out.splitlines())

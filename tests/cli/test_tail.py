@@ -175,9 +175,10 @@ def test_lines_that_are_no_events_on_the_way(log, lines):
 
 
 def test_log_that_comes_later(tmp_path, lines):
-    """A log that is not there yet is waited for."""
+    """A log that is not there yet is waited for, and that is told: the name may be wrong."""
     log = tmp_path / "later.jsonl"
     with following(log) as program:
+        assert f"{log} is not there: waiting for it\n" == program.stderr.readline().decode()
         log.write_bytes(lines(1))
         assert [1] == numbers(program.stdout.readline().decode())
         program.send_signal(2)
