@@ -17,40 +17,22 @@ import time
 from collections import OrderedDict
 from datetime import datetime
 from threading import current_thread, get_ident
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 from weakref import ref
 
 import msgspec
 
+from ._completing import valid_event
 from ._ids import Key
 from ._lines import encode_plain, has_plain_names, line_of, plain_of
-from .context import Context, current, lookup, restored, trace_ids
-from .errors import InvalidEventError
-from .events import (
-    Event,
-    encode,
-    new_id,
-    timestamp,
-    to_timestamp,
-    upgrade,
-    without_nulls,
-)
-from .schema import FIELDS, HILT_VERSION, is_valid, validate_event
-from .snapshot import clean_text, snapshot
+from ._summaries import level_of, summary
+from .context import lookup, restored
+from .events import Event, encode
+from .snapshot import snapshot
 
 
 __all__ = ["HILTRecord", "complete", "detached", "event_of", "level_of", "make", "summary"]
 
-_LEVELS = {
-    "failed": logging.ERROR,
-    "truncated": logging.WARNING,
-    "refused": logging.WARNING,
-    "filtered": logging.WARNING,
-    "retried": logging.WARNING,
-    "closed_early": logging.WARNING,
-    "abandoned": logging.WARNING,
-    "cancelled": logging.WARNING,
-}
 _held = logging.LogRecord.__dict__["__dict__"].__get__
 
 
@@ -547,195 +529,8 @@ def completed(
     Raises:
         InvalidEventError: under *strict*.
     """
-    plain = _completed(event, logger, now_ns, strict)
+    plain = valid_event(event, logger, now_ns, strict=strict)
     return plain if _rules is None else _rules.applied(plain)
-
-
-def _completed(event: object, logger: str, now_ns: int | None, strict: bool) -> dict[str, Any]:
-    given = _plain(event)
-    if type(given) is not dict:
-        faults = ["$: must be object"]
-    else:
-        plain = _with_context(given, logger, now_ns)
-        if is_valid(plain):
-            return plain
-        plain = without_nulls(upgrade(plain))
-        _set_timestamp(plain)
-        if is_valid(plain):
-            return plain
-        faults = [str(fault) for fault in validate_event(plain)]
-    if strict:
-        raise InvalidEventError(*faults)
-    return _carrier(given, logger, now_ns, faults)
-
-
-def _plain(event: object) -> Any:
-    if _is_event(type(event)):
-        try:
-            return cast(Event, event).to_dict()
-        except Exception:  # a part of it was replaced by something else
-            return snapshot(event)
-    return snapshot(event)
-
-
-def _is_event(cls: type) -> bool:
-    """Whether this is the class of events or of a kind of them."""
-    # isinstance would ask a foreign value for its __class__, and issubclass is slow for a Struct
-    return cls is Event or (cls is not dict and issubclass(cls, Event))
-
-
-def _set_timestamp(event: dict[str, Any]) -> None:
-    try:
-        event["timestamp"] = to_timestamp(event["timestamp"])
-    except InvalidEventError:
-        pass  # is told by validate_event
-
-
-def _carrier(given: Any, logger: str, now_ns: int | None, faults: list[str]) -> dict[str, Any]:
-    """A `system` event that carries what should have been an event, and says what is wrong."""
-    session = given.get("session_id") if type(given) is dict else None
-    event: dict[str, Any] = {
-        "actor": {"type": "system", "id": "hilt_logging"},
-        "action": "system",
-        "extensions": {
-            "outcome": "failed",
-            "error": {"type": "InvalidEventError", "message": "; ".join(faults)},
-            "invalid_event": given,
-        },
-    }
-    if type(session) is str and session:
-        event["session_id"] = session
-    return _with_context(event, logger, now_ns)
-
-
-def _with_context(given: dict[str, Any], logger: str, now_ns: int | None) -> dict[str, Any]:
-    """The fields in their order, with what is missing and what is bound."""
-    bound = current()
-    if now_ns is None and not (given.get("event_id") and given.get("timestamp")):
-        now_ns = time.time_ns()
-    event = {
-        "hilt_version": given.get("hilt_version") or HILT_VERSION,
-        "event_id": given.get("event_id") or new_id(now_ns),
-        "timestamp": given.get("timestamp") or timestamp(now_ns),
-        "session_id": given.get("session_id") or bound.session_id or new_id(now_ns),
-    }
-    for name in _MIDDLE_FIELDS:
-        value = given.get(name)
-        if value is not None:
-            event[name] = value
-        elif name in _BINDABLE:
-            event[name] = {}
-    _add(event, "provenance", {**trace_ids(), "logger": logger})
-    _add_bound(event, bound)
-    for name in _BINDABLE:
-        if event[name] == {}:
-            del event[name]
-    if not given.keys() <= _FIELD_SET:
-        event.update((name, value) for name, value in given.items() if name not in _FIELD_SET)
-    if given.get("integrity") is not None:
-        event["integrity"] = given["integrity"]
-    return event
-
-
-_FIELD_SET = frozenset(FIELDS)
-_MIDDLE_FIELDS = FIELDS[4:-1]
-_BINDABLE = ("provenance", "privacy", "extensions")
-
-
-def _add_bound(event: dict[str, Any], bound: Context) -> None:
-    """Fill `privacy`, `extensions` and a person's `actor.id` with what is bound."""
-    if bound.consent is not None:
-        _add(event, "privacy", {"consent": bound.consent})
-    if bound.extensions:
-        _add(event, "extensions", bound.extensions)
-    if bound.user_id is not None:
-        _add(event, "extensions", {"user_id": bound.user_id})
-        actor = event.get("actor")
-        if type(actor) is dict and actor.get("type") == "human":
-            actor.setdefault("id", bound.user_id)
-
-
-def _add(event: dict[str, Any], name: str, more: dict[str, Any]) -> None:
-    """Add to a part of an event what it does not say itself."""
-    part = event[name]
-    if type(part) is dict:
-        traced = "trace_id" in part
-        for key, value in more.items():
-            if key not in part and not (key == "span_id" and traced):
-                part[key] = value if type(value) is str else snapshot(value)
-
-
-def level_of(event: Event | dict[str, Any]) -> int:
-    """Return the level of `logging` at which an event is emitted."""
-    action: Any
-    extensions: Any
-    cls = type(event)
-    if cls is Event:
-        action, extensions = event.action, event.extensions  # type: ignore[union-attr]
-        if type(action) is str and type(extensions) is dict and not extensions:
-            return logging.DEBUG if action == "completion_chunk" else logging.INFO
-    elif _is_event(cls):
-        action, extensions = cast(Event, event).action, cast(Event, event).extensions
-    elif issubclass(cls, dict):
-        fields = _askable(event)
-        action, extensions = dict.get(fields, "action"), dict.get(fields, "extensions")
-    else:
-        return logging.ERROR
-    if type(action) is str and action == "completion_chunk":
-        return logging.DEBUG
-    if not issubclass(type(extensions), dict):
-        return logging.INFO
-    fields = _askable(extensions)
-    outcome = dict.get(fields, "outcome")
-    if type(outcome) is str:
-        return _LEVELS.get(outcome, logging.INFO)
-    return logging.INFO if dict.get(fields, "error") is None else logging.ERROR
-
-
-def _askable(fields: Any) -> dict[str, Any]:
-    """The dict, or what is recorded of it where one of its keys would be asked what it is."""
-    found: dict[str, Any] = fields if has_plain_names(dict.keys(fields)) else snapshot(fields)
-    return found
-
-
-def summary(event: dict[str, Any]) -> str:
-    """Return one line about an event, without content: `completion openai gpt-4o-mini ...`."""
-    provenance = _dict(event, "provenance")
-    extensions = _dict(event, "extensions")
-    metrics = _dict(event, "metrics")
-    tokens = _dict(metrics, "tokens")
-    words = [
-        event.get("action"),
-        provenance.get("provider"),
-        provenance.get("model") or provenance.get("request_model"),
-        _dict(extensions, "tool").get("name"),
-    ]
-    out = [_word(word) for word in words if type(word) is str]
-    out.append(f"session={_word(str(event.get('session_id')))}")
-    if tokens:
-        out.append(f"tokens={tokens.get('prompt', 0)}+{tokens.get('completion', 0)}")
-    if type(cost := metrics.get("cost_usd")) in (int, float):
-        out.append(f"cost=${f'{cost:.6f}'.rstrip('0').rstrip('.')}")
-    if type(latency := metrics.get("latency_ms")) is int:
-        out.append(f"{latency}ms")
-    outcome = extensions.get("outcome")
-    if type(outcome) is str and outcome != "completed":
-        out.append(_word(outcome))
-    error = _dict(extensions, "error").get("type")
-    if type(error) is str:
-        out.append(_word(error))
-    return " ".join(out)
-
-
-def _dict(parent: dict[str, Any], name: str) -> dict[str, Any]:
-    value = parent.get(name)
-    return value if type(value) is dict else {}
-
-
-def _word(text: str) -> str:
-    """A name as one short word: no spaces, control characters or line breaks in a text log."""
-    shown = clean_text(text[:80])
-    return shown if shown.isprintable() and " " not in shown else ascii(shown)
 
 
 def _thread_name(ident: int) -> str:
