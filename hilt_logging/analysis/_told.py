@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ._entries import details_of, words_for
+from ._entries import Conversation, Entry, details_of, said_in, words_for
 from ._page import counted, ms, usd
-from .conversation import Conversation, Entry
 
 
 __all__ = ["MOST_CHARACTERS", "MOST_ENTRIES", "Part", "Shown", "Told", "told"]
@@ -151,12 +150,8 @@ def _number(value: Any) -> str:
 
 
 def _parts(entry: Entry) -> Iterator[Part]:
-    roles = {str(message.get("role")) for message in entry.messages}
-    is_usual = roles <= ({"assistant"} if entry.kind == "completion" else {"user"})
-    for message in entry.messages:
-        role = "" if is_usual else str(message.get("role"))
-        for part in message["parts"]:
-            yield _part(part, role)
+    for role, part in said_in(entry):
+        yield _part(part, role)
     if entry.text:
         yield _cut("", entry.text)
     for label, value in details_of(entry):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from ..analysis._entries import details_of, words_for
+from ..analysis._entries import details_of, said_in, words_for
 from . import _options
 from ._filters import keys
 from ._frame import DONE, FAILED, UNREAD, Command
@@ -310,13 +310,9 @@ def _time(timestamp: str) -> str:
 
 def _body(entry: Entry, full: bool) -> Iterator[tuple[str, str]]:
     """The parts of an entry, each with what it is where it is no plain text."""
-    roles = {str(message["role"]) for message in entry.messages}
-    is_usual = roles <= ({"assistant"} if entry.kind == "completion" else {"user"})
-    for message in entry.messages:
-        for part in message["parts"]:
-            label, text = _part(part, full)
-            role = "" if is_usual else f"{message['role']} "
-            yield f"{role}{label}".strip(), text
+    for role, part in said_in(entry):
+        label, text = _part(part, full)
+        yield f"{role} {label}".strip(), text
     if entry.text:
         is_long = entry.kind in ("tool_result", "system")
         yield "", _cut(entry.text, full) if is_long else entry.text
