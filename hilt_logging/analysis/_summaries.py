@@ -141,11 +141,15 @@ def _names(*values: _Values) -> list[str]:
 def models_of(groups: Sequence[Group], cost: float | None) -> list[Model]:
     """Return the models that were called, the dearest first."""
     made = [
-        Model(group.key[0], group.figures, (group.figures.cost_usd or 0) / cost if cost else None)
+        Model(group.key[0], group.figures, _share(group.figures.cost_usd, cost))
         for group in groups
         if group.figures.calls or group.figures.tokens.total or group.figures.cost_usd
     ]
     return sorted(made, key=lambda each: (-(each.figures.cost_usd or 0), -each.figures.calls))
+
+
+def _share(part: float | None, of: float | None) -> float | None:
+    return part / of if part is not None and of else None
 
 
 def timed(models: Sequence[Model], name: str) -> list[Timed]:

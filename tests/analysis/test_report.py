@@ -165,6 +165,24 @@ def test_figures(log, made):
     assert "gpt-4o-mini 10 0 145 50 28% $2.50 71%" in shown
 
 
+def test_models_without_a_price(write, an_event, made):
+    """What nobody knows the cost of is not shown to cost nothing."""
+    calls = [
+        an_event(
+            event_id=model,
+            action="completion",
+            provenance={"model": model},
+            metrics={"tokens": {"prompt": 7, "completion": 3, "total": 10}, **cost},
+        )
+        for model, cost in (("priced", {"cost_usd": 2.0}), ("own", {}))
+    ]
+    shown = made(write("a.jsonl", *calls)).shown
+    assert "Cost by model priced $2.00 $0 $0.50" in shown
+    assert "own 1 0 7 3 0% – –" in shown
+    assert "Values Hour priced all 2026-01-02 03:00 $2.00 $2.00 Tokens" in shown
+    assert "Tokens by model priced 10 own 10 0 5" in shown
+
+
 def test_parts(log, made):
     """Errors, tools, gaps, losses and what could not be read are all there."""
     path = log()
@@ -445,6 +463,8 @@ def test_filters(log, made):
     assert "conv-3" not in shown
     shown = made(log(), where={"session_id": ["conv-3", "conv-4"]}, models=["gpt-4o-mini"]).shown
     assert "Conversations 2" in shown
+    assert "Events 2" in shown
+    shown = made(log(), where={"session_id": ["conv-3", "conv-4"]}, models="gpt-4o-mini").shown
     assert "Events 2" in shown
 
 
