@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..io.files import several
+
 
 __all__ = ["ENCRYPTED", "Open", "opening"]
 
@@ -28,7 +30,7 @@ def opening(keys: Iterable[Any] = (), key_store: Any = None, *, shared: bool = F
     Raises:
         ConfigurationError: for a key or a key store that can't be had.
     """
-    given = list(keys)
+    given = several(keys)
     if not given and key_store is None:
         return _closed
     from ..custody.decrypt import opener_of

@@ -238,7 +238,11 @@ def _spans(before: str | None, after: str | None, zone: datetime.tzinfo) -> _Spa
         later = later or earlier.after()
         _ = earlier.since, later.until
     except (ValueError, OverflowError):
-        raise _no_period("after" if after else "before", after or before) from None
+        option, text, other = ("after", after, "before") if after else ("before", before, "after")
+        allowed = (
+            f"Beside it the years 1 to 9999 have no other of its length: choose one, or set {other}"
+        )
+        raise ConfigurationError(option, text, allowed) from None
     if earlier.since < later.until and later.since < earlier.until:
         allowed = f"Must have no time in common with the period before, {earlier.name}"
         raise ConfigurationError("after", later.name, allowed)
@@ -259,7 +263,7 @@ def _span(option: str, text: object, zone: datetime.tzinfo) -> Span | None:
 def _no_period(option: str, text: object) -> ConfigurationError:
     allowed = (
         "Must be a text that names a period, as 2026-10, 2026-W41, 2026-10-07, 2026-10-01..2026-10-15 or "
-        "2026-10-01T08:00..2026-10-01T12:00, which ends after it begins"
+        "2026-10-01T08:00..2026-10-01T12:00, which ends after it begins, in the years 1 to 9999 in UTC"
     )
     return ConfigurationError(option, text, allowed)
 

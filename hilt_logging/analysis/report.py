@@ -14,6 +14,7 @@ import msgspec
 
 from .. import __version__
 from ..errors import ConfigurationError
+from ..io.files import several
 from ..io.reader import Faults, Path, Time
 from ._asked import Asked, Steps, files_of_logs, size_of_files, unheard
 from ._at_rest import at_rest
@@ -93,8 +94,8 @@ def report(
     since: Time | None = None,
     until: Time | None = None,
     where: Mapping[str, Any] | None = None,
-    models: Iterable[str] = (),
-    users: Iterable[str] = (),
+    models: str | Iterable[str] = (),
+    users: str | Iterable[str] = (),
     top: int = 10,
     transcripts: bool = False,
     max_conversations: int | None = None,
@@ -147,7 +148,7 @@ def report(
     listed = _most(max_conversations, transcripts)
     if type(top) is not int or not 1 <= top <= _MOST_TOP:
         raise ConfigurationError("top", top, f"Must be 1 to {_MOST_TOP}")
-    given = list(keys)
+    given = several(keys)
     if (given or key_store is not None) and not transcripts:
         raise ConfigurationError(
             "keys", "given", "They open transcripts only: set transcripts=True"
@@ -170,8 +171,8 @@ def report(
             since=since,
             until=until,
             where=dict(where or {}),
-            models=tuple(models),
-            users=tuple(users),
+            models=tuple(several(models)),
+            users=tuple(several(users)),
         )
         step = Steps(progress, size_of_files(files), 4 if transcripts else 3)
         made = _Made(asked, listed, step)

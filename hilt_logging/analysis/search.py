@@ -21,7 +21,7 @@ from ..errors import ConfigurationError, ReadError
 from ..events import encode, to_timestamp
 from ..io._decoding import reporter
 from ..io._selection import selection_of
-from ..io.files import LogFile
+from ..io.files import LogFile, several
 from ._finding import (
     EVERY_LINE,
     Found,
@@ -148,7 +148,8 @@ class Wanted:
         text: What is looked for; empty means that the fields alone decide.
         regex: Whether it is a regular expression, as of `re`.
         ignore_case: Whether letters may be small or large, as with `re.IGNORECASE`.
-        within: The fields in which it must be, with all below them; all by default.
+        within: The fields in which it must be, with all below them; all by default. Of these and
+            what follows one alone may be a text.
         fields: Values that fields must have, as `{"extensions.tool.name": "weather"}`; what is no text
             is compared as JSON.
         actions: One of these actions.
@@ -172,19 +173,19 @@ class Wanted:
         *,
         regex: bool = False,
         ignore_case: bool = False,
-        within: Sequence[str] = (),
+        within: str | Sequence[str] = (),
         fields: Mapping[str, str] | None = None,
-        actions: Sequence[str] = (),
-        models: Sequence[str] = (),
-        users: Sequence[str] = (),
-        sessions: Sequence[str] = (),
+        actions: str | Sequence[str] = (),
+        models: str | Sequence[str] = (),
+        users: str | Sequence[str] = (),
+        sessions: str | Sequence[str] = (),
         since: Time | None = None,
         until: Time | None = None,
     ) -> None:
-        self._within = tuple(within)
+        self._within = tuple(several(within))
         self._fields = [(name.split("."), value) for name, value in (fields or {}).items()]
-        self._actions, self._models, self._users = set(actions), set(models), set(users)
-        self._sessions = set(sessions)
+        asked = (actions, models, users, sessions)
+        self._actions, self._models, self._users, self._sessions = map(set, map(several, asked))
         self._times = selection_of(since, until, None)
         self.until = None if until is None else to_timestamp(until)
         self._pattern = _pattern(text, regex, ignore_case) if text else None
@@ -399,11 +400,10 @@ def search(
         ConfigurationError: for a key that can't be had, or context in standard input.
         ReadError: for a path that is not there, if it is the only one.
     """
-    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     told = reporter("skip", report)
-    files = files_meant(several, told, rotated=rotated)
+    files = files_meant(several(paths), told, rotated=rotated)
     query = Wanted(wanted) if isinstance(wanted, str) else wanted
-    private = list(keys)
+    private = several(keys)
     opened = opening(private, key_store, shared=shared_key_file)
     if context and not all(os.path.isfile(file.path) for file in files):
         raise ConfigurationError("context", context, "Standard input can't be read twice")

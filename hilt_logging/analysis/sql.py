@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import ConfigurationError
+from ..io.files import several
 from ..io.reader import Faults
 from ._answers import FORMATS, Answer
 from ._duckdb import Database, quoted
@@ -70,7 +71,7 @@ def query(
         ReadError: if the only path is not there.
     """
     faults = Faults(report)
-    private = list(keys)
+    private = several(keys)
     if spark is not None or engine != "duckdb":
         if private or key_store is not None:
             raise ConfigurationError("key", engine, "Only DuckDB is asked with keys")

@@ -13,10 +13,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import ConfigurationError, InvalidEventError, ReadError
-from ..events import to_timestamp
+from ..errors import ConfigurationError, ReadError
 from ..io._decoding import reporter
-from ..io._selection import Selection
+from ..io._selection import Selection, time_of
+from ..io.files import several
 from ..io.reader import Faults
 from ._figures import (
     GROUPINGS,
@@ -107,7 +107,7 @@ def stats(
         MissingDependencyError: if what the engine needs is not installed.
         ReadError: for a path that is not there, if it is the only one.
     """
-    names = _texts(() if by is None else by)
+    names = tuple(several(() if by is None else by))
     found, groups = tallied(
         paths,
         [names] if names else [],
@@ -204,26 +204,14 @@ def _question(
         groupings=tuple(map(tuple, groupings)),
         tz=tz,
         top=top,
-        since=_time("since", since),
-        until=_time("until", until),
+        since=time_of("since", since),
+        until=time_of("until", until),
         where=_allowed(where or {}),
-        models=_texts(models),
-        users=_texts(users),
+        models=tuple(several(models)),
+        users=tuple(several(users)),
         spans=tuple(spans),
         last_days=last_days,
     )
-
-
-def _texts(values: str | Sequence[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(values)
-
-
-def _time(option: str, value: Time | None) -> str | None:
-    try:
-        return None if value is None else to_timestamp(value)
-    except InvalidEventError:
-        allowed = "Must be a datetime or a text like 2026-01-31 or 2026-01-31T12:00:00Z"
-        raise ConfigurationError(option, value, allowed) from None
 
 
 def _allowed(where: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:

@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import ReadError
 from ..events import encode
-from ..io.files import LogFile, files_of
+from ..io.files import LogFile, files_of, several
 from ..safeguards.encryption import Opener, OpeningError
 from ..safeguards.jwk import JWK, load_private
 from ..safeguards.keystore import open_store
@@ -103,7 +103,7 @@ def opener_of(
     Raises:
         ConfigurationError: for a key or a key store that can't be had.
     """
-    loaded = [_loaded(key, shared) for key in keys]
+    loaded = [_loaded(key, shared) for key in several(keys)]
     store = None
     if key_store is not None:
         store = open_store("key_store", key_store, create=False, shared=shared)

@@ -13,7 +13,7 @@ import msgspec
 
 from .._ids import timestamp
 from ..errors import ConfigurationError, ReadError
-from ..io.files import LogFile, files_of
+from ..io.files import LogFile, files_of, several
 from ..safeguards.keystore import Erasure, KeyStore, open_store
 from ..snapshot import clean_text
 from ._live import Keys, keys_of, state
@@ -54,7 +54,7 @@ def erase(
     *,
     kind: str = "user",
     key_store: str | os.PathLike[str] | KeyStore,
-    paths: Iterable[str | os.PathLike[str]] = (),
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     log: str | os.PathLike[str] | None = None,
     by: str = "",
     sign_key: str | os.PathLike[str] | None = None,
@@ -93,7 +93,7 @@ def erase(
     if kind == "key" and not hasattr(store, "erase_key"):
         raise ConfigurationError("kind of a subject", kind, "This key store erases by subject only")
     live = None if log is None else os.path.realpath(os.fspath(log))
-    files = files_of([*paths] or ([] if live is None else [live]))
+    files = files_of(several(paths) or ([] if live is None else [live]))
     keys = Keys() if live is None else keys_of(live, sign_key, shared_sign_key, seal_key)
     done: Erasure | None = (store.erase_key if kind == "key" else store.erase)(subject, by=by)
     report = ErasureReport(None, timestamp(), by)

@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, InvalidEventError
 from ..events import read_time, to_timestamp
 
 
-__all__ = ["Selection", "selection_of"]
+__all__ = ["Selection", "selection_of", "time_of"]
 
 _SEVERAL = (list, tuple, set, frozenset)
 _FEW = 8
@@ -36,14 +36,23 @@ def selection_of(
     """
     if since is None and until is None and not where:
         return None
-    return Selection(_time("since", since), _time("until", until), where or {})
+    return Selection(time_of("since", since), time_of("until", until), where or {})
 
 
-def _time(option: str, value: str | datetime.datetime | None) -> str | None:
+def time_of(option: str, value: str | datetime.datetime | None) -> str | None:
+    """
+    Return the time that an option names, as we write it.
+
+    Raises:
+        ConfigurationError: for what is none.
+    """
     try:
         return None if value is None else to_timestamp(value)
     except InvalidEventError:
-        allowed = "Must be a datetime or a text like 2026-01-31 or 2026-01-31T12:00:00Z"
+        allowed = (
+            "Must be a datetime or a text like 2026-01-31 or 2026-01-31T12:00:00Z, "
+            "in the years 1 to 9999 in UTC"
+        )
         raise ConfigurationError(option, value, allowed) from None
 
 

@@ -17,7 +17,7 @@ import re
 import stat
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,7 @@ __all__ = [
     "lines_in",
     "open_blocks",
     "open_lines",
+    "several",
 ]
 
 LONGEST = 16 * 1024 * 1024
@@ -104,7 +105,7 @@ def files_of(
         ReadError: for a path that is not there, without *report*.
     """
     found: dict[str, LogFile] = {}
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+    for path in several(paths):
         try:
             some = list(_meant(os.fspath(path), rotated))
         except ReadError as error:
@@ -113,6 +114,11 @@ def files_of(
         for file in some:
             found.setdefault(os.path.realpath(file.path), file)
     return _without_replaced(_once(sorted(found.values(), key=lambda file: file[1:])))
+
+
+def several(values: Any) -> list[Any]:
+    """Return values as a list; a text and a path is one, not its letters."""
+    return [values] if isinstance(values, str | os.PathLike) else list(values)
 
 
 def _raise(error: ReadError) -> None:

@@ -308,7 +308,11 @@ def test_no_events(write, engine):
         ({"before": "2026-13"}, "before: '2026-13'"),
         ({"after": datetime.date(2026, 10, 7)}, "after: '2026-10-07'. Must be a text"),
         ({"after": "2026-10-07..2026-10-01"}, "after: '2026-10-07..2026-10-01'"),
-        ({"after": "0001-01-01"}, "after: '0001-01-01'"),
+        (
+            {"after": "0001-01-01"},
+            "after: '0001-01-01'. Beside it the years 1 to 9999 have no other",
+        ),
+        ({"after": "0001-01"}, "choose one, or set before"),
         ({"before": "9999-12-30"}, "before: '9999-12-30'"),
         ({"before": "2026-10", "after": "2026-10-31"}, "after: '2026-10-31'"),
         ({"before": "2026-10-05", "after": "2026-W41"}, "after: '2026-10-05..2026-10-11'"),
@@ -316,7 +320,9 @@ def test_no_events(write, engine):
         ({"by": "span"}, "by: 'span'"),
         ({"tz": "Europe/Atlantis"}, "tz: 'Europe/Atlantis'"),
         ({"engine": "abacus"}, "engine: 'abacus'"),
+        ({"before": "9999-12-31"}, "before: '9999-12-31'. Must be a text"),
         ({"since": "soon"}, "since: 'soon'"),
+        ({"until": "0001-01-01T00:00+05:00"}, "in the years 1 to 9999 in UTC"),
     ],
 )
 def test_wrong_options(log, options, named):

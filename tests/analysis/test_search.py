@@ -252,6 +252,16 @@ def test_filters(write, calls):
     assert ["p2"] == found(log, Wanted("Question", sessions=["conv-2"]))
 
 
+def test_one_name(write, calls):
+    """One name alone may be a text, which is not taken letter by letter."""
+    log = write("a.jsonl", *calls(1, 2, 3))
+    names = {"actions": "completion", "models": "gpt-4o-mini", "users": "alice"}
+    wanted = Wanted("2", **names, sessions="conv-2", within="content.text")
+    assert ["c2"] == found(log, wanted)
+    with pytest.raises(ConfigurationError, match="nobodys_jwk"):
+        search(log, "2", keys="nobodys_jwk")
+
+
 @pytest.mark.parametrize("value", ["0.25", "2.5e-1"])
 def test_numbers(write, calls, value):
     """A number is the same in whatever way it is written."""
