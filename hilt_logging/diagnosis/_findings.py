@@ -179,10 +179,6 @@ class Problems:
         """Note what makes `logging.config` refuse the whole configuration, or stops events."""
         self.add("error", code, key, what, why, remedy)
 
-    def has_errors(self) -> bool:
-        """Whether there is anything that stops events."""
-        return any(key[0] == "error" for key in self._found)
-
     def all(self) -> list[Problem]:
         """Return what was found, most severe first."""
         found = [
