@@ -84,6 +84,7 @@ class Appender:
         options: How the file is rotated and followed.
 
     Attributes:
+        options: As given; None where nobody minds.
         rotation_troubles: Failed rotations and failures in the upkeep of rotated files.
         links: What links the lines; None where they are not linked.
         listeners: What is opened when there is a checkpoint to tell of.
@@ -115,19 +116,19 @@ class Appender:
     def adopt(self, options: FileOptions | None) -> None:
         """Take options over; None are those of somebody who does not mind."""
         self.options = options
-        self._rotation = options or FileOptions()
-        self._sync_every = self._rotation.sync_every
-        self._follow_every = 0.0 if self._rotation.strict else _FOLLOW_EVERY_S
-        self._upkeep = Upkeep(self.path, self._rotation, self._count_trouble, self._state_deletion)
-        if self._rotation.evidence is not None:
-            self.chain(self._rotation.evidence)
+        self._options = options or FileOptions()  # those that hold
+        self._sync_every = self._options.sync_every
+        self._follow_every = 0.0 if self._options.strict else _FOLLOW_EVERY_S
+        self._upkeep = Upkeep(self.path, self._options, self._count_trouble, self._state_deletion)
+        if self._options.evidence is not None:
+            self.chain(self._options.evidence)
 
     def chain(self, evidence: Evidence) -> None:
         """Link lines from now on."""
         from .chaining import Links  # only who links loads what it needs
 
         with self._lock:
-            self.links = Links(self.path, self.permissions, evidence, self._rotation.namer)
+            self.links = Links(self.path, self.permissions, evidence, self._options.namer)
             self._end, self._look_at = -1, float("-inf")
 
     def _count_trouble(self, error: Exception) -> None:
@@ -207,7 +208,7 @@ class Appender:
                     conclude(self, self.links)
                 elif torn:
                     os.write(fd, b"\n")
-                move_aside(self.path, self.options)
+                move_aside(self.path, self._options)
             finally:
                 self._exclusion.give()
             self._look_at = float("-inf")
@@ -428,8 +429,8 @@ class Appender:
             end, self._end = self._end, -1
             if end >= 0 and end + len(data) > self._room:
                 self._room = reserve(fd, end, len(data))
-                if locked and self._rotation.max_bytes:  # there the short way ends, too
-                    self._room = min(self._room, self._rotation.max_bytes)
+                if locked and self._options.max_bytes:  # there the short way ends, too
+                    self._room = min(self._room, self._options.max_bytes)
             self._end = self._completed(fd, data, end, self._put(fd, data))
         finally:
             self._exclusion.give()
@@ -495,7 +496,7 @@ class Appender:
         """The descriptor to write so many bytes to, and whether the file ends torn."""
         while True:
             torn = self._ends_torn(fd, found)
-            if not self._rotation.rotates:
+            if not self._options.rotates:
                 return fd, torn
             due = self._is_due(fd, length + torn)
             if not (due and locked) or time.monotonic() < self._rotate_at:
@@ -507,11 +508,11 @@ class Appender:
         return self._end > 0 and (self._is_full(length) or self._is_overdue(fd))
 
     def _is_full(self, length: int) -> bool:
-        return 0 < self._rotation.max_bytes < self._end + length
+        return 0 < self._options.max_bytes < self._end + length
 
     def _is_overdue(self, fd: int) -> bool:
         """Whether the last line was written in an earlier period than the present one."""
-        period = self._rotation.period
+        period = self._options.period
         if period is None:
             return False
         now = time.time()
@@ -543,7 +544,7 @@ class Appender:
     def _move(self, fd: int, torn: bool, length: int) -> bool:
         """Rename the file, unless only its time seemed to be over: a clock of files lags behind."""
         if not self._is_full(length):
-            files = Files(self.path, self._rotation.namer)
+            files = Files(self.path, self._options.namer)
             if files.newest(until=stamp_of(time.time_ns())) >= stamp_of(int(self._period * 1e9)):
                 self._overdue = False
                 return False
@@ -551,7 +552,7 @@ class Appender:
             conclude(self, self.links)
         elif torn:
             os.write(fd, b"\n")
-        move_aside(self.path, self._rotation)
+        move_aside(self.path, self._options)
         self._upkeep.ask()
         return True
 

@@ -236,14 +236,14 @@ def _prepared(
             raise OSError(errno.EIO, "the file can't be read", file.path)
     if end + len(block.data) > file._room:
         file._room = reserve(fd, end, len(block.data))
-        if file._rotation.max_bytes:  # there the quick way ends, too
-            file._room = min(file._room, file._rotation.max_bytes - links.ROOM)
+        if file._options.max_bytes:  # there the quick way ends, too
+            file._room = min(file._room, file._options.max_bytes - links.ROOM)
     return fd, end, block
 
 
 def _is_due(file: Appender, fd: int, end: int, length: int) -> bool:
     """Whether the file has to be rotated before so much is written."""
-    if not file._rotation.rotates or time.monotonic() < file._rotate_at:
+    if not file._options.rotates or time.monotonic() < file._rotate_at:
         return False
     file._end = end
     return file._is_due(fd, length)
