@@ -28,6 +28,7 @@ __all__ = [
     "name_of",
     "public_of",
     "write_new",
+    "write_whole",
 ]
 
 KINDS = ("P-256", "X25519", "Ed25519")
@@ -174,26 +175,42 @@ def write_new(path: str | os.PathLike[str], jwk: dict[str, Any], *, force: bool 
         ConfigurationError: for a file that is there already or can't be written.
     """
     name = os.fspath(path)
-    made = f"{name}.{os.getpid()}.part" if force else name
-    mode = 0o600 if "d" in jwk else 0o644
+    data = msgspec.json.format(msgspec.json.encode(jwk), indent=2) + b"\n"
     try:
-        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(jwk), indent=2) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            if force:
-                os.replace(made, name)
-        except BaseException:
-            os.unlink(made)
-            raise
+        write_whole(name, data, 0o600 if "d" in jwk else 0o644, force=force)
     except FileExistsError:
         raise ConfigurationError(
             "file", name, "It is there already, and a key that is lost opens nothing any more"
         ) from None
     except OSError as error:
         raise ConfigurationError("file", name, f"It can't be written: {_why(error)}") from None
+
+
+def write_whole(path: str, data: bytes, mode: int, *, force: bool) -> None:
+    """
+    Write a file that is on the disk when it is there, and is there whole or not at all.
+
+    Args:
+        path: The file.
+        data: What is in it.
+        mode: Its mode bits.
+        force: Replace a file that is there.
+
+    Raises:
+        OSError: if it can't be written, or is there already.
+    """
+    made = f"{path}.{os.getpid()}.part" if force else path
+    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            os.replace(made, path)
+    except BaseException:
+        os.unlink(made)
+        raise
 
 
 def name_of(option: str, path: object, held: str = "a key (JWK)") -> str:

@@ -22,7 +22,7 @@ import msgspec
 from ..errors import ConfigurationError
 from ..storage.descriptors import sync_folder
 from .chain import Seal, sha256, with_seal, without_seal
-from .jwk import from_base64, name_of, to_base64
+from .jwk import from_base64, name_of, to_base64, write_whole
 
 
 __all__ = [
@@ -289,7 +289,8 @@ def write_new(path: str, first: FirstKey, *, force: bool = False) -> None:
     try:
         former = _former(path) if force else None
         try:
-            _write(path, _slot(0, first.key, Bond()) + b" " * _SLOT, force)
+            data = _slot(0, first.key, Bond()) + b" " * _SLOT
+            write_whole(path, data, 0o600, force=force)
             if former is not None:
                 _overwrite(path, former)
         finally:
@@ -301,21 +302,6 @@ def write_new(path: str, first: FirstKey, *, force: bool = False) -> None:
         ) from None
     except OSError as error:
         raise ConfigurationError("file", path, f"It can't be written: {error.strerror}") from None
-
-
-def _write(path: str, data: bytes, force: bool) -> None:
-    made = f"{path}.{os.getpid()}.part" if force else path
-    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            os.replace(made, path)
-    except BaseException:
-        os.unlink(made)
-        raise
 
 
 def _former(path: str) -> int | None:
