@@ -16,7 +16,7 @@ from ..safeguards.chain import ZEROS, Link, Span, sha256, spanning
 from ._findings import Finding, Place
 
 
-__all__ = ["Chain", "Gap", "Stray", "Strays", "is_json", "written_as"]
+__all__ = ["Chain", "Gap", "Stray", "Strays", "ends_of", "is_json", "written_as"]
 
 REMEMBERED = 20_000
 _MOST = 1000
@@ -77,7 +77,7 @@ class Strays:
         self, head: str, chain: Chain | None, above: bytes = b"", outer: Strays | None = None
     ) -> None:
         self._span = spanning(head)
-        self._above = dict.fromkeys(_ends_of(above), chain.seq) if chain is not None else {}
+        self._above = dict.fromkeys(ends_of(above), chain.seq) if chain is not None else {}
         self._has_opened = _OPENED in above
         self._chain = chain
         self._outer = outer
@@ -169,7 +169,7 @@ class Strays:
     def _end(self, stray: Stray, link: Link) -> None:
         """Keep that its writer may have put more behind it in one write."""
         if len(self._ends) < REMEMBERED:
-            ends = [stray.own, *(_ends_of(stray.line) if stray.kind == "glued" else ())]
+            ends = [stray.own, *(ends_of(stray.line) if stray.kind == "glued" else ())]
             self._ends.update(dict.fromkeys(ends, link.seq))
 
     def is_late(self, stray: Stray) -> bool:
@@ -328,7 +328,7 @@ class Chain:
             self.watched = sorted({*self.watched, seq}, reverse=True)
 
 
-def _ends_of(line: bytes) -> list[str]:
+def ends_of(line: bytes) -> list[str]:
     """Return the digests that a line may have had as it was written, if it is behind a fragment."""
     return [sha256(each) for each in written_as(line)]
 

@@ -30,11 +30,14 @@ from ..safeguards.jwk import JWK
 from ..safeguards.sealing import SealKey
 from ..storage.notices import line_of_notice
 from ..storage.tails import SealRanges
+from ._chains import Stray, Strays, ends_of, written_as
+from ._findings import Place
 
 
 __all__ = ["Chained", "NotAsLinkedError", "Sealing", "relinked", "statement_of"]
 
 
+_MOST_BEGUN = 8
 _PLACE = ("chain", "first_seq", "first_prev", "first_span", "last_seq", "head", "span", "seals")
 
 
@@ -63,7 +66,8 @@ class Chained:
     """
     What the links of a file say of it; every line of it is to be given to `add`.
 
-    A line that had to be written beside its place counts once the next one has covered it.
+    A line that had to be written beside its place counts once a later one has covered it, also the
+    one with which the chain began.
 
     Args:
         key: The key that signs, by which signatures are checked, too.
@@ -84,7 +88,10 @@ class Chained:
         self._between = spanning(ZEROS)
         self._lines_between = 0
         self._previous = ""
+        self._above = b""
+        self._begin = _Begin()
         self._seals = SealRanges()
+        self._glued: int | None = None
 
     @property
     def is_linked(self) -> bool:
@@ -103,29 +110,56 @@ class Chained:
         bare = line.removesuffix(b"\n")
         found = link_of(bare)
         if found is not None and has_seal(found):
-            self.is_signed |= found.signature is not None
-            if is_sealed(bare, found, self._keys) is False:
-                raise _not_as_linked(self._number, "is not what its seal says")
-            self._seals.add(found, bare)
-        if found is not None and not found.is_unlinked and self._fits(found):
+            self._add_sealed(bare, found)
+        elif self._glued is not None:
+            raise _not_sealed(self._number - 1)
+        link, own = None if found is None or found.is_unlinked else found, sha256(bare)
+        if link is not None and self._fits(link):
             if self._number == 1:
                 self._replaces = statement_of(bare)
-            self._first, self._last = self._first or found, found
-            self._between, self._lines_between, self._stray = spanning(sha256(bare)), 0, 0
+            self._first = self._first or self._begin.covered_by(link) or link
+            self._last = link
+            self._between, self._lines_between, self._stray = spanning(own), 0, 0
         else:
-            if found is not None and not found.is_unlinked:
-                if self._last is not None and not self._lines_between:  # nobody was in its way
-                    raise _not_as_linked(self._number, "does not follow the line before")
+            if link is not None:
+                self._check_displaced(link)
                 self._stray = self._stray or self._number
+            if self._last is None:
+                self._begin.add(bare, own, link)
             self._between.update(bare + b"\n")
             self._lines_between += 1
-        self._previous = sha256(bare)
+        self._previous, self._above = own, bare
+
+    def _add_sealed(self, line: bytes, found: Link) -> None:
+        """Take a line with a seal; one that stands behind a fragment is written again at once."""
+        glued, self._glued = self._glued, None
+        if glued is not None and found.seq != glued + 1:
+            raise _not_sealed(self._number - 1)
+        self.is_signed |= found.signature is not None
+        if is_sealed(line, found, self._keys) is False:
+            if not any(is_sealed(each, found, self._keys) for each in written_as(line)):
+                raise _not_sealed(self._number)
+            self._glued = found.seq
+        self._seals.add(found, line)
+
+    def _check_displaced(self, link: Link) -> None:
+        """Check that somebody was in the way of a line that does not follow the one before."""
+        if self._last is None or self._lines_between or link.chain != self._last.chain:
+            return
+        if link.prev not in ends_of(self._above):
+            raise _not_as_linked(self._number, "does not follow the line before")
 
     def _fits(self, found: Link) -> bool:
         if self._last is None:
-            return self._number == 1 or found.prev == self._previous
+            return self._number == 1 or (found.prev == self._previous and self._is_first(found))
         expected = self._last.chain, self._previous, self._span
         return (found.chain, found.prev, found.span) == expected and found.seq > self._last.seq
+
+    def _is_first(self, found: Link) -> bool:
+        """Whether a line begins a chain, or vouches for what stands before it in this file."""
+        if self._begin.has(found):
+            return self._begin.covered_by(found) is not None
+        return found.seq == 0 or found.span is not None
 
     @property
     def _span(self) -> Span | None:
@@ -141,6 +175,8 @@ class Chained:
         Raises:
             NotAsLinkedError: if one of them does not follow the line before.
         """
+        if self._glued is not None:
+            raise _not_sealed(self._number)
         if self._stray:
             raise _not_as_linked(self._stray, "does not follow the line before")
 
@@ -172,8 +208,42 @@ class Chained:
         return told | self._seals.told()
 
 
+class _Begin:
+    """The lines before the first that is linked to the one before, amid which a chain may begin."""
+
+    def __init__(self) -> None:
+        self._all = Strays(ZEROS, None)
+        self._begun: dict[str, tuple[Link, Strays]] = {}
+
+    def add(self, line: bytes, own: str, link: Link | None) -> None:
+        """Take one more of them."""
+        if link is not None and link.seq == 0 and len(self._begun) < _MOST_BEGUN:
+            since = self._all if link.prev == ZEROS else self._all.since(link.prev)
+            if since is not None:
+                self._begun.setdefault(link.chain, (link, since))
+        stray = Stray(Place(""), own, "foreign", None, line)
+        others = [since for _, since in self._begun.values() if since is not self._all]
+        for strays in (self._all, *others):
+            strays.add(stray)
+
+    def has(self, link: Link) -> bool:
+        """Whether the chain of a line began amid them."""
+        return link.chain in self._begun
+
+    def covered_by(self, link: Link) -> Link | None:
+        """Return the begin of the chain of a line that vouches for all since then."""
+        if link.span is None or link.chain not in self._begun:
+            return None
+        first, since = self._begun[link.chain]
+        return first if link.span == Span(since.count, since.sha256) else None
+
+
 def _not_as_linked(number: int, reason: str) -> NotAsLinkedError:
     return NotAsLinkedError(f"line {number} {reason}: run hilt-log verify")
+
+
+def _not_sealed(number: int) -> NotAsLinkedError:
+    return _not_as_linked(number, "is not what its seal says")
 
 
 def statement_of(line: bytes) -> dict[str, Any] | None:

@@ -949,6 +949,29 @@ class TestStatements:
         prune(log.path, timedelta(), seal_key=log.state)
         assert {"pruned by statement": 1} == kinds(log.verify(log.state, public_keys=public))
 
+    @pytest.mark.parametrize("between", [b'{"b":1}\n', b"torn", b'{"b":1}\ntorn'])
+    def test_rewritten_where_it_began_late(self, log, officer, tmp_path, between, monkeypatch):
+        """So it is from a log in which others wrote when its first line was begun."""
+        write = os.write
+
+        def interrupted(fd, data):
+            if b'"opened"' in data:
+                monkeypatch.setattr(os, "write", write)
+                with log.path.open("ab") as file:
+                    file.write(between)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", interrupted)
+        log.write(3, "bob")
+        log.write(3)
+        report = rewrite(log.path, "bob", by="dpo", **officer)
+        assert (3, []) == (report.events, report.untouched)
+        log.write(3)
+        verdict = log.verify(log.state, public_keys=[tmp_path / "officer.pub.jwk"])
+        assert 1 == kinds(verdict)["erased by statement"]
+        prune(log.path, timedelta(), seal_key=log.state)
+        assert {"pruned by statement": 1} == kinds(log.verify(log.state))
+
     def test_rewritten_by_who_has_the_host(self, log, officer):
         """Nobody can tell an erasure that is not signed from what who has the host puts there."""
         log.write(20, max_bytes=6_000)

@@ -41,6 +41,7 @@ pytestmark = [
 LINE = b'{"hilt_version":"1.0.0","n":%d}'
 UNLINKED = LINE[:-1] % 7 + b',"integrity":{"chain":"' + b"0" * 32 + b'","unlinked":true}}\n'
 FOREIGN = b'{"m":7}\n'
+ALICE = b'{"hilt_version":"1.0.0","actor":{"type":"human","id":"alice"},"action":"prompt"}'
 STOOD = [b"", b'{"m":1}\n', b'{"m":1}\n{"m":2}\n', b"torn"]
 BYTES = [
     b"",
@@ -173,6 +174,44 @@ def test_forged(path, write, stood, first):
         for some in forged:
             verdict = verdict_of(path, b"".join(some))
             assert 1 == verdict.exit_code, (index, verdict)
+
+
+@pytest.mark.parametrize("first", BETWEEN, ids=NAMES)
+@pytest.mark.parametrize("stood", STOOD, ids=["empty", "a line", "two lines", "torn"])
+def test_rewritten(path, write, stood, first):
+    """A person is erased from a log that began so, and nobody is accused; what is forged is left."""
+    for second in (b"", b"torn"):
+        data = write(stood, first, second, at_once=3)
+        appender = opened(path)
+        appender.append(ALICE, refuse)
+        release(appender)
+        report = custody.rewrite(path, "alice", by="dpo")
+        assert (1, []) == (report.events, report.untouched), second
+        verdict = custody.verify([path])
+        assert (0, 1) == (verdict.exit_code, verdict.counts["erased by statement"]), verdict
+        assert data.count(b"\n") < verdict.lines
+        assert b"alice" not in b"".join(each.read_bytes() for each in path.parent.iterdir())
+
+
+@pytest.mark.parametrize("first", [UNLINKED, FOREIGN, b"torn", UNLINKED + b"torn", "another"])
+@pytest.mark.parametrize("stood", STOOD[:3], ids=["empty", "a line", "two lines"])
+def test_forged_is_not_rewritten(path, write, stood, first):
+    """No statement takes the place of lines of which one was changed."""
+    write(stood, first, more=2)
+    appender = opened(path)
+    appender.append(ALICE, refuse)
+    appender.begin_new()
+    release(appender)
+    (moved,) = path.parent.glob("log.*")
+    lines = moved.read_bytes().splitlines(keepends=True)
+    for index in range(stood.count(b"\n"), len(lines) - 2):
+        changed = lines[index].replace(b'":', b'" ', 1) if index else b"#" + lines[index]
+        data = b"".join([*lines[:index], changed, *lines[index + 1 :]])
+        moved.write_bytes(data)
+        assert 1 == custody.verify([path]).exit_code
+        report = custody.rewrite(path, "alice", by="dpo")
+        assert (0, 1) == (report.events, len(report.untouched)), index
+        assert data == moved.read_bytes()
 
 
 def test_put_before(path, write):
