@@ -466,8 +466,6 @@ def test_filters(log, made):
     assert "Events 2" in shown
     shown = made(log(), where={"session_id": ["conv-3", "conv-4"]}, models="gpt-4o-mini").shown
     assert "Events 2" in shown
-    shown = made(log(), where={"session_id": ["conv-3", "conv-4"]}, models="gpt-4o-mini").shown
-    assert "Events 2" in shown
 
 
 def test_time_zone(write, an_event, made):
