@@ -315,7 +315,11 @@ _HOOKS: Hooks = {
         ("SyncAPIClient", "_retry_request", _SLEEP[0]),  # before 0.52
         ("AsyncAPIClient", "_retry_request", _SLEEP[1]),
     ),
-    "anthropic._client": _copied("Anthropic"),
+    "anthropic._client": (
+        *_copied("Anthropic"),
+        ("Anthropic", "request", _REQUEST[0]),
+        ("AsyncAnthropic", "request", _REQUEST[1]),
+    ),
     "anthropic._legacy_response": (("LegacyAPIResponse", "parse", PARSE[0]),),
     "anthropic._response": (
         ("APIResponse", "parse", PARSE[0]),

@@ -486,14 +486,21 @@ def _older_came(call: Call, response: Any) -> None:
     pieces = getattr(response, "_iterator", None)
     is_blocked = getattr(response, "_error", None) is not None  # then nothing more is read
     if isinstance(pieces, Iterator) and not is_blocked:
-        watched: Watched | WatchedAsync = Watched(pieces, call, ResponseChunks())
+        kind: Any = Watched
     elif isinstance(pieces, AsyncIterator) and not is_blocked:
-        watched = WatchedAsync(pieces, call, ResponseChunks())
+        kind = WatchedAsync
     else:
         call.answered(call.read(answer_of, getattr(response, "_result", response), Answer()))
         return
+    watched = _under_name(kind, type(pieces).__name__)(pieces, call, ResponseChunks())
     watched._saw(response._result)  # the SDK has read the first piece
     response._iterator = watched
+
+
+@functools.lru_cache(maxsize=100)
+def _under_name(kind: Any, name: str) -> Any:
+    """A kind of stream under the name of the SDK's, which a response shows in its `repr`."""
+    return type(name, (kind,), {"__slots__": ()})
 
 
 def _older_embed(inner: Callable[..., Any]) -> Callable[..., Any]:

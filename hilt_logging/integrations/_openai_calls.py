@@ -236,6 +236,8 @@ _HOOKS: Hooks = {
         ("OpenAI", "with_options", _COPY),
         ("AsyncOpenAI", "copy", _COPY),
         ("AsyncOpenAI", "with_options", _COPY),
+        ("OpenAI", "request", _REQUEST[0]),
+        ("AsyncOpenAI", "request", _REQUEST[1]),
     ),
     "openai._legacy_response": (("LegacyAPIResponse", "parse", PARSE[0]),),
     "openai._response": (

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 
-__all__ = ["Hook", "Wrap", "when_imported"]
+__all__ = ["Hook", "Wrap", "WrapOwn", "when_imported"]
 
 _MOST_LAYERS = 100
 
@@ -71,6 +71,19 @@ class Wrap:
         else:
             delattr(self._owner, self._name)
         self._ours = None
+
+
+class WrapOwn(Wrap):
+    """
+    The same for a function that a class has from its base, only where it has one of its own.
+
+    That is another tool's, put there before ours, and leads past what stands in the base.
+    """
+
+    def install(self) -> None:
+        """Put ours around what another tool put there, if there is any."""
+        if self._name in vars(self._owner):
+            super().install()
 
 
 def _is_within(ours: Any, standing: Any) -> bool:

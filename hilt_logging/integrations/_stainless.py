@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from ._answers import Answer, Failure, Prompt, failure_of
 from ._calls import Call, in_progress, safely
 from ._capture import Settings, Target
-from ._patching import Hook, Wrap
+from ._patching import Hook, Wrap, WrapOwn
 from ._streams import Pieces, Watched, WatchedAsync, watch
 
 
@@ -51,10 +51,14 @@ def client_key(client: Any) -> Any:
 def hooks_in(module: ModuleType, hooks: Hooks) -> list[Hook]:
     """Return the hooks of a module, but those that its version has no function for."""
     return [
-        Wrap(getattr(module, owner), name, around)
+        (WrapOwn if (owner, name) in _IN_THEIR_BASE else Wrap)(getattr(module, owner), name, around)
         for owner, name, around in hooks[module.__name__]
         if hasattr(getattr(module, owner, None), name)
     ]
+
+
+_CLIENTS = ("OpenAI", "AsyncOpenAI", "Anthropic", "AsyncAnthropic")
+_IN_THEIR_BASE = [(client, "request") for client in _CLIENTS]
 
 
 class Request:
@@ -84,6 +88,8 @@ class Request:
 
     def got(self, result: Any) -> None:
         """Tell what came back by what it is, now or when the caller reads it."""
+        while type(result) is not result.__class__ and hasattr(result, "__wrapped__"):
+            result = result.__wrapped__  # another tool's, around the SDK's own
         response = getattr(result, "http_response", None)
         if hasattr(type(result), "__stream__"):
             self.streams(result, safely(_request_id_of, result.response, None))

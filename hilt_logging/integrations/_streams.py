@@ -128,7 +128,7 @@ class _Watch:
         return answer
 
     def __del__(self) -> None:
-        if not self._is_over:
+        if not getattr(self, "_is_over", True):  # a copy that failed has nothing
             self.left()
 
 

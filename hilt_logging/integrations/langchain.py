@@ -442,6 +442,9 @@ class _Everywhere(HILTCallbackHandler):
     def _settings(self) -> Settings | None:
         return TARGET.settings(None)
 
+    def __reduce__(self) -> Any:
+        return _of_this_process, ()  # what a run hands to another process has it
+
 
 class AsyncHILTCallbackHandler(_Records, AsyncCallbackHandler):
     """
@@ -517,7 +520,12 @@ for _callback in [name for name in vars(HILTCallbackHandler) if name.startswith(
 
 # what instrument() puts into LangChain
 
-_offered = Offered(TARGET, _Everywhere())
+_everywhere = _Everywhere()
+_offered = Offered(TARGET, _everywhere)
+
+
+def _of_this_process() -> _Everywhere:
+    return _everywhere
 
 
 def client_key(client: Any) -> Any:

@@ -1371,6 +1371,20 @@ class TestOlder:
         plain, ours = twice(run)
         assert plain == ours
 
+    def test_a_response_that_is_shown_and_copied(self, model, collected):
+        """A stream's response shows the same as without us, and a copy that fails leaves no trace."""
+        (item,) = [each for each in MANIFEST if each["id"] == STREAM]
+
+        def run():
+            response = model(lambda _: bodies_of(item)).generate_content("Hello", stream=True)
+            with pytest.raises(TypeError):
+                copy.deepcopy(response)
+            return repr(response)
+
+        plain, ours = twice(run)
+        gc.collect()
+        assert plain == ours
+
     @BOTH
     def test_left_early(self, kind, model, collected):
         """A stream that is left goes with its response."""

@@ -7,6 +7,7 @@ import gc
 import itertools
 import json
 import logging
+import pickle
 import re
 import uuid
 import warnings
@@ -1017,3 +1018,14 @@ def test_graphs_at_once(collected, instrumented):
         }
         assert 2 == sum(event["action"] == "completion" for event in events)
     assert 12 == len({event["session_id"] for event in collected.events})
+
+
+def test_a_config_in_another_process(collected, instrumented):
+    """What a run hands on can be pickled as without us; in the other process it is no second one."""
+    instrumented("langchain")
+    handed = []
+    step = RunnableLambda(lambda said, config: handed.append(pickle.dumps(config)))
+    step.invoke("Hi")
+    collected.records.clear()
+    RunnableLambda(lambda said: said).invoke("Hi", pickle.loads(handed[0]))
+    assert ["start", "end"] == [event["extensions"]["chain"]["phase"] for event in collected.events]

@@ -1178,3 +1178,24 @@ class TestNothingIsTouched:
         assert [] == made
         retried = collected.of("system")[0]["extensions"]
         assert ("retried", "RateLimitError") == (retried["outcome"], retried["error"]["type"])
+
+    def test_a_tool_that_was_there_before(self, collected, instrumented, monkeypatch):
+        """Another tool's `request` of the client leads past ours in its base, and hides streams."""
+        wrapt = pytest.importorskip("wrapt")
+        hilt_logging.uninstrument()
+        before = openai.OpenAI.request
+
+        def request(self, *args, **kwargs):
+            result = before(self, *args, **kwargs)
+            return wrapt.ObjectProxy(result) if isinstance(result, openai.Stream) else result
+
+        monkeypatch.setattr(openai.OpenAI, "request", request)
+        instrumented("openai")
+        with streamed(delta(content="yes"), delta(0, "stop")) as client:
+            stream = ask(client, stream=True)
+            assert wrapt.ObjectProxy is type(stream)
+            assert 2 == len(list(stream))
+        assert ["prompt", "completion"] == actions(collected)
+        assert "yes" == collected.of("completion")[0]["content"]["text"]
+        hilt_logging.uninstrument()
+        assert request is openai.OpenAI.request
