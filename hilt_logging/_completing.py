@@ -26,18 +26,7 @@ _BINDABLE = ("provenance", "privacy", "extensions")
 def valid_event(
     event: object, logger: str, now_ns: int | None = None, *, strict: bool = False
 ) -> dict[str, Any]:
-    """
-    Return any event as a valid plain dict, with id, timestamp, session and context.
-
-    Args:
-        event: An `Event`, a dict of its fields, or anything else by mistake.
-        logger: The name for `provenance.logger`.
-        now_ns: What the clock said, for an event without a timestamp of its own.
-        strict: Raise for what is no event, rather than return a `system` event that carries it.
-
-    Raises:
-        InvalidEventError: under *strict*.
-    """
+    """Return any event as a valid plain dict: as `records.completed`, before its rules."""
     given = _plain(event)
     if type(given) is not dict:
         faults = ["$: must be object"]

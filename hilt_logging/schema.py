@@ -271,7 +271,7 @@ _Object = dict[str, Any]
 
 
 class _Actor(msgspec.Struct, gc=False):
-    type: Literal["human", "agent", "tool", "system"]
+    type: Literal[ACTOR_TYPES]  # type: ignore[valid-type]
     id: Name
     name: str | UnsetType = UNSET
     did: str | UnsetType = UNSET
@@ -305,23 +305,12 @@ class _Privacy(msgspec.Struct, gc=False):
 class CheckedEvent(msgspec.Struct, gc=False):
     """An event as msgspec checks it; not for use."""
 
-    hilt_version: Literal["1.0.0"]
+    hilt_version: Literal[HILT_VERSION]  # type: ignore[valid-type]
     event_id: Name
     timestamp: Annotated[str, msgspec.Meta(pattern=_TIMESTAMP)]
     session_id: Name
     actor: _Actor
-    action: Literal[
-        "prompt",
-        "completion",
-        "completion_chunk",
-        "tool_call",
-        "tool_result",
-        "feedback",
-        "retrieval",
-        "rerank",
-        "embedding",
-        "system",
-    ]
+    action: Literal[ACTIONS]  # type: ignore[valid-type]
     content: _Content | UnsetType = UNSET
     provenance: _Object | UnsetType = UNSET
     metrics: _Metrics | UnsetType = UNSET

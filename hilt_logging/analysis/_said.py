@@ -4,23 +4,21 @@ Of an event what it says, decoded without the rest of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from msgspec import UNSET, UnsetType
 
-from ..schema import is_timestamp
+from ..schema import ACTIONS, ACTOR_TYPES, HILT_VERSION, Name, is_timestamp
 
 
 __all__ = ["Said", "said_in"]
 
-_Name = Annotated[str, msgspec.Meta(min_length=1)]
-
 
 class _Actor(msgspec.Struct, gc=False):
-    type: Literal["human", "agent", "tool", "system"]
-    id: _Name
+    type: Literal[ACTOR_TYPES]  # type: ignore[valid-type]
+    id: Name
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -46,23 +44,12 @@ class Said(msgspec.Struct, gc=False):
         metrics: Only what others write in another way.
     """
 
-    hilt_version: Literal["1.0.0"]
-    event_id: _Name
+    hilt_version: Literal[HILT_VERSION]  # type: ignore[valid-type]
+    event_id: Name
     timestamp: str
-    session_id: _Name
+    session_id: Name
     actor: _Actor
-    action: Literal[
-        "prompt",
-        "completion",
-        "completion_chunk",
-        "tool_call",
-        "tool_result",
-        "feedback",
-        "retrieval",
-        "rerank",
-        "embedding",
-        "system",
-    ]
+    action: Literal[ACTIONS]  # type: ignore[valid-type]
     content: _Content
     metrics: _Metrics | UnsetType = UNSET
 
