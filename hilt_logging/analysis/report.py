@@ -149,12 +149,7 @@ def report(
     if type(top) is not int or not 1 <= top <= _MOST_TOP:
         raise ConfigurationError("top", top, f"Must be 1 to {_MOST_TOP}")
     given = several(keys)
-    if (given or key_store is not None) and not transcripts:
-        raise ConfigurationError(
-            "keys", "given", "They open transcripts only: set transcripts=True"
-        )
-    if transcripts:
-        opening(given, key_store, shared=shared_key_file)  # tells what is wrong
+    _check_keys(given, key_store, shared_key_file, transcripts)
     faults = Faults(report, keep=_MOST_UNREAD)
     target = os.fspath(output)
     with whole(target, force=force) as part, at_rest(paths, faults) as (resting, seen):
@@ -192,6 +187,21 @@ def report(
         transcripts=made.transcripts,
         faults=faults.count,
     )
+
+
+def _check_keys(keys: list[Any], key_store: Any, shared: bool, transcripts: bool) -> None:
+    """
+    Ask whether there is something to open, and with what, before anything is read.
+
+    Raises:
+        ConfigurationError: if there isn't.
+    """
+    if transcripts:
+        opening(keys, key_store, shared=shared)
+    elif keys or key_store is not None:
+        raise ConfigurationError(
+            "keys", "given", "They open transcripts only: set transcripts=True"
+        )
 
 
 def _private(path: str, flags: int) -> int:
