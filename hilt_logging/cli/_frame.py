@@ -21,7 +21,7 @@ from click.exceptions import Exit
 
 from .. import __version__
 from ..errors import ConfigurationError, HILTError, MissingDependencyError, ReadError
-from ._output import complain, show_every_character
+from ._output import complain, show_every_character, streams
 
 
 __all__ = ["COMMANDS", "Command", "commands", "run"]
@@ -64,11 +64,12 @@ _OPTION = re.compile(r"(^Invalid |, or set )(\w+)")
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program, and return its exit code."""
-    show_every_character(sys.stdout)
-    try:
-        commands.main(arguments, PROGRAM)
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else FAILED
+    with streams():
+        show_every_character(sys.stdout)
+        try:
+            commands.main(arguments, PROGRAM)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else FAILED
 
 
 def module_of(command: str) -> str:

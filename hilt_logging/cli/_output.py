@@ -15,13 +15,13 @@ import sys
 import tempfile
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
 
 from ..analysis._printable import printable
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, HILTError
 
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "printable",
     "say",
     "show_every_character",
+    "streams",
 ]
 
 Write = Callable[[bytes], object]
@@ -50,6 +51,42 @@ def show_every_character(stream: Any) -> None:
     if isinstance(stream, io.TextIOWrapper):
         codecs.register_error(_ESCAPED, _escaped)
         stream.reconfigure(errors=_ESCAPED)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+    """
+    Have all three standard streams: to print where stdout is closed is an error, and stderr says nothing.
+
+    What is opened would have their numbers otherwise, and whatever a library prints would go there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    were = sys.stdout, sys.stderr
+    if sys.stdout is None:
+        sys.stdout = io.TextIOWrapper(_Closed(), write_through=True)
+    with open(os.devnull, "w") as nowhere:
+        if sys.stderr is None:
+            sys.stderr = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = were
+
+
+class _Closed(io.BufferedIOBase):
+    """A stream that is closed to whom it matters, and not to the interpreter."""
+
+    def writable(self) -> bool:
+        """It would be."""
+        return True
+
+    def write(self, data: object) -> NoReturn:
+        """Raise an error."""
+        raise HILTError("Standard output is closed: there is nowhere to print to")
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

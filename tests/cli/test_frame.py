@@ -224,6 +224,41 @@ def test_nobody_reads(unheard, words):
     assert (141, "") == (done.returncode, done.stderr)
 
 
+CLOSED = """
+import os, sys
+for number in map(int, sys.argv.pop(1)):
+    os.close(number)
+os.execv(sys.executable, [sys.executable, "-m", "hilt_logging", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1, ["stats", "app.jsonl"]),
+        (1, ["show", "s", "app.jsonl"]),
+        (1, ["search", "moon", "app.jsonl"]),
+        (1, ["convert", "app.jsonl", "--to", "csv", "--output", "-"]),
+        (2, ["verify", "app.jsonl"]),
+        (2, ["--help"]),
+    ],
+)
+def test_streams_that_are_closed(tmp_path, an_event, code, words):
+    """Where stdout is closed, that is told in one line, and where stderr is closed as well, in none."""
+    event = an_event(session_id="s", content={"text": "moon"})
+    (tmp_path / "app.jsonl").write_text(json.dumps(event) + "\n")
+    told = "Error: Standard output is closed: there is nowhere to print to\n"
+    for streams, expected in (("1", told), ("12", "")):
+        done = subprocess.run(
+            [sys.executable, "-c", CLOSED, streams, *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
+        assert (code, "", expected) == (done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(in_shell, shell):
     """There is a script of completion for each shell."""
