@@ -470,7 +470,12 @@ class TestFiles:
         assert (4, [b"torn"], []) == (len(follow(moved, path)[0]), *follow(moved, path)[1:])
 
     def test_deleted(self, path, opened):
-        """Which files are deleted is on record before they are, with what they held."""
+        """
+        Which files are deleted is on record before they are, with what they held.
+
+        That goes on beside the writing, so the first statement may stand in a file that is itself
+        deleted later, and go with it: what is left begins with any file.
+        """
         appender = opened(max_bytes=3000, backup_count=1)
         put(appender, *range(30))
         appender._upkeep.close()
@@ -481,9 +486,24 @@ class TestFiles:
         assert gone
         assert all(not (path.parent / each["name"]).exists() for each in gone)
         assert {"retention"} == {each["by"] for each in told}
-        # a statement goes with the file that it stands in
         following = [each["first_seq"] for each in gone[1:]]
         assert following == [each["last_seq"] + 1 for each in gone[:-1]]
+
+    def test_deleted_at_once(self, path, opened):
+        """What is deleted at once is in one statement, from the first line to that of what is left."""
+        appender = opened(max_bytes=3000, backup_count=1)
+        assert appender._upkeep._running.acquire(blocking=False)  # as if it were at work
+        put(appender, *range(30))
+        appender._upkeep._running.release()
+        before = {each.name for each in path.parent.glob("log.*")}
+        appender._upkeep.close()
+        left = sorted(path.parent.glob("log.*"))
+        (told,) = [each for each in notices_in(*left, path) if each["kind"] == "pruned"]
+        assert before - {each.name for each in left} == {each["name"] for each in told["files"]}
+        assert 0 == told["files"][0]["first_seq"]
+        following = [each["first_seq"] for each in told["files"][1:]]
+        following.append(link_of(left[0].read_bytes().splitlines()[0]).seq)
+        assert following == [each["last_seq"] + 1 for each in told["files"]]
 
     def test_statement(self, path, opened, follow):
         """A notice that is stated is sealed, in the chain and on the disk."""
