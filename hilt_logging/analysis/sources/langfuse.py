@@ -185,7 +185,7 @@ def events_of(
     observed = list(found["observation"].values())
     every = [whole_trace, *observed, *found["score"].values()]
     trace_id = named(whole_trace, "id") or _first(every, "trace_id")
-    session = _first(every, "session_id")
+    session = named(whole_trace, "session_id")
     trace = Trace(
         source=NAME,
         id=trace_id,
@@ -306,6 +306,8 @@ def _run(given: dict[str, Any], trace: dict[str, Any], lost: Counter[str]) -> Ru
         response_id=text(attributes, "gen_ai.response.id"),
         finish_reason=_reason(attributes),
         call_id=text(metadata, "tool_call_id") or text(given.get("input"), "tool_call_id"),
+        session=named(given, "session_id"),
+        user=named(given, "user_id"),
         tags=items(trace, "tags") or items(given, "tags", "trace_tags"),
         metadata=_own(metadata),
         more=more,
@@ -407,6 +409,7 @@ def _feedback(given: dict[str, Any]) -> Feedback:
         name=text(given, "name") or "score",
         at=moment(field(given, "timestamp", "created_at")),
         run=named(given, "observation_id"),
+        session=named(given, "session_id"),
         score=None if is_word else float(value) if isinstance(value, bool) else number(value),
         value=said,
         comment=text(given, "comment"),

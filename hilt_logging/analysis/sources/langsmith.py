@@ -137,7 +137,7 @@ def events_of(
     ordered = sorted(runs.values(), key=lambda run: text(run, "dotted_order") or "")
     root = next((run for run in ordered if _parent(run) is None), None)
     every = [root, *ordered] if root else ordered
-    session = next(filter(None, map(_session, every)), None)
+    session = _session(root) if root else None
     first = next(iter(judged.values()), {})
     trace_id = _trace_of(ordered[0]) if ordered else text(first, "trace_id", "run_id")
     trace = Trace(
@@ -202,6 +202,8 @@ def _run(run: dict[str, Any], lost: Counter[str]) -> Run:
         tokens=_tokens(run, metadata, outputs) if is_priced else None,
         cost_usd=_cost(run, metadata, outputs) if is_priced else None,
         call_id=text(extra, "tool_call_id") or text(inputs, "tool_call_id"),
+        session=_session(run),
+        user=named(metadata, "user_id"),
         tags=items(run, "tags"),
         metadata=_own(metadata, invocation),
         more=_more(run),

@@ -17,9 +17,8 @@ from typing import Any
 from ...integrations._conversations import Conversations
 from ...integrations._fields import field, items, text
 from .conventions import feedback_of, is_message_event, run_of, session_of, user_of
-from .messages import asked_in
 from .run_events import events_in
-from .runs import EPOCH, Feedback, Run, Trace
+from .runs import EPOCH, Run, Trace
 from .shelf import Piece
 from .values import whole
 
@@ -31,7 +30,6 @@ NAME = "otlp"
 _RESOURCES = ("resource_spans", "resource_logs", "resource_metrics", "resource_profiles", "batches")
 _ENVELOPES = ("trace", "result")
 _SCOPES = ("scope_spans", "instrumentation_library_spans", "scope_logs")
-_LAST = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 _DEEPEST = 50
 _MOST_PARENTS = 500
 _LENGTH = 16
@@ -272,16 +270,23 @@ def events_of(
             runs.append(run)
         elif span["kind"] == "span" and not span["feedback"]:
             lost["spans that are no calls of a model"] += 1
-    if any(run.kind == "model" for run in runs):
-        for run in runs:
-            if run.kind == "step":  # it sums up what the calls took
-                run.tokens = run.cost_usd = None
     _skip_others(runs, spans)
     trace_id = parts[0]["trace"]
-    for trace in _traces(trace_id, runs, feedback, spans):
-        if not trace.is_named:
-            _recognise(trace, known)
-        yield from events_in(trace, lost, known)
+    sessions, users = _inherited(spans, session_of), _inherited(spans, user_of)
+    for run in runs:
+        run.session, run.user = sessions[run.id], users[run.id]
+    for each in feedback:
+        each.session = sessions.get(each.run or "")
+    trace = Trace(
+        source=NAME,
+        id=trace_id,
+        session=trace_id or (runs[0].id if runs else "unknown"),
+        is_recognisable=True,
+        user=next(filter(None, users.values()), None),
+        runs=runs,
+        feedback=feedback,
+    )
+    return events_in(trace, lost, known)
 
 
 def _spans_in(parts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -347,53 +352,6 @@ def _skip_others(runs: list[Run], spans: dict[str, dict[str, Any]]) -> None:
                 break
             parent = spans[parent]["parent"]
         run.parent = parent
-
-
-def _traces(
-    trace_id: str | None,
-    runs: list[Run],
-    feedback: list[Feedback],
-    spans: dict[str, dict[str, Any]],
-) -> Iterator[Trace]:
-    """The conversations in a trace: a span without a name for it is in that of the one around it."""
-    sessions = _inherited(spans, session_of)
-    users = _inherited(spans, user_of)
-    named = {session for session in sessions.values() if session}
-    only = next(iter(named)) if len(named) == 1 else None
-    groups: dict[str | None, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(sessions[run.id] or only, []).append(run)
-    judged: dict[str | None, list[Feedback]] = {}
-    for each in feedback:
-        session = sessions.get(each.run or "") or only
-        groups.setdefault(session, [])
-        judged.setdefault(session, []).append(each)
-    for session, members in groups.items():
-        own = members[0].id if members else "unknown"
-        found = next(filter(None, (users[run.id] for run in members)), None)
-        yield Trace(
-            source=NAME,
-            id=trace_id,
-            session=session or trace_id or own,
-            is_named=session is not None,
-            user=found or next(filter(None, users.values()), None),
-            runs=members,
-            feedback=judged.get(session, []),
-        )
-
-
-def _recognise(trace: Trace, known: Conversations) -> None:
-    """Let a trace without a name for its conversation be in that which its first call goes on with."""
-    asked = (run for run in trace.runs if run.kind == "model" and run.given)
-    first = min(asked, key=lambda run: (run.began or _LAST, run.id), default=None)
-    if first is None:
-        return
-    try:
-        session = known.find(asked_in(first.given).turns).session_id
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
-        return  # what can't be understood is counted where events are made of it
-    if session is not None:
-        trace.session, trace.is_recognised = session, True
 
 
 def _inherited(spans: dict[str, dict[str, Any]], told_by: Any) -> dict[str, str | None]:

@@ -18,9 +18,10 @@ from ...integrations._langchain import bounded
 from ...integrations._prompts import prompt_from
 from .making import Event, Maker, end_of, metrics_of, present
 from .messages import Asked, answer_in, asked_in, text_of, unwrapped
-from .nested import tell_apart
+from .nested import let_one_speak, tell_apart
 from .payloads import arguments_in, documents_in, params_in, query_in
 from .runs import Feedback, Run, Trace, began
+from .threads import threads_in
 from .tool_calls import ToolCalls, results_in
 
 
@@ -42,6 +43,12 @@ def events_in(trace: Trace, lost: Counter[str], known: Conversations) -> Iterato
         known: The conversations of the traces before.
     """
     tell_apart(trace.runs)
+    for thread in threads_in(trace, known):
+        let_one_speak(thread.runs)
+        yield from _events_in(thread, lost, known)
+
+
+def _events_in(trace: Trace, lost: Counter[str], known: Conversations) -> Iterator[Event]:
     work = _Events(trace, lost, known)
     for _, run in sorted(enumerate(trace.runs), key=lambda each: (began(each[1]), each[0])):
         try:

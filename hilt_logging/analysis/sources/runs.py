@@ -23,8 +23,8 @@ class Run(msgspec.Struct, kw_only=True):
 
     Attributes:
         id: The tool's own id of it.
-        kind: model, tool, retriever, reranker, embedding, step, or exchange: a step that stands for a
-            call of a model that is not among the runs.
+        kind: model, tool, retriever, reranker, embedding, step; exchange: a step that stands for a
+            call of a model that is not among the runs; or covered: a call that another one tells.
         name: What it is called.
         began: When it began.
         ended: When it ended.
@@ -44,6 +44,8 @@ class Run(msgspec.Struct, kw_only=True):
         tokens: As in `metrics.tokens`; of a model only.
         cost_usd: What the tool says that it cost; of a model only.
         call_id: Of a tool, the id by which a model asked for it.
+        session: The conversation that it names.
+        user: The person whom it names.
         tags: The user's.
         metadata: The user's, and what frameworks note.
         more: What else is known of it, for `extensions.imported`.
@@ -70,6 +72,8 @@ class Run(msgspec.Struct, kw_only=True):
     tokens: dict[str, int] | None = None
     cost_usd: float | None = None
     call_id: str | None = None
+    session: str | None = None
+    user: str | None = None
     tags: list[Any] = []
     metadata: dict[str, Any] = {}
     more: dict[str, Any] = {}
@@ -88,6 +92,7 @@ class Feedback(msgspec.Struct, kw_only=True):
         name: Of what it is about.
         at: When it was given.
         run: The run that is judged; None for the whole trace or session.
+        session: The conversation that it names.
         score: As a number.
         value: As a word.
         comment: In words.
@@ -100,6 +105,7 @@ class Feedback(msgspec.Struct, kw_only=True):
     name: str
     at: datetime.datetime | None = None
     run: str | None = None
+    session: str | None = None
     score: float | None = None
     value: Any = None
     comment: str | None = None
@@ -115,9 +121,10 @@ class Trace(msgspec.Struct, kw_only=True):
     Attributes:
         source: The tool that it is from.
         id: The tool's own id of it; None where it has none.
-        session: The conversation.
+        session: The conversation of what names none.
         is_named: Whether the tool has a name for the conversation.
-        is_recognised: Whether it is the conversation of an earlier trace, by its history.
+        is_recognisable: Whether what names none may be of the conversation of an earlier trace.
+        is_recognised: Whether it is that, by its history.
         user: The person.
         runs: Its parts.
         feedback: What was said about it.
@@ -127,6 +134,7 @@ class Trace(msgspec.Struct, kw_only=True):
     id: str | None
     session: str
     is_named: bool = False
+    is_recognisable: bool = False
     is_recognised: bool = False
     user: str | None = None
     runs: list[Run] = []

@@ -290,3 +290,36 @@ def test_fields_of_a_resource(imported):
     log = imported({"resourceSpans": [{"resource": resource, "scopeSpans": spans}]})
     kept = log.of("completion")[0]["extensions"]["imported"]
     assert ("live", "7") == (kept["deployment.environment.name"], kept["service.version"])
+
+
+INNER = {"parentSpanId": OTHER}
+EMBED = {"openinference.span.kind": "EMBEDDING", "llm.token_count.prompt": 5}
+EMBED |= {"llm.cost.total": 0.5, "embedding.embeddings.0.embedding.text": "tea"}
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        EMBED,
+        {"openinference.span.kind": "CHAIN", "llm.token_count.prompt": 5, "input.value": "tea"},
+        {"ai.operationId": "ai.embed", "ai.usage.tokens": 5, "ai.value": "tea"},
+    ],
+)
+def test_an_embedding_within(imported, outer):
+    """What an embedding took is not counted again where a span around it tells it, too."""
+    log = imported(message(a_span(outer, spanId=OTHER), a_span(EMBED, **INNER)))
+    assert [(5, 0.5)] == [
+        (each["metrics"]["tokens"]["total"], each["metrics"]["cost_usd"])
+        for each in log
+        if {"tokens", "cost_usd"} & {*each.get("metrics", {})}
+    ]
+    (event,) = log.of("embedding")
+    assert SPAN == event["provenance"]["run_id"]
+
+
+def test_a_search_within(imported):
+    """A search that makes others is one besides them, with its own question, and none has tokens."""
+    outer = SEARCH | {"llm.token_count.prompt": 5}
+    log = imported(message(a_span(outer, spanId=OTHER), a_span(outer, **INNER)))
+    assert {"retrieval": 2} == log.actions()
+    assert [] == [each for each in log if "tokens" in each.get("metrics", {})]

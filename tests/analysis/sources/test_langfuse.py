@@ -501,3 +501,13 @@ def test_odd_row_of_a_page(imported):
         len(log),
         log.done.lost,
     )
+
+
+def test_sessions_of_observations(imported):
+    """An observation that names a session of its own is in that, those within it, too."""
+    first = an_observation(id="o1", sessionId="one", type="SPAN")
+    inner = an_observation(id="o2", parentObservationId="o1")
+    second = an_observation(id="o3", sessionId="two")
+    log = imported(first, inner, second)
+    assert {"system": 1, "prompt": 1, "completion": 1} == log.actions("one")
+    assert {"prompt": 1, "completion": 1} == log.actions("two")

@@ -394,3 +394,20 @@ def test_odd_row_of_a_page(imported):
     """A row that is something else costs none of the others on its page."""
     log = imported({"runs": [{"x": 1}, a_run()]})
     assert (2, {"objects that are neither runs nor feedback": 1}) == (len(log), log.done.lost)
+
+
+def test_threads_in_one_trace(imported):
+    """A run is in the conversation that it names, or that of the next run around it which names one."""
+
+    def within(name, parent, thread=None, **fields):
+        metadata = {"thread_id": thread} if thread else {}
+        at = {"id": name, "parent_run_id": parent, "dotted_order": None}
+        return a_run(**at, extra={"metadata": metadata}, **fields)
+
+    batch = a_run(run_type="chain", inputs={}, outputs={})
+    inner = within("a", "r1", "one", run_type="chain", inputs={}, outputs={})
+    judged = {"id": "f1", "key": "good", "run_id": "c", "trace_id": "r1", "score": 1}
+    log = imported(batch, inner, within("b", "a"), within("c", "r1", "two"), judged)
+    assert {"system": 1} == log.actions("r1")
+    assert {"system": 1, "prompt": 1, "completion": 1} == log.actions("one")
+    assert {"prompt": 1, "completion": 1, "feedback": 1} == log.actions("two")

@@ -182,3 +182,16 @@ def test_texts_of_an_embedding(given):
     ((event,), _) = told(a_run("a", "embedding", given=given, gave=None))
     (message,) = event["content"]["messages"]
     assert ["x", "y"] == [each["content"] for each in message["parts"]]
+
+
+def test_tokens_in_an_answer():
+    """What only an answer tells of an inner call is not counted again for the outer one."""
+    answer = {"role": "assistant", "content": "x", "usage": {"prompt_tokens": 1}}
+    both = a_run("b", parent="a", gave=answer), a_run("c", parent="a", gave=answer)
+    assert {"b": (1, None), "c": (1, None)} == calls(a_run("a", tokens=TOKENS), *both)
+
+
+def test_calls_in_two_conversations():
+    """A call within a call is one, also where both name a conversation of their own."""
+    outer = a_run("a", tokens=TOKENS, session="one")
+    assert {"b": (3, None)} == calls(outer, a_run("b", parent="a", tokens=TOKENS, session="two"))
