@@ -5,15 +5,18 @@ Files and folders that appear whole, or not at all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 
 from collections.abc import Iterable, Iterator
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, HILTError
 
 
-__all__ = ["demand_other", "whole"]
+__all__ = ["demand_other", "named_where_full", "whole"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def demand_other(target: str, read: Iterable[str]) -> None:
@@ -57,14 +60,38 @@ def whole(path: str, *, force: bool = False, folder: bool = False) -> Iterator[s
         raise ConfigurationError("output", path, f"It can't be made: {error.strerror}") from None
     part = os.path.join(room, os.path.basename(target))
     try:
-        if folder:
-            os.mkdir(part)
-        yield part
-        for each in _files(part):
-            _to_disk(each)
-        _put(part, target, path, force)
+        with named_where_full(path):
+            if folder:
+                os.mkdir(part)
+            yield part
+            for each in _files(part):
+                _to_disk(each)
+            _put(part, target, path, force)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def named_where_full(path: str) -> Iterator[None]:
+    """
+    Raise what a full disk makes of writing as an OSError that names the output.
+
+    Args:
+        path: The name that was asked for, in place of the one that it has until it is whole.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = error.errno if isinstance(error, OSError) else _code_of(error)
+        if code not in _FULL:
+            raise
+        raise OSError(code, os.strerror(code), path) from None
+
+
+def _code_of(error: Exception) -> int | None:
+    """SQLite and DuckDB have errors of their own."""
+    is_full = str(error).endswith((os.strerror(errno.ENOSPC), "disk is full"))
+    return errno.ENOSPC if is_full and not isinstance(error, HILTError) else None
 
 
 def _files(part: str) -> Iterator[str]:

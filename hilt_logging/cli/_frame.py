@@ -191,10 +191,16 @@ def _told(error: Exception, failed: int, unread: int) -> int:
     if not isinstance(error, HILTError | OSError):
         traceback.print_exception(error)
         return failed
-    complain(_as_typed(str(error)))
+    complain(_as_typed(_said(error)))
     if isinstance(error, ConfigurationError | MissingDependencyError):
         return WRONG_USAGE
     return unread if isinstance(error, ReadError) else failed
+
+
+def _said(error: HILTError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
 
 
 def _as_typed(message: str) -> str:

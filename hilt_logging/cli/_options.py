@@ -4,10 +4,13 @@ Options that mean the same in every command.
 
 from __future__ import annotations
 
+import io
+import os
 import re
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -27,6 +30,8 @@ __all__ = [
     "completed",
     "engine",
     "force",
+    "logs",
+    "no_tables",
     "paths",
     "seal_key",
     "shared_key_file",
@@ -38,18 +43,46 @@ __all__ = [
 ]
 
 STDIN = "/dev/stdin"
+_TABLES = {b"SQLite format 3\0": "SQLite", b"PAR1": "Parquet"}
 _ENGINES = ("auto", "python", "duckdb", "spark")  # of `stats`, for which a shell would wait
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 force = click.option("--force", is_flag=True, help="Take the place of files that are there.")
-paths = click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=click.Path(),
-    callback=lambda ctx, param, paths: tuple(STDIN if each == "-" else each for each in paths),
+
+
+def _of_stdin(
+    ctx: click.Context, param: click.Parameter, paths: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(STDIN if each == "-" else each for each in paths)
+
+
+def no_tables(
+    ctx: click.Context, param: click.Parameter, paths: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return paths, none of which is a table: all its many lines would be told to be no events."""
+    for path in paths:
+        kind = _kind_of_table(path)
+        if kind is not None:
+            remedy = f"hilt-log convert {path} -o NEW.jsonl"
+            raise click.BadParameter(f"{path} is {kind}, no log; `{remedy}` makes one", ctx, param)
+    return paths
+
+
+def _kind_of_table(path: str) -> str | None:
+    try:
+        with open(path, "rb") if os.path.isfile(path) else io.BytesIO() as file:
+            begin = file.read(16)
+    except OSError:  # whoever reads it tells
+        return None
+    return next((kind for magic, kind in _TABLES.items() if begin.startswith(magic)), None)
+
+
+_paths = partial(click.argument, "paths", nargs=-1, required=True, type=click.Path())
+paths = _paths(callback=_of_stdin)
+logs = _paths(
+    callback=lambda ctx, param, paths: _of_stdin(ctx, param, no_tables(ctx, param, paths))
 )
 shared_key_file = click.option(
     "--shared-key-file", is_flag=True, help="Take keys that others can read, too."

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from ..analysis._outputs import named_where_full
 from ..analysis._printable import printable
 from ..errors import ConfigurationError, HILTError
 
@@ -203,7 +204,7 @@ def _new_file(target: str, shown: str, force: bool) -> Iterator[Write]:
     except OSError as error:
         raise ConfigurationError("output", shown, f"It can't be made: {error.strerror}") from None
     try:
-        with open(descriptor, "wb") as file:
+        with named_where_full(shown), open(descriptor, "wb") as file:
             yield file.write
             file.flush()
             os.fsync(file.fileno())

@@ -43,7 +43,7 @@ _ERASED = "erased"
         UNREAD: "Some of the input could not be read; the rest was.",
     },
 )
-@_options.paths
+@_options.logs
 @_filters.keys
 @click.option(
     "-o", "--output", "target", type=click.Path(), metavar="FILE", help="The new file for it."

@@ -36,7 +36,7 @@ _MOST_SHOWN = 20
         UNREAD: "Some of the input could not be read; the rest was.",
     },
 )
-@_options.paths
+@_options.logs
 @_options.since("what is")
 @_options.until("what is")
 @click.option(

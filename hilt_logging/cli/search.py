@@ -51,7 +51,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
     },
 )
 @click.argument("text")
-@_options.paths
+@_options.logs
 @click.option("-E", "--regex", is_flag=True, help="TEXT is a regular expression of Python.")
 @click.option("-i", "--ignore-case", is_flag=True, help="Letters may be small or large.")
 @click.option(

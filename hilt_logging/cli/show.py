@@ -57,7 +57,14 @@ _COLOURS = {
         UNREAD: "Some of the input could not be read; the rest was.",
     },
 )
-@click.argument("words", nargs=-1, required=True, type=click.Path(), metavar="[SESSION] PATHS...")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    type=click.Path(),
+    metavar="[SESSION] PATHS...",
+    callback=_options.no_tables,
+)
 @click.option("--last", is_flag=True, help="The session with the latest event.")
 @click.option("--user", metavar="ID", help="Only sessions of this user.")
 @_options.since("sessions with events")

@@ -44,7 +44,7 @@ _MOST_TEXT = 200
         UNREAD: "Some of the input could not be read; the rest was.",
     },
 )
-@_options.paths
+@_options.logs
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written.")
 @click.option(
     "-n",

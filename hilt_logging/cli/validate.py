@@ -38,7 +38,7 @@ __all__ = ["command"]
         3: "All lines that could be read are events, but some files could not be read.",
     },
 )
-@_options.paths
+@_options.logs
 @click.option("-v", "--verbose", is_flag=True, help="Tell each fault with its path.")
 @click.option(
     "--max-errors",

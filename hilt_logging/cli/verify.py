@@ -48,7 +48,7 @@ _SEVERITIES = {"tampering": "red", "unchecked": "yellow", "told": None}
     failed=2,
     unread=2,
 )
-@_options.paths
+@_options.logs
 @click.option(
     "--public-key",
     "public_keys",

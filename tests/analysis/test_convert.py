@@ -397,7 +397,7 @@ def test_names(write, calls, tmp_path):
     [
         ({}, "to"),
         ({"to": "xls"}, "to"),
-        ({"output": "x.xls"}, "to"),
+        ({"output": "x.xls"}, "output"),
         ({"to": "jsonl"}, "output"),
         ({"to": "csv", "compression": "lzma"}, "compression"),
         ({"to": "csv", "partition": True}, "partition"),

@@ -122,7 +122,6 @@ def test_wrong_usage(hilt_log, words):
         (ReadError("no JSON", "a.jsonl", 3), 3),
         (InvalidEventError("$.actor: is required"), 1),
         (HILTError("no"), 1),
-        (PermissionError(13, "Permission denied", "a.jsonl"), 1),
         (KeyboardInterrupt(), 130),
     ],
     ids=lambda each: type(each).__name__,
@@ -132,6 +131,14 @@ def test_errors(error, code):
     result = ends_with(error)
     assert (code, "") == (result.exit_code, result.stdout)
     assert (f"Error: {error}\n" if str(error) else "") == result.stderr
+
+
+def test_errors_of_the_system():
+    """They are told in words, with the file where one is known, and without their numbers."""
+    denied = PermissionError(13, "Permission denied", "a.jsonl")
+    assert "Error: Permission denied: a.jsonl\n" == ends_with(denied).stderr
+    assert "Error: Broken\n" == ends_with(OSError(5, "Broken")).stderr
+    assert "Error: odd\n" == ends_with(OSError("odd")).stderr
 
 
 def test_codes_of_a_command():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -150,3 +151,34 @@ def test_action_that_is_none(hilt_log, hours):
     done = hilt_log("stats", hours, "--action", "prompts")
     assert (2, "") == (done.code, done.out)
     assert "'prompt', 'completion'" in done.err
+
+
+@pytest.mark.parametrize(
+    "command", ["decrypt", "gaps", "search", "show", "tail", "validate", "verify"]
+)
+@pytest.mark.parametrize("kind", ["SQLite", "Parquet"])
+def test_table_in_place_of_a_log(hilt_log, tmp_path, command, kind):
+    """A command that reads only logs says what makes one of a table, not that each line is none."""
+    path = tmp_path / "app"
+    path.write_bytes({"SQLite": b"SQLite format 3\0", "Parquet": b"PAR1"}[kind] + b"\n" * 100)
+    done = hilt_log(command, *(["text"] if command == "search" else []), path)
+    assert (2, "") == (done.code, done.out)
+    assert f"{path} is {kind}, no log; `hilt-log convert {path} -o NEW.jsonl` makes one" in done.err
+
+
+@pytest.mark.once
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+@pytest.mark.parametrize(
+    "words", [["convert", "-o", "a.csv"], ["sql", "SELECT * FROM events", "-o", "a.csv"]]
+)
+def test_no_room(in_shell, tmp_path, hours, words):
+    """Where there is no room for a new file, the error names that, and nothing stays of it."""
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    hours.rename(tmp_path / "app.jsonl")
+    done = in_shell(*words, "app.jsonl", preexec_fn=limit)
+    assert (1, "Error: File too large: a.csv\n") == (done.returncode, done.stderr)
+    assert ["app.jsonl"] == [path.name for path in tmp_path.iterdir()]
