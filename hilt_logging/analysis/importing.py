@@ -29,8 +29,9 @@ from ._outputs import demand_other, whole
 from .sources import hilt_python, langfuse, langsmith, llm, otlp
 from .sources.checking import checked
 from .sources.documents import Value, values_of
+from .sources.encodings import in_utf8
 from .sources.shelf import Piece, Shelf
-from .sources.tables import csv_rows, parquet_rows
+from .sources.tables import csv_rows, is_table, parquet_rows
 
 
 __all__ = ["SOURCES", "Imported", "import_log"]
@@ -56,7 +57,13 @@ class _Source(Protocol):
 _SOURCES: tuple[_Source, ...] = (langfuse, langsmith, otlp)
 _Refused = Callable[[str, int], None]
 _MOST_PEEKED = 64
-_EXPORTS = (".json", ".csv")
+_TABLES = (".csv", ".tsv")
+_EXPORTS = (".json", *_TABLES)
+_NO_TABLE = (
+    "It is no CSV that can be imported: its first row must have the names of the columns, `id` among "
+    "them, between commas, semicolons or tabs"
+)
+_HEAD = 65_536
 _LINES = (".jsonl", ".ndjson")
 SOURCES = ("hilt-python", "llm", *(source.NAME for source in _SOURCES))
 
@@ -203,9 +210,9 @@ class _Import:
         return next(found, None)
 
     def _of_file(self, file: LogFile) -> Iterator[dict[str, Any]]:
-        blocks = open_blocks(file)
+        blocks = in_utf8(open_blocks(file), file.path)
         values_in: Callable[..., Iterator[Value]] = values_of
-        if file.stem.endswith(".csv"):
+        if file.stem.endswith(_TABLES):
             values_in = csv_rows
         else:
             values_in, blocks = _form_of(blocks)
@@ -213,7 +220,9 @@ class _Import:
         source = self._source_of(first)
         if source is not None:
             self._shelve(source, file.path, functools.partial(values_in, blocks))
-        elif values_in is csv_rows or (self._source is None and file.path in self._guessed):
+        elif values_in is csv_rows:
+            self._report(ReadError(_NO_TABLE, file.path))
+        elif self._source is None and file.path in self._guessed:
             self._report(ReadError("It is nothing that can be imported", file.path))
         elif self._source == "llm":
             self._report(ReadError("It is no database of llm", file.path))
@@ -289,13 +298,15 @@ def _form_of(
     blocks: Iterator[bytes],
 ) -> tuple[Callable[..., Iterator[Value]], Iterator[bytes]]:
     """What reads a file whose name does not say that it is CSV, and the file as it was."""
+    first = b""
     try:
-        first = next(blocks, b"")
+        while (
+            b"\n" not in first and len(first) < _HEAD and (block := next(blocks, None)) is not None
+        ):
+            first += block
     except ReadError as error:
-        return values_of, _then([], error)
-    names = first.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0].strip(b"\r").split(b",")
-    is_table = len(names) > 1 and {each.strip(b'"') for each in names} >= {b"id"}
-    return csv_rows if is_table else values_of, itertools.chain((first,), blocks)
+        return values_of, _then([first], error)
+    return csv_rows if is_table(first) else values_of, itertools.chain((first,), blocks)
 
 
 def _peeked(

@@ -263,3 +263,47 @@ def test_wrong_source(llm, write, tmp_path):
 
 def _counts(done):
     return done.events, done.faults
+
+
+A_RUN = {
+    "id": "r1",
+    "trace_id": "r1",
+    "run_type": "llm",
+    "start_time": "2026-11-23T07:00:00",
+    "inputs": "H\u00ff\u263e",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["x.json", "x.csv", "x.tsv", "x"])
+def test_encodings(tmp_path, lines, encoding, name):
+    """What begins with the mark of its encoding is read in that, as JSON, CSV or lines of tabs."""
+    sign = "\t" if name == "x.tsv" else ","
+    table = "\n".join(sign.join(each) for each in (A_RUN.keys(), A_RUN.values()))
+    text = json.dumps(A_RUN, ensure_ascii=False) if name.endswith("json") else table
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    import_log(tmp_path / name, tmp_path / "new.jsonl")
+    assert ["H\u00ff\u263e"] == [
+        each["content"]["text"] for each in lines(tmp_path / "new.jsonl")[:1]
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_no_mark(tmp_path, encoding):
+    """UTF-16 that does not say so is refused, with what is wanted."""
+    path = tmp_path / "x.json"
+    path.write_bytes(json.dumps(A_RUN).encode(encoding))
+    told = []
+    import_log(path, tmp_path / "new.jsonl", report=told.append)
+    reason = "It is UTF-16 without a byte order mark: save it as UTF-8"
+    assert [(str(path), True)] == [(each.path, reason in str(each)) for each in told]
+
+
+def test_no_names_of_columns(tmp_path):
+    """A table without the names of columns is refused, with what is wanted."""
+    path = tmp_path / "x.csv"
+    path.write_text("a;b\n1;2\n")
+    told = []
+    import_log(path, tmp_path / "new.jsonl", report=told.append)
+    (error,) = told
+    assert "names of the columns, `id` among them" in str(error)

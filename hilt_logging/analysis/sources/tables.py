@@ -7,6 +7,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import itertools
 import json
 import re
 import tempfile
@@ -18,9 +19,15 @@ from .._duckdb import connect
 from .documents import LONGEST, Value
 
 
-__all__ = ["csv_rows", "parquet_rows"]
+__all__ = ["csv_rows", "is_table", "parquet_rows"]
 
 _ROWS = 1_000
+_SEPARATORS = (",", ";", "\t", "|")
+_SAID = re.compile("sep=(.)\r?\n", re.IGNORECASE)
+"""What a first line may say for spreadsheets."""
+_NO_UTF8 = re.compile("[\ud800-\udfff]")
+_AMOUNTS = re.compile("cost|price|latency|time_?to", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _QUOTE = re.compile("[\"'\n]")
 """From where on an error of DuckDB's may have words out of the file."""
 _PARQUET = """
@@ -33,28 +40,64 @@ def csv_rows(blocks: Iterable[bytes], refused: Callable[[str, int], None]) -> It
     """
     Yield the rows of a file of CSV, of which the first has the names; an empty cell is no field.
 
+    Between the cells are commas, semicolons, tabs or bars. Where these are no commas, an amount may
+    have one for its decimal point.
+
     Args:
         blocks: What the file holds.
         refused: Is called with the reason and the number of the line, where there is no row.
     """
     with _long_fields():
-        rows = csv.reader(_lines(blocks))
+        lines = _lines(blocks)
+        first = next(lines, "")
+        said = _SAID.fullmatch(first)
+        skipped = 0 if said is None else 1
+        separator = said[1] if said else _separator_of(first) or ","
+        rows = csv.reader(lines if said else itertools.chain((first,), lines), delimiter=separator)
         names: list[str] = []
         while True:
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                refused(f"not CSV: {error}", rows.line_num)
+                refused(f"not CSV: {error}", rows.line_num + skipped)
                 continue
             if row is None:
                 return
             if not names:
                 names = row
             elif len(row) > len(names):
-                refused("not CSV: more cells than the first row has names", rows.line_num)
+                reason = "not CSV: more cells than the first row has names"
+                refused(reason, rows.line_num + skipped)
+            elif any(map(_NO_UTF8.search, row)):
+                refused("not UTF-8: save the file as that", rows.line_num + skipped)
             elif row:
                 cells = {name: cell for name, cell in zip(names, row, strict=False) if cell != ""}
-                yield Value(rows.line_num, cells)
+                if separator != ",":
+                    cells = {name: _with_point(name, cell) for name, cell in cells.items()}
+                yield Value(rows.line_num + skipped, cells)
+
+
+def is_table(first: bytes) -> bool:
+    """Return whether a file that begins so is CSV, by the names of its columns."""
+    line = first.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0].decode("utf-8", "replace")
+    return _SAID.fullmatch(f"{line}\n") is not None or _separator_of(line) is not None
+
+
+def _separator_of(line: str) -> str | None:
+    """What stands between the names of columns, if an id is among them."""
+    found = {}
+    for separator in _SEPARATORS:
+        with contextlib.suppress(csv.Error):
+            names = next(csv.reader([line], delimiter=separator), [])
+            if len(names) > 1 and "id" in names:
+                found[separator] = len(names)
+    return max(found, key=lambda each: found[each], default=None)
+
+
+def _with_point(name: str, cell: str) -> str:
+    """An amount as numbers are written elsewhere."""
+    is_amount = _AMOUNTS.search(name) and _DECIMAL_COMMA.fullmatch(cell)
+    return cell.replace(",", ".") if is_amount else cell
 
 
 @contextlib.contextmanager
@@ -68,7 +111,7 @@ def _long_fields() -> Iterator[None]:
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[str]:
-    decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
+    decode = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape").decode
     rest: list[str] = []
     for block in blocks:
         first, *others = decode(block).replace("\0", "").split("\n")

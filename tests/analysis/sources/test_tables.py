@@ -71,3 +71,21 @@ def test_broken_bytes_of_parquet(tmp_path):
     with pytest.raises(ReadError, match="can't be read as Parquet") as caught:
         parquet(tmp_path / "x.parquet", r"""'secret\xFF'::BLOB AS input""")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_separators(sign):
+    """Other signs than commas are known by the names of the columns, and commas are letters then."""
+    data = f"id{sign}input{sign}total_cost\n1{sign}a, b{sign}0,25\n".encode()
+    assert ([{"id": "1", "input": "a, b", "total_cost": "0.25"}], [2], []) == rows(data)
+
+
+def test_a_separator_that_is_said():
+    """What a spreadsheet says of its separator is no name of a column."""
+    assert ([{"id": "1", "input": "0,25"}], [3], []) == rows(b"sep=;\r\nid;input\r\n1;0,25\r\n")
+
+
+def test_no_utf8():
+    """A row in another encoding is told, and not read as something else."""
+    found = rows("id,input\n1,\xfc\n2,u".encode("latin-1"))
+    assert ([{"id": "2", "input": "u"}], [3], [("not UTF-8: save the file as that", 2)]) == found
