@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 
-__all__ = ["Conversation", "Entry", "details_of", "said_in", "words_for"]
+__all__ = ["Conversation", "Entry", "details_of", "parts_of", "words_for"]
 
 _HIDDEN = {
     "erased": "erased",
@@ -110,7 +110,7 @@ def words_for(reason: str) -> str:
     return _HIDDEN.get(reason, f"encrypted ({reason})")
 
 
-def said_in(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+def parts_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the parts of what was said, each with its role, or "" where all have the usual one."""
     roles = {str(message["role"]) for message in entry.messages}
     is_usual = roles <= ({"assistant"} if entry.kind == "completion" else {"user"})

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ._entries import Conversation, Entry, details_of, said_in, words_for
+from ._entries import Conversation, Entry, details_of, parts_of, words_for
 from ._page import counted, ms, usd
 
 
@@ -150,7 +150,7 @@ def _number(value: Any) -> str:
 
 
 def _parts(entry: Entry) -> Iterator[Part]:
-    for role, part in said_in(entry):
+    for role, part in parts_of(entry):
         yield _part(part, role)
     if entry.text:
         yield _cut("", entry.text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from ..analysis._entries import details_of, said_in, words_for
+from ..analysis._entries import details_of, parts_of, words_for
 from . import _options
 from ._filters import keys
 from ._frame import DONE, FAILED, UNREAD, Command
@@ -317,7 +317,7 @@ def _time(timestamp: str) -> str:
 
 def _body(entry: Entry, full: bool) -> Iterator[tuple[str, str]]:
     """The parts of an entry, each with what it is where it is no plain text."""
-    for role, part in said_in(entry):
+    for role, part in parts_of(entry):
         label, text = _part(part, full)
         yield f"{role} {label}".strip(), text
     if entry.text:
