@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from .._counting import counted
 from ..analysis._outputs import named_where_full
 from ..analysis._printable import printable
 from ..errors import ConfigurationError, HILTError
@@ -102,11 +103,6 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 def say(text: str = "", *, err: bool = False, **style: Any) -> None:
     """Print a line of text; on a terminal with the style that `click.style` takes."""
     click.secho(printable(text), err=err, **style)
-
-
-def counted(number: int, one: str, more: str = "") -> str:
-    """Return a number with its noun; where *more* is not given, the plural ends in `s`."""
-    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def complain(message: str) -> None:

@@ -12,7 +12,7 @@ import click
 from .._naming import name_of
 from . import _filters, _options
 from ._frame import DONE, FAILED, UNREAD, Command
-from ._output import complain, json_line, output, say
+from ._output import complain, counted, json_line, output, say
 from ._progress import Progress
 
 
@@ -125,7 +125,7 @@ class _Tally:
         }
 
     def tell(self, err: bool) -> None:
-        say(f"{self.opened:,} of {self.lines:,} lines opened", err=err)
+        say(f"{self.opened:,} of {counted(self.lines, 'line')} opened", err=err)
         for reason, count in self.failures.items():
             say(f"{count:,} not opened: {reason}", err=err)
 

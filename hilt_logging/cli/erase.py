@@ -180,10 +180,13 @@ def _rewrite(log: str, subject: str, as_json: bool, options: dict[str, Any]) -> 
     else:
         _tell_rewriting(report)
     for each in report.untouched:
-        events = "" if each.events is None else f" with {each.events:,} events of the subject"
+        events = (
+            "" if each.events is None else f" with {counted(each.events, 'event')} of the subject"
+        )
         complain(f"{each.path}{events} stays as it is: {each.reason}")
     if report.unreadable:
-        complain(f"{report.unreadable:,} lines are no events, and may hold anything")
+        told = counted(report.unreadable, "line is no event", "lines are no events")
+        complain(f"{told}, and may hold anything")
     if report.untouched or not report.events:
         return FAILED
     return UNREAD if report.unreadable else DONE
@@ -191,7 +194,10 @@ def _rewrite(log: str, subject: str, as_json: bool, options: dict[str, Any]) -> 
 
 def _tell_rewriting(report: RewriteReport) -> None:
     for file in report.files:
-        say(f"{file.old}: {file.events:,} events" + (f", now {file.new}" if file.new else ""))
+        say(
+            f"{file.old}: {counted(file.events, 'event')}"
+            + (f", now {file.new}" if file.new else "")
+        )
     if not report.events:
         if not report.untouched:
             say("No events of this subject were found")

@@ -80,4 +80,4 @@ def _show(done: Imported, err: bool) -> None:
         changed = counted(done.changed, "event")
         say(f"{changed} with a field that is now in extensions.original", err=err)
     for what, count in done.lost.items():
-        say(f"Not carried over: {count:,} {what}", err=err)
+        say(f"Not carried over ({count:,}): {what}", err=err)

@@ -82,9 +82,9 @@ def command(
 
 def _tell(report: PruneReport) -> None:
     for file in report.files:
-        say(f"{file.path}  {file.bytes:,} bytes, until {file.until}")
+        say(f"{file.path}  {counted(file.bytes, 'byte')}, until {file.until}")
     done = "would be deleted" if report.dry_run else "deleted"
     count = len(report.files)
-    say(f"{counted(count, 'file')} {done}, {report.bytes:,} bytes")
+    say(f"{counted(count, 'file')} {done}, {counted(report.bytes, 'byte')}")
     if report.is_on_record:
         say(f"On record in {report.log}")

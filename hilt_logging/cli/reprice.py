@@ -145,7 +145,12 @@ def _show(done: Repriced, by: str, is_all: bool, err: bool) -> None:
         told = [f"{first:<{width}}  {'  '.join(cells)}", *rest]
         say("\n".join(told), err=err, bold=number in (0, len(rows) - 1))
     if len(shown) < len(done.groups):
-        say(f"{len(done.groups) - len(shown):,} more lines: --all shows them", err=err, dim=True)
+        more = counted(
+            len(done.groups) - len(shown),
+            "more line: --all shows it",
+            "more lines: --all shows them",
+        )
+        say(more, err=err, dim=True)
     for note in _notes(done):
         say(note, err=err)
 

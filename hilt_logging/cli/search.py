@@ -16,7 +16,7 @@ from .._naming import name_of
 from . import _options
 from ._filters import filters, keys, wanted
 from ._frame import DONE, UNREAD, Command
-from ._output import json_line, printable, say
+from ._output import counted, json_line, printable, say
 from ._unread import Unread
 
 
@@ -172,7 +172,7 @@ def _show(hit: Hit, is_terminal: bool) -> None:
     if places:
         place, more = places[0], len(places) - 1
         head += "  " if place.field == "content.text" else f" {place.field}:  "
-        _print(head, _cut(place), f"  (+{more} fields)" if more else "", is_terminal)
+        _print(head, _cut(place), f"  (+{counted(more, 'field')})" if more else "", is_terminal)
     else:
         _print(head, (f"  {_text(hit.event)}", "", ""), "", is_terminal)
 

@@ -4,6 +4,7 @@ What happened to lines that do not fit, once a later line tells which of them ar
 
 from __future__ import annotations
 
+from .._counting import counted
 from ..safeguards.chain import Link
 from ._chains import Chain, Gap, Stray, is_json
 from ._findings import Finding, Findings, Kind, Place, Severity
@@ -152,14 +153,20 @@ class Explanations:
         """Say what happened between two lines whose numbers follow each other."""
         count = link.span.lines if link.span else 0
         if count > len(unknown):
-            message = f"{count - len(unknown)} lines that are in no chain are missing before it"
+            are = counted(
+                count - len(unknown),
+                "line that is in no chain is",
+                "lines that are in no chain are",
+            )
+            message = f"{are} missing before it"
             self._accuse("missing", message, each.place, link)
         elif count < len(unknown):
             self._unmatched(unknown)
         elif unknown and unknown[-1].own != link.prev:
             self._accuse("altered", "it is not what it was", unknown[-1].place)
         else:
-            more = f" (it or one of the {count} lines after it)" if count else ""
+            after = "the line" if count == 1 else f"one of the {count} lines"
+            more = f" (it or {after} after it)" if count else ""
             self._accuse_last(chain, f"it is not the line that the next was linked to{more}")
 
     def _accuse_last(self, chain: Chain, message: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from .._counting import counted
 from ..safeguards.chain import Link, has_seal, is_sealed, kid_of
 from ..safeguards.jwk import JWK
 from ._chains import Chain, Gap, written_as
@@ -152,7 +153,7 @@ class Notices:
             case "checkpoint":
                 chain.is_ended = told.get("reason") in ("rotation", "rewritten")
             case "loss":
-                message = f"{_count(told.get('dropped'))} events could not be written"
+                message = f"{_events(told.get('dropped'))} could not be written"
                 self._findings.add("counted loss", "told", message, place, chain.id, link.seq)
             case "erased":
                 self._erased(chain, place, link, told)
@@ -176,7 +177,9 @@ class Notices:
 
     def _erased(self, chain: Chain, place: Place, link: Link, told: dict[str, Any]) -> None:
         token, by = str(told.get("key_id"))[:100], str(told.get("by"))[:100]
-        message = f"{_count(told.get('events'))} events of {token} were made unreadable by {by}"
+        events = told.get("events")
+        were = "was" if events == 1 else "were"
+        message = f"{_events(events)} of {token} {were} made unreadable by {by}"
         self._findings.add("erased by statement", "told", message, place, chain.id, link.seq)
 
     def _sealed(
@@ -271,7 +274,7 @@ class Notices:
         right = self._sealed(chain, place, line, link, told)
         ranges = self._state("rewritten", chain, place, link, right, told)
         by = str(told.get("by"))[:100]
-        message = f"the file was rewritten without {_count(told.get('events'))} events by {by}"
+        message = f"the file was rewritten without {_events(told.get('events'))} by {by}"
         found = self._findings.add("erased by statement", "told", message, place, chain.id, 0)
         self.seals.rewritten(
             chain,
@@ -391,5 +394,5 @@ def _listed(given: Any) -> list[Any]:
     return given if type(given) is list else []
 
 
-def _count(given: Any) -> str:
-    return str(given) if type(given) is int else "some"
+def _events(given: Any) -> str:
+    return counted(given, "event") if type(given) is int else "some events"

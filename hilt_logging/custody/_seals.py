@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from .._counting import counted
 from ..safeguards.chain import Link, Seal, has_seal
 from ..safeguards.sealing import FirstKey, SealKey
 from ._chains import Chain, written_as
@@ -428,7 +429,7 @@ class Seals:
         last = chain.first - 1 if chain.last_sealed is None else chain.last_sealed[0]
         if self._keys and last < chain.seq and not chain.is_replaced(chain.seq):
             message = (
-                f"{chain.seq - last} lines are not sealed, nor covered by the chain after them: who "
+                f"{counted(chain.seq - last, 'line is', 'lines are')} not sealed, nor covered by the chain after them: who "
                 "can write the files can have put them here"
             )
             self._findings.add(

@@ -443,7 +443,10 @@ class Walk(Explanations):
                 self._accuse("altered", message, last.place)
 
     def _not_covered(self, strays: Strays, count: int) -> None:
-        message = f"the {count} lines before the chain began are in no chain"
+        lines = "line before the chain began is"
+        if count > 1:
+            lines = f"{count} lines before the chain began are"
+        message = f"the {lines} in no chain"
         self._tell("not covered", message, strays.some[0].place)
 
     def _start_late(self, chain: Chain, strays: Strays | None, stray: Stray, link: Link) -> None:

@@ -261,8 +261,7 @@ class _Verification:
         for chain in found:
             if chain.last_sealed is not None and chain.last_sealed[0] < chain.seq:
                 self.limits.append(
-                    f"The last {chain.seq - chain.last_sealed[0]} lines of the chain {chain.id} are "
-                    "not sealed yet: who can write the files can have written them anew."
+                    f"{_last(chain.seq - chain.last_sealed[0], chain)} not sealed yet: who can write the files can have written them anew."
                 )
 
     def _judge_unsealed(self) -> None:
@@ -295,9 +294,8 @@ class _Verification:
         if chain.seals and not chain.is_declared and not chain.signatures:
             return  # the keys are of those who signed statements
         if chain.last_signed is not None and chain.last_signed[0] < chain.seq:
-            count = chain.seq - chain.last_signed[0]
             self.limits.append(
-                f"The last {count} lines of the chain {chain.id} are not signed yet: who can write "
+                f"{_last(chain.seq - chain.last_signed[0], chain)} not signed yet: who can write "
                 "the files can have written them anew."
             )
         if not chain.checkpoints:
@@ -456,3 +454,9 @@ def _peeked(file: LogFile) -> tuple[str, int]:
     except ReadError:
         pass
     return "", 0
+
+
+def _last(count: int, chain: Chain) -> str:
+    """Say which lines are at the end of a chain."""
+    lines = "line" if count == 1 else f"{count} lines"
+    return f"The last {lines} of the chain {chain.id} {'is' if count == 1 else 'are'}"

@@ -165,7 +165,7 @@ def test_rewrite_of_torn_lines(hilt_log, plain):
         file.write(b"torn\n")
     done = hilt_log("erase", "--rewrite", "--subject", "alice", plain)
     assert 3 == done.code
-    assert "1 lines are no events" in done.err
+    assert "1 line is no event, and" in done.err
     assert b"her words" not in all_of(plain)
 
 

@@ -33,7 +33,7 @@ def test_told(hilt_log, old, tmp_path):
     assert [
         f"{tmp_path}/new.jsonl: 1 event",
         "1 event with a field that is now in extensions.original",
-        "Not carried over: 1 lines",
+        "Not carried over (1): lines",
     ] == done.out.splitlines()
     assert f"{old}, line 2: not an event" in done.err
 
