@@ -81,6 +81,7 @@ class Statement(msgspec.Struct):
         is_signed: Whether it has a signature, right as far as that could be checked.
         is_right: Whether its signature or its digest is right, as far as that could be checked.
         is_trusted: Whether it has a signature that could be checked, and is right.
+        is_sealed: Whether it has a seal.
         by: Who stated it.
         ranges: The files that it is about.
     """
@@ -91,6 +92,7 @@ class Statement(msgspec.Struct):
     is_signed: bool
     is_right: bool
     is_trusted: bool
+    is_sealed: bool
     by: str
     ranges: list[Range]
 
@@ -259,13 +261,10 @@ class Notices:
         given = told.get("files") if kind == "pruned" else [told.get("replaces")]
         ranges = [found for each in _listed(given) if (found := _range(each)) is not None]
         signed, is_right = link.signature is not None, right is not False
+        made = signed, is_right, signed and bool(right), link.seal is not None
         by = str(told.get("by"))[:100]
         if len(self.statements) < _MOST:
-            self.statements.append(
-                Statement(
-                    kind, chain.id, place, signed, is_right, signed and bool(right), by, ranges
-                )
-            )
+            self.statements.append(Statement(kind, chain.id, place, *made, by, ranges))
         return ranges
 
     def rewritten(self, chain: Chain, place: Place, line: bytes, link: Link) -> Range | None:
@@ -321,16 +320,20 @@ class Notices:
         for gap in list(chain.gaps):
             found = self._pruned(chain, gap)
             if found is not None:
-                by, is_trusted = found
+                by, is_trusted, is_sealed = found
                 chain.gaps.remove(gap)
                 chain.replaced.append((gap.first, gap.last))
+                message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
                 severity: Severity = "told"
-                if self.seals.is_sealing and not gap.is_begin and not is_trusted:
+                if self.seals.is_sealing and not is_trusted and not (gap.is_begin and is_sealed):
                     severity = "unchecked"
+                    message += (
+                        ", and what is older was not"
+                        if not gap.is_begin
+                        else ", by a statement that is not sealed: anybody can have put it there"
+                    )
                 self._findings.change(gap.finding, severity, "pruned by statement")
-                gap.finding.message = f"numbers {gap.first} to {gap.last} were deleted by {by}"
-                if severity == "unchecked":
-                    gap.finding.message += ", and what is older was not"
+                gap.finding.message = message
 
     def sealed_ranges(self) -> Iterator[tuple[str, list[SealRange]]]:
         """Yield the kinds of statements that count, and the seals of each of their files."""
@@ -340,14 +343,15 @@ class Notices:
                     if statement.kind != "pruned" or each in self._used:
                         yield statement.kind, each.original().seals
 
-    def _pruned(self, chain: Chain, gap: Gap) -> tuple[str, bool] | None:
+    def _pruned(self, chain: Chain, gap: Gap) -> tuple[str, bool, bool] | None:
         """
         Who stated that all lines of a gap were deleted; at the begin, the last ones suffice.
 
         Returns:
-            The name, and whether the key of every signature that it took was given.
+            The name, whether the key of every signature that it took was given, and whether the
+            last one is sealed.
         """
-        wanted, head, by, is_trusted = gap.last, gap.head, None, True
+        wanted, head, by, is_trusted, is_sealed = gap.last, gap.head, None, True, True
         used: list[Range] = []
         ranges = [
             (each, statement, found)
@@ -358,13 +362,14 @@ class Notices:
         ]
         for each, statement, found in sorted(ranges, key=lambda pair: -pair[0].last_seq):
             if each.last_seq == wanted and (by is not None or each.head == head):
+                is_sealed = is_sealed if used else statement.is_sealed
                 wanted, by = each.first_seq - 1, statement.by
                 used.append(found)
                 is_trusted = is_trusted and statement.is_trusted
         is_all = by is not None and (gap.is_begin or wanted < gap.first)
         if is_all:
             self._used.extend(used)
-        return (str(by), is_trusted) if is_all else None
+        return (str(by), is_trusted, is_sealed) if is_all else None
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:

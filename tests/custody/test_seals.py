@@ -29,7 +29,7 @@ from hilt_logging.safeguards import chain, jwk, sealing
 from hilt_logging.storage import sealing as storing
 from hilt_logging.storage import sharing
 from hilt_logging.storage.notices import line_of_notice
-from hilt_logging.storage.tails import SealRanges
+from hilt_logging.storage.tails import SealRanges, summary_of
 
 
 pytestmark = [
@@ -532,6 +532,22 @@ class TestWhoTakesTheHost:
         verdict = log.verify(log.state)
         assert {"pruned by statement": 1} == kinds(verdict, 2)
         assert "what is older was not" in verdict.first.message
+
+    @pytest.mark.parametrize("goes_on", [False, True])
+    def test_statement_of_somebody_who_has_no_key(self, log, goes_on):
+        """Who can only write the files can't have it that the begin was deleted, nor when it goes on."""
+        log.write(60, max_bytes=6_000)
+        first = min(log.path.parent.glob("app.jsonl.*"))
+        notice = {"kind": "pruned", "files": [summary_of(str(first))], "by": "retention"}
+        first.unlink()
+        last = log.lines[-1]
+        found, line = chain.link_of(last), line_of_notice(notice)
+        made = chain.link(line, found.chain, found.seq + 1, chain.sha256(last))
+        log.lines = [*log.lines, chain.seal(made, None)]
+        if goes_on:
+            log.write(3)
+        assert "pruned by statement" in kinds(log.verify(log.state), 2 if goes_on else 1)
+        assert "pruned by statement" in kinds(log.verify(), 2 if goes_on else 1)
 
     @pytest.mark.parametrize(
         "change", [{"line": "ab" * 32}, {"minute": 0}, {"code": "ab" * 32}, None]
