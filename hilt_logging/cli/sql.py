@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -148,7 +149,15 @@ def _show(answer: Answer) -> None:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return _float(value)
     return "" if value is None else printable(str(value))
+
+
+def _float(value: float) -> str:
+    """A number with the digits that it has, less those that only sums of floats have."""
+    digits = str(value) if value.is_integer() else f"{value:.15g}"
+    return f"{Decimal(digits):f}" if 1e-9 < abs(value) < 1e-4 else digits
 
 
 def _side(value: Any) -> Any:

@@ -5,6 +5,7 @@ What a configuration names: found, and made as far as that opens nothing and is 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import inspect
 import logging
 import logging.config
@@ -91,7 +92,10 @@ class Workshop:
             cause = error.__cause__ or error
             text = f": {cause}" if isinstance(cause, ImportError | AttributeError) else ""
             self._not_there(
-                key, f"names {name}, which can't be had", f"{type(cause).__name__}{text}"
+                key,
+                f"names {name}, which can't be had",
+                f"{type(cause).__name__}{text}",
+                _near(name),
             )
             return UNKNOWN
         if package_of(name) not in _HARMLESS:
@@ -115,10 +119,9 @@ class Workshop:
             with contextlib.suppress(ValueError):
                 sys.path.remove(here)
 
-    def _not_there(self, key: str, what: str, why: str) -> None:
-        self.problems.error(
-            "missing", key, what, why, "Correct the name, or run this where the application runs"
-        )
+    def _not_there(self, key: str, what: str, why: str, near: str | None = None) -> None:
+        remedy = "Correct the name, or run this where the application runs"
+        self.problems.error("missing", key, what, why, f"Write {near}" if near else remedy)
 
     def value(self, value: object, key: str, depth: int = 0) -> Any:
         """
@@ -239,3 +242,11 @@ def _copied(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_copied(each, depth + 1) for each in value]
     return value
+
+
+def _near(name: str) -> str | None:
+    """Return a name that is there and much like one that is not."""
+    module, _, last = name.rpartition(".")
+    there = dir(sys.modules[module]) if module in sys.modules else []
+    near = difflib.get_close_matches(last, there, 1, 0.8)
+    return f"{module}.{near[0]}" if near else None

@@ -37,6 +37,13 @@ def test_table(hilt_log, log):
     assert f"{log}, line 3: not an event" in done.err
 
 
+def test_sums(hilt_log, log):
+    """Money that was added up has the digits that it has, and no exponent."""
+    values = "0.1::DOUBLE + 0.2, 0.000066::DOUBLE, 3::DOUBLE, 1e20::DOUBLE, 'inf'::DOUBLE"
+    shown = hilt_log("sql", f"SELECT {values}", log).out.splitlines()[-1].split()
+    assert ["0.3", "0.000066", "3.0", "1e+20", "inf"] == shown
+
+
 def test_hostile_text(hilt_log, log):
     """Text of a log can do nothing to a terminal, and is no markup."""
     done = hilt_log("sql", 'SELECT text AS "[bold]t\x1b[0m" FROM events', log)

@@ -155,6 +155,21 @@ def test_one_word_for_several(folder):
     assert LOGGERS == problem.loggers
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("hilt_logging.HILTFilehandler", "Write hilt_logging.HILTFileHandler"),
+        ("logging.handlers.RotatingFilehandler", "Write logging.handlers.RotatingFileHandler"),
+        ("hilt_logging.Nothing", "Correct the name, or run this where the application runs"),
+        ("no_such_module.Handler", "Correct the name, or run this where the application runs"),
+    ],
+)
+def test_name_that_is_nearly_right(folder, name, remedy):
+    """Where something of nearly this name is there, it is named."""
+    config = {"version": 1, "handlers": {"a": {"class": name}}}
+    assert remedy in [each.remedy for each in diagnose(config).problems if each.code == "missing"]
+
+
 def test_code_of_others(folder, monkeypatch):
     """What the configuration names is imported, which is told; without that it says what it can."""
     (folder / "shop_logs.py").write_text(
