@@ -5,6 +5,7 @@ What all commands have in common: how they are found, explained, run and ended.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import keyword
 import os
@@ -138,6 +139,18 @@ class _Commands(click.Group):
         module = importlib.import_module(f".{module_of(cmd_name)}", __package__)
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of one that there is none of, tell which ones are nearly it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            near = difflib.get_close_matches(args[0], COMMANDS)
+            if not near:
+                raise
+            ctx.fail(f"No such command '{args[0]}'. Did you mean {' or '.join(near)}?")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading any."""

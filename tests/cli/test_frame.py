@@ -133,6 +133,15 @@ def test_errors(error, code):
     assert (f"Error: {error}\n" if str(error) else "") == result.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("stat", "stats"), ("tial", "tail"), ("verifyy", "verify"), ("import_log", "import")],
+)
+def test_command_that_is_nearly_right(hilt_log, typed, told):
+    """The command that was meant is named."""
+    assert f"Did you mean {told}" in hilt_log(typed).err
+
+
 def test_errors_of_the_system():
     """They are told in words, with the file where one is known, and without their numbers."""
     denied = PermissionError(13, "Permission denied", "a.jsonl")
