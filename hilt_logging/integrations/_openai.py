@@ -166,6 +166,14 @@ def _parts(content: Any) -> list[dict[str, Any]]:
     return [_part(block) for block in items({"content": content}, "content")]
 
 
+_BY_URL = {
+    "image_url": "image",
+    "input_image": "image",
+    "video_url": "video",
+    "audio_url": "audio",
+}
+
+
 def _part(block: Any) -> dict[str, Any]:
     if isinstance(block, str):
         return part("text", content=block)
@@ -176,10 +184,10 @@ def _part(block: Any) -> dict[str, Any]:
         return part("refusal", content=text(block, "refusal") or "")
     if kind == "thinking":  # as Mistral has it
         return part("reasoning", content=_joined_text(field(block, "thinking")))
-    if kind in ("image_url", "input_image"):
-        url = field(block, "image_url")
+    if kind in _BY_URL:
+        url = field(block, kind.replace("input_image", "image_url"))
         return reference(
-            "image",
+            _BY_URL[kind],
             uri=url if isinstance(url, str) else text(url, "url"),
             file_id=text(block, "file_id"),
         )
@@ -220,8 +228,14 @@ def _result(turn: Any) -> ToolResult | None:
         said = _joined_text(field(turn, "content"))
         return ToolResult(text(turn, "name"), text(turn, "tool_call_id"), said)
     if text(turn, "type") in ("function_call_output", "custom_tool_call_output"):
-        return ToolResult(None, text(turn, "call_id"), field(turn, "output"))
+        return ToolResult(None, text(turn, "call_id"), _output(field(turn, "output")))
     return None
+
+
+def _output(given: Any) -> Any:
+    """What a tool gave: text, or parts, of which media are referred to as elsewhere."""
+    is_parts = isinstance(given, list) and all(text(each, "type") for each in given)
+    return _parts(given) if is_parts and given else given
 
 
 def answer_of(response: Any) -> Answer:
@@ -468,13 +482,9 @@ class _ChoiceSoFar:
         self.finish_reason = text(choice, "finish_reason") or self.finish_reason
         delta = field(choice, "delta")
         said = text(delta, "content") or text(choice, "text") or ""
-        for each in items(delta, "content"):  # parts, as Mistral has them
-            one = _part(each)
-            if one["type"] == "text":
-                said += one["content"]
-            elif one["type"] == "reasoning":
-                self.reasoning.append(one["content"])
         self.content.append(said)
+        if not said:
+            said = self._add_parts(items(delta, "content"))
         self.reasoning.append(text(delta, "reasoning_content", "reasoning") or "")
         self.refusal.append(text(delta, "refusal") or "")
         audio = field(delta, "audio")
@@ -488,6 +498,27 @@ class _ChoiceSoFar:
         if older is not None:
             self._add_call(0, {"function": older})
         return said
+
+    def _add_parts(self, parts: list[Any]) -> str:
+        """Take content that comes in parts, as Mistral's does; return the text of it."""
+        told = [_part(each) for each in parts]
+        self.reasoning += [each["content"] for each in told if each["type"] == "reasoning"]
+        said = [each["content"] for each in told if each["type"] == "text"]
+        self.content += said
+        return "".join(said)
+
+    def said(self) -> str:
+        """Return its text."""
+        try:
+            return "".join(self.content)
+        except TypeError:  # among many pieces that were taken at once one is no text
+            given, self.content = self.content, []
+            for each in given:
+                if isinstance(each, str):
+                    self.content.append(each)
+                else:
+                    self._add_parts(items({"content": each}, "content"))
+            return "".join(self.content)
 
     def _place_of(self, call: Any, position: int) -> int:
         """Which call a piece belongs to: some servers tell no index, or the same for all calls."""
@@ -519,7 +550,7 @@ class _ChoiceSoFar:
         """Return it as the message that a call without a stream would have given."""
         audio = {"transcript": "".join(self.transcript), "data": b"".join(self.sound)}
         return {
-            "content": "".join(self.content),
+            "content": self.said(),
             "reasoning": "".join(self.reasoning) or None,
             "refusal": "".join(self.refusal) or None,
             "audio": audio if self.sound else None,
@@ -559,16 +590,14 @@ class ChatChunks:
             try:
                 (choice,) = chunk.choices
                 delta = choice.delta
-                said = delta.content
                 if (
-                    type(said) is str
-                    and delta.__pydantic_fields_set__ <= _TEXT_ALONE
+                    delta.__pydantic_fields_set__ <= _TEXT_ALONE
                     and not delta.__pydantic_extra__
                     and choice.finish_reason is None
                     and choice.index == 0
                     and chunk.usage is None
                 ):
-                    take(said)
+                    take(delta.content or "")
                     continue
             except (AttributeError, ValueError, TypeError):
                 pass  # of another form, or without a choice
@@ -591,7 +620,7 @@ class ChatChunks:
             return None
         only, whole = self._choices[0], self._whole
         model, response_id, reason = whole.get("model"), whole.get("id"), only.finish_reason
-        said = "".join(only.content)
+        said = only.said()
         if (
             not said
             or only.calls

@@ -256,7 +256,7 @@ def watch(stream: Any, call: Call, pieces: Pieces, request_id: str | None = None
     elif isinstance(inner, Iterator):
         seen = Watched(inner, call, pieces)
     else:
-        call.answered(Answer())
+        call.answered(Answer(extensions={"body": "not_seen"}))
         return
     seen.request_id = request_id
     stream._iterator = seen
@@ -268,25 +268,32 @@ def _tell_of_close(stream: Any, watched: Watched | WatchedAsync) -> None:
     cls: Any = type(stream)
     close = cls.close
     # the stream is not held by what it holds: it must go as soon as nobody has it
-    known, state = weakref.ref(stream), vars(stream).copy()
+    known, response = weakref.ref(stream), stream.response
 
-    def held() -> Any:
-        found = known()
-        if found is None:  # it is gone, and somebody has its `close`, or a copy of it
-            found = cls.__new__(cls)
-            vars(found).update(state)
-        return found
+    if isinstance(watched, WatchedAsync):
 
-    async def close_async() -> None:
-        try:
-            await close(held())
-        finally:
-            watched.left()
+        async def close_async() -> None:
+            try:
+                held = known()
+                await close(_made_anew(cls, response) if held is None else held)
+            finally:
+                watched.left()
+
+        stream.close = close_async
+        return
 
     def close_sync() -> None:
         try:
-            close(held())
+            held = known()
+            close(_made_anew(cls, response) if held is None else held)
         finally:
             watched.left()
 
-    stream.close = close_async if isinstance(watched, WatchedAsync) else close_sync
+    stream.close = close_sync
+
+
+def _made_anew(cls: Any, response: Any) -> Any:
+    """A stream that is gone, for somebody who has its `close`, or a copy of it."""
+    made = cls.__new__(cls)
+    made.response = response
+    return made

@@ -4,6 +4,7 @@ OpenAI, and servers that speak its language: chat completions, completions and r
 
 from __future__ import annotations
 
+import functools
 import inspect
 
 from typing import Any
@@ -131,5 +132,6 @@ def _recorded(call: Call, result: Any, sent: dict[str, Any]) -> Any:
         call.answered(safely(answer_of, result, Answer()))
         return result
     pieces = ResponseEvents() if "input" in sent else ChatChunks()
-    watch(safely(parsed, result, result), call, pieces)
+    stream = safely(parsed, result, result)
+    safely(functools.partial(watch, call=call, pieces=pieces), stream, None)
     return result

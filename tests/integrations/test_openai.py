@@ -6,6 +6,7 @@ import gc
 import hashlib
 import logging
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -487,3 +488,49 @@ def test_text_as_the_response(collected):
     """A plain text is a response too."""
     log_openai_call(user_message="Hi", response="Hello")
     assert "Hello" == collected.of("completion")[0]["content"]["text"]
+
+
+def test_media_that_a_tool_gave():
+    """An image among what a tool gave is a reference, as any other; JSON of its own stays."""
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+    output = [{"type": "input_text", "text": "seen"}, image]
+    given = {"type": "function_call_output", "call_id": "1", "output": output}
+    (result,) = prompt_of({"input": [given]}).tool_results
+    said, seen = result.result
+    assert {"type": "text", "content": "seen"} == said
+    assert ("image", "image/png", 3) == (seen["type"], seen["mime_type"], seen["bytes"])
+    (result,) = prompt_of({"input": [{**given, "output": [{"a": 1}]}]}).tool_results
+    assert [{"a": 1}] == result.result
+
+
+@pytest.mark.parametrize("kind", ["image", "video", "audio"])
+def test_media_by_url(kind):
+    """What the message refers to is on record, of whatever kind it is."""
+    name = f"{kind}_url"
+    block = {"type": name, name: {"url": f"https://x/{kind}"}}
+    prompt = prompt_of({"messages": [{"role": "user", "content": [block]}]})
+    assert [{"type": kind, "uri": f"https://x/{kind}"}] == prompt.media
+
+
+@pytest.mark.parametrize("has_pieces", [True, False])
+def test_stream_of_another_client(has_pieces, collected):
+    """A stream of a form that nobody has seen goes to the caller as it is."""
+
+    class Stream:
+        def __init__(self):
+            if has_pieces:
+                self._iterator = iter([{"choices": [{"index": 0, "delta": {"content": "a"}}]}])
+
+        def __iter__(self):
+            return self._iterator if has_pieces else iter([1])
+
+    made = Stream()
+    create = SimpleNamespace(create=lambda **sent: made)
+    client = SimpleNamespace(base_url="http://x", chat=SimpleNamespace(completions=create))
+    assert made is log_openai_call(client=client, model="m", user_message="Hi", stream=True)
+    assert 1 == len(list(made))
+    (completion,) = collected.of("completion")
+    if has_pieces:
+        assert "a" == completion["content"]["text"]
+    else:
+        assert "not_seen" == completion["extensions"]["body"]
