@@ -349,13 +349,19 @@ class Database:
         return f"SELECT {', '.join(values)} FROM {stored}"  # noqa: S608
 
     def stored_lines(self) -> Iterator[Line]:
-        """Yield the events in the Parquet files; of a folder in the order of their times."""
+        """
+        Yield the events in the Parquet files.
+
+        Those of a folder are in the order of their times, and where these are equal in that of their ids,
+        which grow as we make them; DuckDB keeps no order when it divides events.
+        """
         if not self._stored:
             return
         path = self._stored[0] if len(self._stored) == 1 else "Parquet"
         if "event" not in self._has:
             raise ReadError("It has no column `event`, from which events could be had back", path)
-        order = " ORDER BY timestamp" if self.is_divided else ""
+        named = [name for name in ("timestamp", "event_id") if name in self._has]
+        order = f" ORDER BY {', '.join(named)}" if self.is_divided and named else ""
         rows = self.connection.execute(f"SELECT event FROM {self._parquet}{order}")  # noqa: S608
         number = 0
         while batch := rows.fetchmany(_BATCH):

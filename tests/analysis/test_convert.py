@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hilt_logging import HILTFileHandler, emit
 from hilt_logging.analysis import _parquet, convert, tables
 from hilt_logging.errors import ConfigurationError, MissingDependencyError, ReadError
-from hilt_logging.events import encode
+from hilt_logging.events import encode, new_id
 from hilt_logging.safeguards import jwk
 
 
@@ -239,6 +239,16 @@ def test_partition(write, calls, an_event, tmp_path):
     assert ["day=2026-01-06"] == os.listdir(lake)
     again = convert(lake, to="parquet", output=tmp_path / "more", partition=True)
     assert (2, ["day=2026-01-06"]) == (again.events, os.listdir(tmp_path / "more"))
+
+
+def test_partition_of_one_time(write, an_event, tmp_path):
+    """Events of one time come back from a folder in the order of their ids, which is that of the log."""
+    events = [
+        an_event(event_id=new_id(), provenance={"provider": "abc"[n % 3]}) for n in range(3_000)
+    ]
+    path = write("a.jsonl", *events)
+    convert(path, to="parquet", output=tmp_path / "lake", partition=True)
+    assert path.read_bytes() == back(tmp_path / "lake", tmp_path)
 
 
 def test_sqlite(write, calls, tmp_path):
