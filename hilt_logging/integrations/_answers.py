@@ -23,6 +23,7 @@ __all__ = [
     "ToolResult",
     "choices_answer",
     "failure_of",
+    "is_cancelled",
     "outcome_of",
     "part",
 ]
@@ -282,8 +283,16 @@ def failure_of(error: BaseException) -> Failure:
         status_code=status,
         retry_after_s=_retry_info(error) if delay is None else delay,
         request_id=text(error, "request_id"),
-        outcome="cancelled" if isinstance(error, asyncio.CancelledError) else "failed",
+        outcome="cancelled" if is_cancelled(error) else "failed",
     )
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Return whether an exception says that a call is given up, by asyncio, trio or `close()`."""
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        return True
+    cls = type(error)
+    return cls.__name__ == "Cancelled" and cls.__module__.partition(".")[0] == "trio"
 
 
 def _message(error: BaseException) -> str | None:

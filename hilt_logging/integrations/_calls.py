@@ -7,7 +7,6 @@ events these become, and how they are linked, is decided here alone.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import logging
@@ -26,7 +25,16 @@ from ..emit import emit
 from ..errors import RecordingError
 from ..events import Actor, Content, Event, Metrics, encode, new_id
 from ..snapshot import snapshot, type_name
-from ._answers import Answer, Failure, Prompt, ToolCall, ToolResult, failure_of, part
+from ._answers import (
+    Answer,
+    Failure,
+    Prompt,
+    ToolCall,
+    ToolResult,
+    failure_of,
+    is_cancelled,
+    part,
+)
 from ._capture import EVERYTHING, Outer, Settings, Target, hears, outer, surrounding
 from ._conversations import Conversations, Place
 from ._fields import decoded
@@ -539,7 +547,7 @@ class Call:
     @_quiet
     def broke(self, error: BaseException, /, partial: Answer | None = None) -> None:
         """Record that it ended with an exception, or was cancelled, after what had come."""
-        if partial is None or not isinstance(error, asyncio.CancelledError):
+        if partial is None or not is_cancelled(error):
             self.failed(failure_of(error), partial)
         elif self._may_end():
             partial.outcome = "cancelled"

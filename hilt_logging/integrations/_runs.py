@@ -4,7 +4,6 @@ Runs of a framework on their way: kept apart by their ids, each with its events 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import weakref
@@ -17,7 +16,7 @@ import msgspec
 
 from ..context import current
 from ..events import Actor
-from ._answers import Answer, Prompt, failure_of
+from ._answers import Answer, Prompt, failure_of, is_cancelled
 from ._calls import Call, Recorder, safely
 from ._capture import EVERYTHING, Outer, Settings, surrounding, target_of
 from ._latest import Latest
@@ -194,7 +193,7 @@ def outcome_of_error(error: BaseException) -> str:
     """Return our word for how a run ended that ended with an exception."""
     if isinstance(error, GeneratorExit):
         return "closed_early"
-    return "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
+    return "cancelled" if is_cancelled(error) else "failed"
 
 
 class Runs:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 
@@ -272,3 +273,12 @@ def test_pieces_that_nobody_can_read_are_handed_on(collected):
     one.asked(Prompt(text="Hi"))
     assert [1, 2] == list(Watched(iter([1, 2]), one, Pieces()))
     assert 2 == collected.of("completion")[0]["metrics"]["chunks"]
+
+
+def test_what_is_given_up():
+    """What trio cancels, and a coroutine that is closed, is no failure, as with asyncio."""
+    cancelled = type("Cancelled", (BaseException,), {"__module__": "trio"})
+    for error in (cancelled(), GeneratorExit(), asyncio.CancelledError()):
+        assert "cancelled" == failure_of(error).outcome
+    own = type("Cancelled", (Exception,), {})
+    assert "failed" == failure_of(own()).outcome

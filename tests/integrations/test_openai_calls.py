@@ -1159,6 +1159,7 @@ class TestNothingIsTouched:
 
         asyncio.run(left())
         assert ["prompt", "system"] == actions(collected)
+        assert "cancelled" == collected.of("system")[0]["extensions"]["outcome"]
 
     def test_a_client_that_makes_its_own_exceptions(self, collected):
         """What an application puts into a client is called as often as without us."""
