@@ -16,7 +16,7 @@ PACKAGE = Path(hilt_logging.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # lowest first; a module may import its own layer and those before
 LAYERS = [
-    "_counting _ids _late _naming errors events schema snapshot context _cutting safeguards storage _diagnostics",
+    "_counting _ids _late _naming _unfinished errors events schema snapshot context _cutting safeguards storage _diagnostics",
     "_checkpoints _completing _failures _histories _lines _logfile _summaries records emit formatters filters structlog jsonlogger testing",
     "_background handlers config",
     "io integrations",

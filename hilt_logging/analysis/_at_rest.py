@@ -8,10 +8,10 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
 
 from collections.abc import Iterable, Iterator
 
+from .._unfinished import Scratch
 from ..errors import ReadError
 from ._finding import Report
 
@@ -32,7 +32,7 @@ def at_rest(paths: Path | Iterable[Path], report: Report) -> Iterator[tuple[list
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     given = ["/dev/stdin" if path == "-" else os.fspath(path) for path in several]
-    with tempfile.TemporaryDirectory(prefix="hilt-") as folder:
+    with Scratch() as folder:
         copies = {
             _copied(path, os.path.join(folder, f"{number}.jsonl")): path
             for number, path in enumerate(given)

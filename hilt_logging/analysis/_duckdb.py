@@ -13,11 +13,11 @@ import glob
 import json
 import os
 import stat
-import tempfile
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from .._unfinished import Scratch
 from ..errors import MissingDependencyError, ReadError
 from ..io.files import LONGEST, LogFile
 from ._inputs import Inputs, Paths, inputs_of, sqlite_lines, stored_line
@@ -142,7 +142,7 @@ class Database:
             inputs = Inputs([], [], [], inputs.is_divided)
         self._stored = inputs.parquet
         self.is_divided = inputs.is_divided
-        self._scratch = tempfile.TemporaryDirectory(prefix="hilt-")
+        self._scratch = Scratch()
         try:
             self.connection, self._error = connect(self._scratch.name)
             self._parts = self._checked(inputs.logs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import codecs
 import contextlib
+import functools
 import hashlib
 import io
 import itertools
@@ -24,6 +25,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
+from .._unfinished import remove, undone
 from ..errors import MissingDependencyError, ReadError
 from ..io.files import LONGEST, open_blocks
 from ._finding import EVERY_LINE, Found, Needles, Report, lines_with, needles_of
@@ -432,16 +434,13 @@ def _write(path: str, header: _Header, sessions: dict[bytes, list[int]]) -> None
         offsets.extend(by_key[key])
         begins.append(len(offsets))
     part = f"{path}.{os.urandom(4).hex()}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
+    with undone(functools.partial(remove, part)):
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(msgspec.json.encode(header) + b"\n")
             for each in (keys, begins, offsets):
                 each.tofile(file)
         os.replace(part, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
 
 
 def _forget_old(folder: str) -> None:

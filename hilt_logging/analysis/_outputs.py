@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
-import shutil
 
 from collections.abc import Iterable, Iterator
 
+from .._unfinished import remove, undone
 from ..errors import ConfigurationError, HILTError
 
 
 __all__ = ["demand_other", "named_where_full", "whole"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OLD = ".old"
 
 
 def demand_other(target: str, read: Iterable[str]) -> None:
@@ -54,12 +56,13 @@ def whole(path: str, *, force: bool = False, folder: bool = False) -> Iterator[s
             "output", path, "Give a file: pipes and devices are never replaced"
         )
     room = f"{target}.{os.urandom(4).hex()}.part"  # in it, nobody else reads what is written
-    try:
-        os.mkdir(room, 0o700)
-    except OSError as error:
-        raise ConfigurationError("output", path, f"It can't be made: {error.strerror}") from None
     part = os.path.join(room, os.path.basename(target))
-    try:
+    with undone(functools.partial(_undo, room, part, target)):
+        try:
+            os.mkdir(room, 0o700)
+        except OSError as error:
+            why = f"It can't be made: {error.strerror}"
+            raise ConfigurationError("output", path, why) from None
         with named_where_full(path):
             if folder:
                 os.mkdir(part)
@@ -67,8 +70,6 @@ def whole(path: str, *, force: bool = False, folder: bool = False) -> Iterator[s
             for each in _files(part):
                 _to_disk(each)
             _put(part, target, path, force)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -116,10 +117,25 @@ def _to_disk(path: str) -> None:
 
 def _put(part: str, target: str, shown: str, force: bool) -> None:
     if force and os.path.isdir(part) and os.path.isdir(target):
-        os.rename(target, f"{part}.old")
-    if not force:
-        _claim(part, target, shown)
-    os.replace(part, target)
+        os.rename(target, f"{part}{_OLD}")
+    try:
+        if not force:
+            _claim(part, target, shown)
+        os.replace(part, target)
+    except ConfigurationError:  # the name is somebody else's
+        raise
+    except BaseException:
+        if not force and os.path.isdir(part):
+            with contextlib.suppress(OSError):
+                os.rmdir(target)  # it is claimed, and empty
+        raise
+
+
+def _undo(room: str, part: str, target: str) -> None:
+    """Take away the room; a folder that was there stays where no other has taken its place."""
+    if os.path.isdir(f"{part}{_OLD}") and not os.path.lexists(target):
+        os.rename(f"{part}{_OLD}", target)
+    remove(room)
 
 
 def _claim(part: str, target: str, shown: str) -> None:

@@ -11,11 +11,11 @@ import contextlib
 import io
 import os
 import shutil
-import tempfile
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .._unfinished import Scratch
 from ..errors import MissingDependencyError, ReadError
 from ..io.files import LogFile, open_blocks
 from ._duckdb import Database, connect, fields_of, is_readable, quoted
@@ -127,7 +127,7 @@ def _written_at_once(logs: list[LogFile], order: Order, part: str) -> int | None
     sizes, lines = _sizes(paths), _lines(paths)
     if lines is None:
         return None
-    with tempfile.TemporaryDirectory(prefix="hilt-") as scratch:
+    with Scratch() as scratch:
         connection, error_type = connect(scratch)
         with contextlib.closing(connection):
             try:

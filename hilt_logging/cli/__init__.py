@@ -22,6 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; those of this process by default.
     """
+    if arguments is not None:
+        return _main(arguments)
+    from . import _signals
+
+    return _signals.run(_main)  # the process is ours
+
+
+def _main(arguments: Sequence[str] | None = None) -> int:
     for module in ("click", "rich"):
         if not _is_installed(module):
             print(f"hilt-log: {MissingDependencyError(module, 'cli')}", file=sys.stderr)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import io
 import json
 import os
 import shutil
 import stat
 import sys
-import tempfile
 
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ import click
 import msgspec
 
 from .._counting import counted
+from .._unfinished import Scratch, remove, undone
 from ..analysis._outputs import named_where_full
 from ..analysis._printable import printable
 from ..errors import ConfigurationError, HILTError
@@ -165,7 +166,7 @@ def output_file(path: str, *, is_text: bool = True) -> Iterator[str]:
         raise ConfigurationError(
             "output", path, "A terminal can't show it: give a file, or a pipe that takes it"
         )
-    with tempfile.TemporaryDirectory(prefix="hilt-") as folder:
+    with Scratch() as folder:
         made = os.path.join(folder, "output")
         yield made
         with open(made, "rb") as file:
@@ -195,11 +196,12 @@ def _new_file(target: str, shown: str, force: bool) -> Iterator[Write]:
     if os.path.exists(target) and (os.path.isdir(target) or not force):
         raise ConfigurationError("output", shown, "It is there already: --force takes its place")
     part = f"{target}.{os.urandom(4).hex()}.part"
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise ConfigurationError("output", shown, f"It can't be made: {error.strerror}") from None
-    try:
+    with undone(functools.partial(remove, part)):
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            why = f"It can't be made: {error.strerror}"
+            raise ConfigurationError("output", shown, why) from None
         with named_where_full(shown), open(descriptor, "wb") as file:
             yield file.write
             file.flush()
@@ -208,9 +210,6 @@ def _new_file(target: str, shown: str, force: bool) -> Iterator[Write]:
             os.replace(part, target)
         else:
             _claim(part, target, shown)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
 
 
 def _claim(part: str, target: str, shown: str) -> None:

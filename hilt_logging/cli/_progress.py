@@ -4,12 +4,17 @@ How far long work is, on stderr where that is a terminal.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import sys
 import threading
 import time
 
 from types import TracebackType
 from typing import Any
+
+from .._unfinished import forget, note
 
 
 __all__ = ["Progress", "Waiting"]
@@ -52,6 +57,7 @@ class Progress:
             console=Console(stderr=True),
             transient=True,
         )
+        note(self, _show_cursor)
         self._bar.start()
         self._task = self._bar.add_task(self.label, total=None)
 
@@ -66,6 +72,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+            forget(self)
 
 
 class Waiting:
@@ -89,6 +96,7 @@ class Waiting:
         from rich.status import Status
 
         self._status = Status(self.label, console=Console(stderr=True))
+        note(self, _show_cursor)
         self._status.start()
 
     def __enter__(self) -> Waiting:
@@ -107,3 +115,12 @@ class Waiting:
             self._timer.join()
         if self._status is not None:
             self._status.stop()
+            forget(self)
+
+
+def _show_cursor() -> None:
+    """Give back the cursor, which is hidden beside a bar, and the line, unless the terminal is stopped."""
+    with contextlib.suppress(OSError, ValueError):
+        stderr = sys.stderr.fileno()
+        if os.environ.get("TERM") != "dumb" and select.select((), (stderr,), (), 0)[1]:
+            os.write(stderr, b"\r\x1b[K\x1b[?25h")

@@ -9,6 +9,7 @@ the old one.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import time
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
+from .._unfinished import remove, undone
 from ..errors import HILTError
 from ..storage.compression import compress
 from ..storage.descriptors import sync_folder
@@ -125,11 +127,14 @@ def publish(old: str, new: str, lines: Iterable[bytes], kept: str | None = None)
     folder, name = os.path.split(old)
     part = os.path.join(folder, f".{name}{_UNFINISHED}")
     packed = os.path.join(folder, f".{name}.packed{_UNFINISHED}")
-    try:
+    begun = (part, packed, f"{packed}.1{_UNFINISHED}")
+    with contextlib.ExitStack() as stack:
+        for each in begun:
+            stack.enter_context(undone(functools.partial(remove, each)))
         _write(part, lines)
         whole = part
         if kind := _KINDS.get(_ending(new)):
-            _pack(part, f"{packed}.1{_UNFINISHED}", packed, kind)
+            _pack(part, begun[-1], packed, kind)
             whole = packed
         _dress(whole, os.stat(old))
         if new == old and kept is not None:
@@ -137,10 +142,6 @@ def publish(old: str, new: str, lines: Iterable[bytes], kept: str | None = None)
             sync_folder(kept)
         os.rename(whole, new)
         sync_folder(folder)
-    finally:
-        for each in (part, packed):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(each)
     if new != old:
         put_away(old, kept)
 

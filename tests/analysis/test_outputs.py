@@ -1,8 +1,9 @@
-"""Files that appear whole, or not at all."""
+"""Files and folders that appear whole, or not at all."""
 
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 
 import pytest
@@ -53,3 +54,44 @@ def test_other_errors(error):
     with pytest.raises(type(error)) as caught, named_where_full("new.db"):
         raise error
     assert caught.value is error
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C when what is whole is to be given its name."""
+
+    def replace(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("force", [True, False])
+def test_folder(tmp_path, force):
+    """A folder that was to be replaced is there, and no empty one, if Ctrl-C comes amid that."""
+    lake = tmp_path / "lake"
+    if force:
+        lake.mkdir()
+        (lake / "old").touch()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        whole(str(lake), force=force, folder=True) as part,
+        open(os.path.join(part, "new"), "w"),
+    ):
+        pass
+    assert (["lake"] if force else []) == os.listdir(tmp_path)
+    assert not force or ["old"] == os.listdir(lake)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_file(tmp_path):
+    """A file that was to be replaced is as it was."""
+    (tmp_path / "out").write_bytes(b"old")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        whole(str(tmp_path / "out"), force=True) as part,
+        open(part, "wb") as file,
+    ):
+        file.write(b"new")
+    assert (["out"], b"old") == (os.listdir(tmp_path), (tmp_path / "out").read_bytes())

@@ -10,10 +10,10 @@ import csv
 import itertools
 import json
 import re
-import tempfile
 
 from collections.abc import Callable, Iterable, Iterator
 
+from ..._unfinished import Scratch
 from ...errors import ReadError
 from .._duckdb import connect
 from .documents import LONGEST, Value
@@ -132,7 +132,7 @@ def parquet_rows(path: str) -> Iterator[Value]:
         MissingDependencyError: if duckdb is not installed.
         ReadError: if it can't be read.
     """
-    with tempfile.TemporaryDirectory(prefix="hilt-") as scratch:
+    with Scratch() as scratch:
         connection, error_type = connect(scratch)
         with contextlib.closing(connection):
             try:
