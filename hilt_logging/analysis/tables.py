@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+_is_whole = re.compile(r"-?\d{1,19}", re.ASCII).fullmatch  # more digits are out of range
 
 
 class Column(NamedTuple):
@@ -170,7 +171,7 @@ def _text(value: Any) -> str:
 
 def _whole(value: Any) -> int | None:
     if type(value) is str:
-        value = _float(value)
+        value = int(value) if _is_whole(value) else _float(value)
     if type(value) is float:
         value = round(value) if math.isfinite(value) else None
     return int(value) if type(value) in (int, bool) and _LOWEST <= value <= _HIGHEST else None

@@ -48,6 +48,15 @@ ODD = {
     "large": {"metrics": {"latency_ms": 2**70, "tokens": {"prompt": -1}, "cost_usd": 1e300}},
     "no_numbers": {"metrics": {"latency_ms": "soon", "cost_usd": "much", "tokens": {"prompt": []}}},
     "nan": {"metrics": {"cost_usd": "nan"}},
+    "large_text": {
+        "metrics": {
+            "latency_ms": "9223372036854775807",
+            "time_to_first_token_ms": "-9007199254740993",
+        }
+    },
+    "too_large_text": {
+        "metrics": {"latency_ms": "9223372036854775808", "time_to_first_token_ms": "9" * 5000}
+    },
     "no_objects": {"metrics": [1], "extensions": "x", "content": 5, "provenance": None},
     "no_texts": {
         "content": {"text": 5},
