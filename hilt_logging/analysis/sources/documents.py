@@ -52,7 +52,7 @@ def values_of(blocks: Iterable[bytes], refused: Callable[[str, int], None]) -> I
         try:
             value = text.value()
         except (ValueError, RecursionError) as error:
-            refused(f"not JSON: {_reason(error)}", line)
+            refused(_reason(error), line)
             text.skip_line()
             continue
         if isinstance(value, dict):
@@ -62,9 +62,16 @@ def values_of(blocks: Iterable[bytes], refused: Callable[[str, int], None]) -> I
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, _TooLongError):
+        return f"an object of more than {LONGEST:,} characters: export it in smaller pages, or as lines"
     if isinstance(error, json.JSONDecodeError):
-        return error.msg
-    return "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+        return f"not JSON: {error.msg}"
+    is_deep = isinstance(error, RecursionError)
+    return f"not JSON: {'nested too deeply' if is_deep else 'a number is too long'}"
+
+
+class _TooLongError(ValueError):
+    """An object has more characters than are held."""
 
 
 class _Text:
@@ -100,18 +107,21 @@ class _Text:
             try:
                 value, end = _decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if not self._may_go_on(error) or not self._more(len(self._text) - self._at):
+                if not self._may_be_open(error):
+                    raise
+                if len(self._text) - self._at >= LONGEST:
+                    raise _TooLongError from None
+                if not self._more(len(self._text) - self._at):
                     raise
             else:
                 self._go_to(end)
                 return value
 
-    def _may_go_on(self, error: json.JSONDecodeError) -> bool:
+    def _may_be_open(self, error: json.JSONDecodeError) -> bool:
         """Whether it may be no mistake, but the end of what was read so far."""
-        is_open = error.msg.startswith(("Unterminated string", "Invalid \\")) or (
+        return error.msg.startswith(("Unterminated string", "Invalid \\")) or (
             error.pos >= len(self._text) - _NEAR
         )
-        return is_open and len(self._text) - self._at < LONGEST
 
     def skip_line(self) -> None:
         """Pass over the rest of the line."""

@@ -4,6 +4,7 @@ The runs of a trace, as the events that recording it would have made.
 
 from __future__ import annotations
 
+import datetime
 import re
 
 from collections import Counter
@@ -30,6 +31,7 @@ __all__ = ["events_in"]
 _ERROR = re.compile(r"(?:\w+\.)*([A-Z]\w*)\(")
 _STATUS = re.compile(r"\bError code: (\d{3})\b")
 _TRACEBACK = "Traceback (most recent call last)"
+_LAST = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 _MOST_STATE = 4_000
 
 
@@ -50,7 +52,7 @@ def events_in(trace: Trace, lost: Counter[str], known: Conversations) -> Iterato
 
 def _events_in(trace: Trace, lost: Counter[str], known: Conversations) -> Iterator[Event]:
     work = _Events(trace, lost, known)
-    for _, run in sorted(enumerate(trace.runs), key=lambda each: (began(each[1]), each[0])):
+    for run in sorted(trace.runs, key=lambda each: (began(each), end_of(each) or _LAST)):
         try:
             yield from list(work.of_run(run))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):

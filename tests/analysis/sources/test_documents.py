@@ -103,3 +103,11 @@ def test_memory():
     for _ in range(500):
         next(values)
     assert next(read) < 8
+
+
+def test_longest(found, monkeypatch):
+    """What is longer than is held is told, with what is wanted; what comes after it is read."""
+    monkeypatch.setattr("hilt_logging.analysis.sources.documents.LONGEST", 50)
+    values, told = found(b'{"a": "' + b"x" * 200 + b'"}\n{"b": 1}', 7)
+    reason = "an object of more than 50 characters: export it in smaller pages, or as lines"
+    assert ([(2, {"b": 1})], [(1, reason)]) == (values, told)

@@ -116,3 +116,92 @@ def test_damaged(tmp_path, source, seed):
     assert [] == [fault for event in events for fault in validate_event(event)]
     ids = [event["event_id"] for event in events]
     assert len(ids) == len(set(ids))
+    first, again = log.read_bytes(), tmp_path / "again.jsonl"
+    again.write_bytes(export.read_bytes())
+    import_log([export, again], log, source=source, force=True)
+    assert first == log.read_bytes()
+
+
+def texts(value):
+    """The same with its numbers as texts."""
+    if isinstance(value, dict):
+        return {name: texts(each) for name, each in value.items()}
+    return str(value) if type(value) in (int, float) else value
+
+
+CALLS = ("llm", "embedding", "GENERATION", "EMBEDDING")
+MADE = {
+    "langfuse": load("langfuse_observations.json"),
+    "langsmith": load("langsmith_runs.jsonl"),
+}
+
+
+def took(events):
+    """What all calls took."""
+    metrics = [each.get("metrics", {}) for each in events]
+    tokens = [each["tokens"].get("total", 0) for each in metrics if "tokens" in each]
+    return sum(tokens), round(sum(each.get("cost_usd", 0) for each in metrics), 9)
+
+
+@pytest.mark.parametrize("source", MADE)
+def test_each_call_within_another(imported, source):
+    """What calls took is the same where each stands within one that says all of it again."""
+    rows = MADE[source]
+    parent = {"langfuse": "parentObservationId", "langsmith": "parent_run_id"}[source]
+    outer = [
+        {**row, "id": f"{row['id']}-outer", "dotted_order": None}
+        for row in rows
+        if row.get("type") in CALLS or row.get("run_type") in CALLS
+    ]
+    around = {row["id"].removesuffix("-outer"): row["id"] for row in outer}
+    inner = [
+        {**row, parent: around.get(row["id"], row.get(parent)), "dotted_order": None}
+        for row in rows
+    ]
+    events = list(imported(*rows))
+    assert took(events)[0] > 0
+    assert took(events) == took(imported(*inner, *outer)) == took(imported(*outer, *inner))
+
+
+@pytest.mark.parametrize("source", MADE)
+def test_parts_in_odd_order(imported, tmp_path, source):
+    """The order of an export, and how it is divided into files, changes no count and no event."""
+    rows = MADE[source]
+    events = list(imported(*rows))
+    mixed = random.Random(7).sample(rows, len(rows))
+    path = tmp_path / "others.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in mixed[:9]), "utf-8")
+    again = imported(path, *mixed[9:])
+    assert took(events) == took(again)
+    assert {each["event_id"] for each in events} == {each["event_id"] for each in again}
+
+
+@pytest.mark.parametrize("source", MADE)
+def test_numbers_as_texts(imported, source):
+    """Numbers that were written as texts are numbers, those within the words apart."""
+    fields = ("usageDetails", "costDetails", "total_tokens", "prompt_tokens", "total_cost")
+    rows = MADE[source]
+    written = [{n: texts(v) if n in fields else v for n, v in row.items()} for row in rows]
+    assert took(imported(*rows)) == took(imported(*written))
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_broken_bytes(tmp_path, seed):
+    """Bytes that were changed, lost or put in raise nothing, whatever the file is called."""
+    by = random.Random(seed)
+    rows = by.sample(EXPORTS[by.choice(list(EXPORTS))], 4)
+    data = bytearray("".join(json.dumps(row) + "\n" for row in rows).encode())
+    for _ in range(by.randrange(1, 20)):
+        at = by.randrange(len(data))
+        end = at + by.choice((0, 1, 30))
+        data[at:end] = by.choice((b"", b'"', b"{", b"]", b"\0", b"\xff\xfe", b"\n", b"\\", b";"))
+    export = tmp_path / by.choice(("x.json", "x.csv", "x.tsv", "x"))
+    log = tmp_path / "log.jsonl"
+    export.write_bytes(data)
+    done = import_log(export, log, force=True)
+    events = [decode(line) for line in log.read_bytes().splitlines()]
+    assert done.events == len(events)
+    assert [] == [fault for event in events for fault in validate_event(event)]
