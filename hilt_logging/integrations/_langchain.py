@@ -4,6 +4,7 @@ Reading what LangChain hands to its callbacks: messages, results, metadata. By d
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
@@ -353,7 +354,7 @@ def call_fields(serialized: Any, metadata: Any, invocation: Any) -> dict[str, An
     provider = text(metadata, "ls_provider")
     if provider == "openai":  # as every server that speaks its language is called
         url = text(field(serialized, "kwargs"), "openai_api_base", "base_url")
-        provider = provider_of_url(url) or provider
+        provider = provider_of_url(url or os.environ.get("OPENAI_BASE_URL")) or provider
     told = {
         "temperature": field(metadata, "ls_temperature"),
         "max_tokens": field(metadata, "ls_max_tokens"),

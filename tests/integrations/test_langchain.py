@@ -1378,6 +1378,22 @@ def test_openai(way, fixture, provider, collected):
     assert ("127.0.0.1", "gpt-5.5") == (prompt["provider"], prompt["request_model"])
 
 
+def test_server_of_the_environment(monkeypatch, provider, collected):
+    """A server that only the environment names has not OpenAI's prices either."""
+    openai = pytest.importorskip("langchain_openai")
+    url = provider.url("openai/chat_text", once=uuid.uuid4().hex)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+    chat = openai.ChatOpenAI(
+        model="gpt-5.5",
+        api_key="k",
+        max_retries=0,
+        default_headers=CLOSES,
+        callbacks=[HILTCallbackHandler()],
+    )
+    chat.invoke("Go")
+    assert ["127.0.0.1"] == [each["provenance"]["provider"] for each in collected.of("prompt")]
+
+
 @pytest.mark.parametrize(
     "fixture",
     [
