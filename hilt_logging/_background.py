@@ -356,6 +356,7 @@ class BackgroundHandler(logging.handlers.MemoryHandler):
         counted as dropped, and told on stderr.
         """
         self._close(ends=not threading.main_thread().is_alive())
+        self._troubles.tell()
         logging.Handler.close(self)
 
     def _close(self, *, ends: bool) -> None:

@@ -422,6 +422,7 @@ class HILTFileHandler(logging.Handler):
             self._released = True
             release(self._appender)
             _checkpoints.tell(self._appender)
+            self._troubles.tell()
         super().close()
 
     def __repr__(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -90,6 +93,40 @@ class TestTroubles:
         for clock[0] in (1000, 1006):
             troubles.count("EIO", "x")
         assert ["x: 2 event(s) with trouble, the last one: EIO"] == lines
+
+    def test_the_rest(self, clock):
+        """What was not told within five seconds can be told at any time, and only once."""
+        lines = []
+        troubles = Troubles(lines.append)
+        for cause in ("EIO", "EIO", "ENOSPC"):
+            troubles.count(cause, "{}.jsonl")
+        for _ in range(2):
+            troubles.tell()
+        assert "{}.jsonl: 2 event(s) with trouble, the last one: ENOSPC" == lines[-1]
+        assert 2 == len(lines)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+    def test_end_of_the_process(self):
+        """What is left is told as a process ends, by the one that it happened in."""
+        program = """
+import os, sys
+from hilt_logging._diagnostics import Troubles, to_stderr
+troubles = Troubles(to_stderr)
+for _ in range(3):
+    troubles.count("EIO", "a.jsonl")
+if (child := os.fork()) == 0:
+    troubles.count("EIO", "of the child")
+    sys.exit()
+os.waitpid(child, 0)
+"""
+        run = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert [
+            "hilt_logging: a.jsonl: 1 event(s) with trouble, the last one: EIO",
+            "hilt_logging: of the child: 1 event(s) with trouble, the last one: EIO",
+            "hilt_logging: a.jsonl: 2 event(s) with trouble, the last one: EIO",
+        ] == run.stderr.splitlines()
 
 
 def test_to_stderr(capsys):
